@@ -1,0 +1,96 @@
+"""What is known of a request, stage by stage: the type says how far it came."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal, TypeVar
+
+ProviderType = Literal["bedrock", "openai", "anthropic", "azure", "vertex", "ibm", "oracle"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One router's answer and why; `took` is in seconds. Log, audit and `explain` print these and add nothing."""
+
+    router: Literal["auth", "mode", "model", "provider", "credential", "vault"]
+    input: str
+    outcome: str
+    reason: str
+    took: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who calls: proved by `method`, with the key's public id where there is one. `expires_at` is Unix time."""
+
+    user: str
+    method: str
+    key_id: str | None = None
+    key_name: str | None = None
+    groups: tuple[str, ...] = ()
+    expires_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransparentRoute:
+    """The native API of one instance. `path` is the provider's own path and query, as it came."""
+
+    instance: str
+    path: str
+    native: bool  # by the provider's own host, or by a /transparent/ path
+
+
+Route = TransparentRoute
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where a request will be answered. `model` is the upstream's model id where the request names one."""
+
+    instance: str
+    provider: ProviderType
+    region: str | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestContext:
+    """A request that has arrived. Times are Unix time and monotonic seconds."""
+
+    request_id: str
+    received_at: float
+    started: float
+    decisions: tuple[Decision, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authenticated(RequestContext):
+    """It is known who sent it."""
+
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Routed(Authenticated):
+    """It is known where it goes. Cannot be built without an identity, so nothing unauthenticated is ever signed."""
+
+    route: Route
+    target: Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentialed(Routed):
+    """It was signed, with a credential of this strategy and expiry (Unix time); the secret itself is not kept here."""
+
+    strategy: str
+    expires_at: float | None
+
+
+Stage = TypeVar("Stage", bound=RequestContext)
+
+
+def advance(context: RequestContext, stage: type[Stage], *decisions: Decision, **more: object) -> Stage:
+    """The context one stage on: all it held, the new fields, and the decisions that led there."""
+    held = {field.name: getattr(context, field.name) for field in fields(context)}
+    held["decisions"] = (*context.decisions, *decisions)
+    return stage(**{**held, **more})
