@@ -1,0 +1,68 @@
+"""The first addon that a flow meets: it gets an id, an exchange, and the shape in which it would be refused."""
+
+from __future__ import annotations
+
+import re
+
+from mitmproxy import http
+
+from addons import convert
+from addons.exchange import Exchange, Exchanges, arrival
+from addons.stage import fail
+from addons.wire.stream import ORIGIN_FORM
+from llmauth.addresses import HostPort, normalise_host
+from llmauth.errors import BadRequest, Draining
+from llmauth.gateway import Gateway
+from llmauth.http import Door
+
+_PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_RETRY_WHILE_DRAINING = 1
+
+
+class Arrive:
+    """Opens the exchange of every flow, CONNECT and inner request alike."""
+
+    name = "arrive"
+
+    def __init__(self, gateway: Gateway, exchanges: Exchanges) -> None:
+        self.gateway = gateway
+        self.exchanges = exchanges
+
+    def http_connect(self, flow: http.HTTPFlow) -> None:
+        """A CONNECT: its target is normalised here, once, and compared as it is from here on."""
+        try:
+            tunnel = HostPort(normalise_host(flow.request.host), flow.request.port)
+        except ValueError:
+            exchange = self._begin(flow, Door.CONNECT, None)
+            fail(flow, exchange, BadRequest("The CONNECT target is not a host name and port.", close=True))
+            return
+        self._begin(flow, Door.CONNECT, tunnel)
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """A request; the door is told by its connection, never by its headers."""
+        if flow.error is not None:
+            return
+        peer = self.exchanges.peer(flow.client_conn)
+        door = Door.GATEWAY if peer.gateway else Door.TUNNEL if peer.tunnel is not None else Door.ABSOLUTE
+        exchange = self._begin(flow, door, peer.tunnel)
+        if flow.request.data.host == ORIGIN_FORM:
+            hint = "Open a new connection for gateway paths."
+            fail(
+                flow,
+                exchange,
+                BadRequest("A proxy connection takes CONNECT and absolute form only.", hint=hint, close=True),
+            )
+
+    def _begin(self, flow: http.HTTPFlow, door: Door, tunnel: HostPort | None) -> Exchange:
+        request = convert.to_request(flow, door, tunnel)
+        wanted = request.headers.get("x-request-id")
+        context = arrival(wanted if wanted and _PLAIN_ID.fullmatch(wanted) else None)
+        shape = self.gateway.mode.shape_of(request)
+        exchange = self.exchanges.begin(flow, Exchange(context=context, request=request, door=door, shape=shape))
+        if self.exchanges.draining and request.url.path not in ("/health", "/ready"):
+            fail(
+                flow,
+                exchange,
+                Draining("This gateway is shutting down.", retry_after=_RETRY_WHILE_DRAINING, close=True),
+            )
+        return exchange

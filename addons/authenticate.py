@@ -1,0 +1,56 @@
+"""Who is calling: asks the auth router, and remembers what a CONNECT proved for its tunnel alone."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+
+from mitmproxy import http
+
+from addons.exchange import Exchange, Exchanges
+from addons.stage import stage
+from llmauth.context import Authenticated, Decision, Identity, RequestContext, advance
+from llmauth.gateway import Gateway
+from llmauth.http import Door
+from llmauth.routers.auth import Pending
+
+
+class Authenticate:
+    """Turns an arrived request into an authenticated one, or refuses it before its body is read."""
+
+    name = "authenticate"
+
+    def __init__(self, gateway: Gateway, exchanges: Exchanges) -> None:
+        self.gateway = gateway
+        self.exchanges = exchanges
+
+    @stage(RequestContext)
+    def http_connect(self, flow: http.HTTPFlow, exchange: Exchange) -> Awaitable[None] | None:
+        """A wrong proxy credential is refused whatever the target; none at all is let in where nothing is dialled."""
+        return self._judge(flow, exchange, tunnel=None)
+
+    @stage(RequestContext)
+    def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> Awaitable[None] | None:
+        """Each request proves itself, or stands on its tunnel's proof, which is checked again here."""
+        return self._judge(flow, exchange, tunnel=self.exchanges.peer(flow.client_conn).identity)
+
+    def _judge(self, flow: http.HTTPFlow, exchange: Exchange, tunnel: Identity | None) -> Awaitable[None] | None:
+        request = exchange.request
+        verdict = self.gateway.auth.recall(
+            request,
+            tunnel=tunnel,
+            intercepted=request.door is Door.CONNECT and self.gateway.mode.intercepts(request.url.origin),
+            gateway=request.door is Door.ABSOLUTE and self.gateway.is_gateway_host(request.url.host),
+        )
+        if isinstance(verdict, Pending):
+            return self._prove(flow, exchange, verdict)
+        self._accept(flow, exchange, *verdict)
+        return None
+
+    async def _prove(self, flow: http.HTTPFlow, exchange: Exchange, pending: Pending) -> None:
+        self._accept(flow, exchange, *await self.gateway.auth.authenticate(pending))
+
+    def _accept(self, flow: http.HTTPFlow, exchange: Exchange, identity: Identity | None, decision: Decision) -> None:
+        if identity is not None:
+            exchange.context = advance(exchange.context, Authenticated, decision, identity=identity)
+        if flow.request.method == "CONNECT" and identity is not None:
+            self.exchanges.peer(flow.client_conn).identity = identity

@@ -1,0 +1,82 @@
+"""Our own endpoints: /health and /ready for anybody, /metrics for whoever holds a key."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from mitmproxy import http
+
+from addons import convert
+from addons.exchange import Exchange, Exchanges
+from addons.stage import stage
+from llmauth.context import Authenticated, RequestContext
+from llmauth.gateway import Gateway
+from llmauth.http import Door, Headers, Response
+
+_READS = ("GET", "HEAD")
+SERVICE = "llm-proxy-auth"
+
+
+class Endpoints:
+    """Health and readiness: open, by exact method and exact path, before anybody is asked who they are."""
+
+    name = "endpoints"
+
+    def __init__(self, gateway: Gateway, exchanges: Exchanges) -> None:
+        self.gateway = gateway
+        self.exchanges = exchanges
+
+    @stage(RequestContext)
+    def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        if not _is_read(exchange):
+            return
+        if exchange.request.url.path == "/health":
+            convert.answer(flow, self._health())
+        elif exchange.request.url.path == "/ready":
+            convert.answer(flow, self._ready())
+
+    def _health(self) -> Response:
+        running = len(self.exchanges.open)
+        return _answer(200, {"status": "healthy", "stats": {"requests_in_flight": running}})
+
+    def _ready(self) -> Response:
+        readiness = self.gateway.readiness()
+        ready = readiness.ready and not self.exchanges.draining
+        status = "draining" if self.exchanges.draining else "ready" if ready else "not_ready"
+        instances = {
+            name: {"status": state.state, "strategy": state.strategy} for name, state in readiness.instances.items()
+        }
+        facts = {"status": status, "keys": readiness.keys, "instances": instances}
+        return _answer(200 if ready else 503, {**facts, "stats": {"instances": len(instances)}})
+
+
+class Scrape:
+    """The metrics, on the main ports, for any valid key."""
+
+    name = "scrape"
+
+    def __init__(self, gateway: Gateway, exchanges: Exchanges) -> None:
+        self.gateway = gateway
+        self.exchanges = exchanges
+
+    @stage(Authenticated)
+    def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        if _is_read(exchange) and exchange.request.url.path == "/metrics":
+            body, content_type = self.gateway.render_metrics()
+            convert.answer(flow, Response(status=200, headers=_type(content_type), body=body))
+
+
+def _is_read(exchange: Exchange) -> bool:
+    return exchange.door is Door.GATEWAY and exchange.request.method in _READS
+
+
+def _answer(status: int, facts: dict[str, Any]) -> Response:
+    moment = datetime.now(UTC).isoformat(timespec="seconds")
+    body = json.dumps({"service": SERVICE, "timestamp": moment, **facts}).encode()
+    return Response(status=status, headers=_type("application/json"), body=body)
+
+
+def _type(content_type: str) -> Headers:
+    return Headers([(b"content-type", content_type.encode()), (b"cache-control", b"no-store")])

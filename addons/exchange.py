@@ -1,0 +1,96 @@
+"""What the addons remember: of one client connection, and of one request and its answer. Held weakly, never in a flow."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from uuid import uuid4
+from weakref import WeakKeyDictionary, WeakSet
+
+from mitmproxy import http
+from mitmproxy.connection import Client
+
+from llmauth.addresses import HostPort
+from llmauth.codecs.base import RefusalShape
+from llmauth.context import Identity, RequestContext, Route
+from llmauth.errors import GatewayError
+from llmauth.http import Door, Request
+from llmauth.providers.base import ProviderHandler
+
+
+@dataclass(slots=True)
+class Peer:
+    """One client connection. `approved` holds where its requests may be sent; an identity is kept from CONNECT alone."""
+
+    gateway: bool = False
+    tunnel: HostPort | None = None
+    identity: Identity | None = None
+    approved: set[HostPort] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request on its way through the chain. Times are monotonic seconds."""
+
+    context: RequestContext
+    request: Request
+    door: Door
+    shape: RefusalShape
+    route: Route | None = None
+    handler: ProviderHandler | None = None
+    approved: HostPort | None = None
+    generation: int = 0
+    error: GatewayError | None = None
+    approved_at: float | None = None
+    sent_at: float | None = None
+    first_byte_at: float | None = None
+    timed_out: bool = False
+    reported: bool = False
+
+
+class Exchanges:
+    """The memory that the addons share. Keys are held weakly: what mitmproxy forgets is forgotten here.
+
+    A flow's own `metadata` would be written into dump files, so nothing is kept there.
+    """
+
+    def __init__(self) -> None:
+        self._flows: WeakKeyDictionary[http.HTTPFlow, Exchange] = WeakKeyDictionary()
+        self._peers: WeakKeyDictionary[Client, Peer] = WeakKeyDictionary()
+        self.open: WeakSet[http.HTTPFlow] = WeakSet()
+        self.tls_listener: object | None = None
+        self.draining = False
+
+    def of(self, flow: http.HTTPFlow) -> Exchange | None:
+        """The exchange of a flow, `None` before it began."""
+        return self._flows.get(flow)
+
+    def begin(self, flow: http.HTTPFlow, exchange: Exchange) -> Exchange:
+        """Remember the exchange of a flow, which counts as running until it is ended."""
+        self._flows[flow] = exchange
+        self.open.add(flow)
+        return exchange
+
+    def end(self, flow: http.HTTPFlow) -> None:
+        """The flow is over: it is no longer waited for, though what is known of it stays until mitmproxy drops it."""
+        self.open.discard(flow)
+
+    def peer(self, client: Client) -> Peer:
+        """What is known of a client connection."""
+        peer = self._peers.get(client)
+        if peer is None:
+            peer = self._peers[client] = Peer()
+        return peer
+
+    def listens_tls(self, client: Client) -> bool:
+        """Whether a client came in by the TLS listener."""
+        return self.tls_listener is not None and client.proxy_mode == self.tls_listener
+
+
+def arrival(client_request_id: str | None) -> RequestContext:
+    """A context for a request that has just arrived, under the client's own id where it is a plain one."""
+    return RequestContext(
+        request_id=client_request_id or f"req_{uuid4().hex}",
+        received_at=time.time(),
+        started=time.monotonic(),
+    )

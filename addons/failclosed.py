@@ -1,0 +1,163 @@
+"""The addon manager that turns every failing hook into a refusal: raised, cancelled, halted or hung."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from mitmproxy import addonmanager, flow, hooks, http
+from mitmproxy.connection import Client
+from mitmproxy.master import Master
+from mitmproxy.tls import TlsData
+
+from addons.last_resort import last_resort
+from addons.wire.closed import Closed
+
+logger = logging.getLogger(__name__)
+
+Handler = tuple[object, Callable[[Any], Any]]
+
+# Longer than any time limit that a hook sets itself (a credential is awaited for 5 s, a key for less).
+HOOK_TIME_LIMIT = 30.0
+
+_REQUEST_HOOKS = frozenset({"http_connect", "requestheaders", "request"})
+_RESPONSE_HOOKS = frozenset({"server_ready", "responseheaders", "response"})
+_TUNNEL_HOOKS = frozenset({"http_connected"})
+_SERVER_HOOKS = frozenset({"server_connect", "server_connected"})
+FAILED = "a hook failed"
+_LIFECYCLE = frozenset({"load", "configure", "running", "done"})
+
+
+class FailClosed(addonmanager.AddonManager):
+    """mitmproxy's own manager logs a failing hook and lets the flow go on; this one stops the flow.
+
+    Which addon implements which hook is looked up once, not at every event.
+    """
+
+    def __init__(self, master: Master, time_limit: float = HOOK_TIME_LIMIT) -> None:
+        super().__init__(master)
+        self._time_limit = time_limit
+        self._handlers: dict[str, tuple[Handler, ...]] = {}
+
+    def register(self, addon: Any) -> Any:
+        self._handlers.clear()
+        return super().register(addon)
+
+    def add(self, *addons: Any) -> None:
+        super().add(*addons)
+        self._handlers.clear()
+
+    def remove(self, addon: Any) -> None:
+        super().remove(addon)
+        self._handlers.clear()
+
+    def clear(self) -> None:
+        super().clear()
+        self._handlers.clear()
+
+    def dispatch(self, hook: hooks.Hook) -> Coroutine[Any, Any, None] | None:
+        """Run a hook through the addons in order; `None` when all is done, else the coroutine that does the rest."""
+        (data,) = hook.args()
+        handlers = self._of(hook.name)
+        for position, (addon, function) in enumerate(handlers):
+            try:
+                result = function(data)
+            except BaseException as error:
+                self._stop(hook.name, addon, data, error)
+                return None
+            if result is not None and inspect.isawaitable(result):
+                return self._continue(hook.name, data, result, handlers[position:])
+        return self._updated(data)
+
+    def _of(self, name: str) -> tuple[Handler, ...]:
+        handlers = self._handlers.get(name)
+        if handlers is None:
+            found = ((a, getattr(a, name, None)) for a in addonmanager.traverse(self.chain))
+            handlers = tuple((a, f) for a, f in found if callable(f))
+            self._handlers[name] = handlers
+        return handlers
+
+    def _updated(self, data: object) -> Coroutine[Any, Any, None] | None:
+        # mitmweb's views listen to `update`; without such an addon this costs one look-up.
+        if isinstance(data, flow.Flow):
+            for addon, function in self._of("update"):
+                try:
+                    function([data])
+                except Exception as error:
+                    _log("update", addon, error)
+        return None
+
+    async def _continue(self, name: str, data: Any, awaitable: Any, handlers: Sequence[Handler]) -> None:
+        for position, (addon, function) in enumerate(handlers):
+            try:
+                async with asyncio.timeout(self._time_limit):
+                    result = awaitable if position == 0 else function(data)
+                    if result is not None and inspect.isawaitable(result):
+                        await result
+            except BaseException as error:
+                self._stop(name, addon, data, error)
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    raise
+                return
+        self._updated(data)
+
+    async def trigger_event(self, event: hooks.Hook) -> None:
+        if event.name in _LIFECYCLE or len(event.args()) != 1:
+            await super().trigger_event(event)
+            return
+        rest = self.dispatch(event)
+        if rest is not None:
+            await rest
+
+    async def handle_lifecycle(self, event: hooks.Hook) -> None:
+        await self.trigger_event(event)
+
+    def _stop(self, name: str, addon: object, data: Any, error: BaseException) -> None:
+        _log(name, addon, error)
+        stop(name, data)
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise error
+
+
+def _log(name: str, addon: object, error: BaseException) -> None:
+    logger.error(
+        "A hook failed; what it judged was stopped",
+        extra={"hook": name, "addon": type(addon).__name__, "error": type(error).__name__},
+        # The frames tell where; the text of an exception may hold what a client or provider sent.
+        exc_info=(RuntimeError, RuntimeError(type(error).__name__), error.__traceback__),
+    )
+
+
+def stop(name: str, data: Any) -> None:
+    """Leave what a failed hook judged in the one state from which nothing goes on."""
+    if isinstance(data, http.HTTPFlow):
+        _stop_flow(name, data)
+    elif name == "next_layer":
+        data.layer = Closed(data.context)
+    elif name in _SERVER_HOOKS:
+        data.server.error = FAILED
+    elif name == "tls_clienthello":
+        data.context.client.error = FAILED
+    elif isinstance(data, TlsData):
+        # Without an OpenSSL object a handshake cannot begin; once it has, the connection is marked and never used.
+        data.conn.error = FAILED
+        data.ssl_conn = None
+    elif isinstance(data, Client):
+        data.error = FAILED
+
+
+def _stop_flow(name: str, failed: http.HTTPFlow) -> None:
+    if name in _REQUEST_HOOKS:
+        failed.request.stream = False
+        failed.request.headers.pop("expect", None)
+        failed.response = last_resort(500)
+    elif name in _TUNNEL_HOOKS:
+        # The tunnel is open and nothing is in it yet; screening and the TLS layer refuse a client that has an error.
+        failed.client_conn.error = FAILED
+    elif name in _RESPONSE_HOOKS:
+        # Past this point bytes may be on their way: only a closed connection is certain to say so.
+        failed.error = flow.Error(flow.Error.KILLED_MESSAGE)

@@ -1,0 +1,88 @@
+"""The last word: nothing leaves, and nothing is dialled, that was not approved stage by stage."""
+
+from __future__ import annotations
+
+import logging
+
+from mitmproxy import flow as flows
+from mitmproxy import http
+from mitmproxy.connection import Server
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+
+from addons.exchange import Exchanges
+from addons.last_resort import last_resort
+from addons.stage import fail
+from llmauth.addresses import HostPort
+from llmauth.context import Credentialed
+from llmauth.errors import InternalError
+
+logger = logging.getLogger(__name__)
+
+
+class Gate:
+    """Stands after every other addon, and asks only for the mark that the whole chain leaves."""
+
+    name = "gate"
+
+    def __init__(self, exchanges: Exchanges) -> None:
+        self.exchanges = exchanges
+
+    def http_connect(self, flow: http.HTTPFlow) -> None:
+        """A tunnel opens only where the route was let in for this very connection."""
+        if flow.response is not None or flow.error is not None:
+            return
+        exchange = self.exchanges.of(flow)
+        tunnel = self.exchanges.peer(flow.client_conn).tunnel
+        if exchange is None or tunnel is None or tunnel != exchange.request.tunnel:
+            self._refuse(flow, "a CONNECT was not approved")
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        """A request leaves only signed, and only for where its credential is bound to."""
+        if flow.response is not None or flow.error is not None:
+            return
+        exchange = self.exchanges.of(flow)
+        if exchange is None or not isinstance(exchange.context, Credentialed):
+            self._refuse(flow, "a request was not approved")
+            return
+        target = HostPort(flow.request.data.host, flow.request.data.port)
+        if target != exchange.approved or flow.request.data.scheme != b"https":
+            self._refuse(flow, "a request leads elsewhere than approved")
+            return
+        self.exchanges.peer(flow.client_conn).approved.add(target)
+
+    def server_connect(self, data: ServerConnectionHookData) -> None:
+        """The second barrier: whatever the flow hooks did, this client connection may dial approved targets alone."""
+        address = data.server.address
+        if address is None or HostPort(address[0], address[1]) not in self.exchanges.peer(data.client).approved:
+            data.server.error = "not approved"
+            logger.error("A dial was not approved; it was refused")
+            return
+        # TLS is verified for the host that the credential belongs to, whatever name the client's hello carried.
+        data.server.sni = address[0]
+        data.server.alpn_offers = (b"http/1.1",)
+
+    def server_ready(self, flow: http.HTTPFlow) -> None:
+        """The binding, checked on the connection that is really open: name, port, and a verified certificate."""
+        exchange = self.exchanges.of(flow)
+        if exchange is None or exchange.approved is None or not _bound(flow.server_conn, exchange.approved):
+            logger.error("A connection is not the approved one; the request was stopped")
+            flow.error = flows.Error(flows.Error.KILLED_MESSAGE)
+
+    def _refuse(self, flow: http.HTTPFlow, what: str) -> None:
+        logger.error("The gate refused a flow", extra={"what": what})
+        exchange = self.exchanges.of(flow)
+        if exchange is not None:
+            fail(flow, exchange, InternalError("The gateway could not approve this request.", detail=what))
+        else:
+            flow.response = last_resort(500)
+
+
+def _bound(server: Server, approved: HostPort) -> bool:
+    return (
+        server.address is not None
+        and HostPort(server.address[0], server.address[1]) == approved
+        and server.tls_established
+        and server.sni == approved.host
+        and bool(server.certificate_list)
+        and server.error is None
+    )

@@ -1,0 +1,53 @@
+"""Where a request goes: the mode and provider routers at its head, the model router when its body is in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mitmproxy import http
+
+from addons.exchange import Exchange, Exchanges
+from addons.stage import stage
+from llmauth.context import Authenticated, RequestContext, Routed, advance
+from llmauth.errors import HostNotServed
+from llmauth.gateway import Gateway
+from llmauth.routers.mode import Passage
+
+
+class Route:
+    """Turns an authenticated request into a routed one."""
+
+    name = "route"
+
+    def __init__(self, gateway: Gateway, exchanges: Exchanges) -> None:
+        self.gateway = gateway
+        self.exchanges = exchanges
+
+    @stage(RequestContext)
+    def http_connect(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """Lets a tunnel in when we end its TLS ourselves; every other target is a matter of the egress policy: deny."""
+        target = exchange.request.tunnel
+        assert target is not None
+        if self.gateway.mode.passage(target) is not Passage.INTERCEPT:
+            raise HostNotServed("Tunnels to other hosts are not served by this version.")
+        self.exchanges.peer(flow.client_conn).tunnel = target
+
+    @stage(Authenticated)
+    def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """Judged by door, host and path alone, so that a wrong path is refused before its body is sent."""
+        assert isinstance(exchange.context, Authenticated)
+        route, mode = self.gateway.mode.route(exchange.request)
+        handler, provider = self.gateway.provider.handler(route)
+        exchange.route = route
+        exchange.handler = handler
+        exchange.shape = handler.shape
+        exchange.context = replace(exchange.context, decisions=(*exchange.context.decisions, mode, provider))
+
+    @stage(Authenticated)
+    def request(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """The body is in: the model it names decides the target."""
+        assert exchange.route is not None
+        assert exchange.handler is not None
+        exchange.request = replace(exchange.request, body=flow.request.raw_content or b"")
+        target, decision = self.gateway.model.resolve(exchange.route, exchange.handler, exchange.request)
+        exchange.context = advance(exchange.context, Routed, decision, route=exchange.route, target=target)

@@ -1,0 +1,69 @@
+"""The certificates that clients see: leaves of our own CA in tunnels, the operator's own file on the TLS listener."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from mitmproxy import certs, tls
+from mitmproxy.addons import tlsconfig
+from mitmproxy.proxy import context
+from mitmproxy.proxy.layers import HttpLayer
+
+from addons.exchange import Exchanges
+from llmauth.ca import Authority
+
+
+class GatewayTls(tlsconfig.TlsConfig):
+    """mitmproxy's TLS addon without its certificate store, which makes a CA in silence and reuses its key for leaves."""
+
+    name = "tlsconfig"
+
+    # The stock addon answers any path that ends like its revocation list; ours serves none.
+    request = None  # type: ignore[assignment]
+
+    def __init__(self, authority: Authority, exchanges: Exchanges, listener: certs.CertStoreEntry | None) -> None:
+        self._authority = authority
+        self._exchanges = exchanges
+        self._listener = listener
+        # Read by the stock addon for its Diffie-Hellman parameters; every cipher we need brings its own.
+        self.certstore = SimpleNamespace(dhparams=None)  # type: ignore[assignment]
+
+    def configure(self, updated: Any) -> None:
+        """Nothing of the stock configuration applies."""
+
+    def running(self) -> None:
+        """The stock addon would read its store here."""
+
+    def tls_start_client(self, tls_start: tls.TlsData) -> None:
+        if tls_start.conn.error is None:
+            super().tls_start_client(tls_start)
+
+    def get_cert(self, conn_context: context.Context) -> certs.CertStoreEntry:
+        """On the TLS listener itself, whatever name the client asks for, the operator's certificate; in a tunnel, a leaf.
+
+        The leaf names the CONNECT target and nothing else: a hello with another name gets a certificate that does not
+        fit it, and its requests are refused as misdirected besides.
+        """
+        in_tunnel = any(isinstance(below, HttpLayer) for below in conn_context.layers)
+        if not in_tunnel and self._listener is not None and self._exchanges.listens_tls(conn_context.client):
+            return self._listener
+        tunnel = self._exchanges.peer(conn_context.client).tunnel
+        if tunnel is None:
+            raise LookupError("TLS outside a tunnel")
+        leaf = self._authority.leaf(tunnel.host)
+        # The leaf's key is an elliptic curve key; mitmproxy's annotation knows RSA only and hands it to OpenSSL as it is.
+        return certs.CertStoreEntry(certs.Cert(leaf.certificate), leaf.private_key, None, [])  # type: ignore[arg-type]
+
+
+def read_listener(certificate: Path, key: Path) -> certs.CertStoreEntry:
+    """The TLS listener's certificate, with its chain, and key; raises OSError or ValueError when one cannot be used."""
+    chain = x509.load_pem_x509_certificates(certificate.read_bytes())
+    private_key = load_pem_private_key(key.read_bytes(), password=None)
+    if chain[0].public_key() != private_key.public_key():
+        raise ValueError(f"{key} is not the key of the certificate in {certificate}")
+    rest = [certs.Cert(one) for one in chain]
+    return certs.CertStoreEntry(rest[0], private_key, certificate, rest)  # type: ignore[arg-type]

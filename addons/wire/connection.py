@@ -1,0 +1,136 @@
+"""One client's connections: hooks run in place, writes leave together, and a crash closes instead of hanging."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from collections import deque
+
+from mitmproxy import flow
+from mitmproxy.connection import Connection
+from mitmproxy.proxy import commands, events, mode_servers
+from mitmproxy.proxy.server import ConnectionIO
+from mitmproxy.utils import asyncio_utils
+
+from addons.failclosed import FailClosed
+
+logger = logging.getLogger(__name__)
+
+# Set in the task that dials an upstream, so that the address policy judges that look-up and no other.
+dialling: contextvars.ContextVar[bool] = contextvars.ContextVar("dialling", default=False)
+
+
+class GatewayConnection(mode_servers.ProxyConnectionHandler):
+    """mitmproxy's handler with another `server_event`.
+
+    The stock one starts a task for every hook and writes every piece by itself, which is a third of the time of a
+    request. Here a hook whose addons are plain functions runs in place, and all that one event makes is written at once.
+    """
+
+    async def server_event(self, event: events.Event) -> None:
+        async with self._server_event_lock:
+            self.timeout_watchdog.register_activity()
+            try:
+                self._run(event)
+            except Exception as error:
+                # The stock handler logs this and goes on, with a client that waits for ever.
+                logger.error("A protocol layer failed; its connections were closed", extra=_where(error))
+                for connection in list(self.transports):
+                    self._close(connection)
+
+    def _run(self, event: events.Event) -> None:
+        writes: dict[Connection, list[bytes]] = {}
+        ready = deque((event,))
+        try:
+            while ready:
+                for command in self.layer.handle_event(ready.popleft()):
+                    self._obey(command, writes, ready)
+        finally:
+            for connection in list(writes):
+                self._flush(connection, writes)
+
+    def _obey(
+        self, command: commands.Command, writes: dict[Connection, list[bytes]], ready: deque[events.Event]
+    ) -> None:
+        if isinstance(command, commands.SendData):
+            if command.connection in writes:
+                writes[command.connection].append(command.data)
+            else:
+                writes[command.connection] = [command.data]
+        elif isinstance(command, commands.StartHook):
+            if self._hook(command) and command.blocking:
+                ready.append(events.HookCompleted(command))
+        elif isinstance(command, commands.OpenConnection):
+            self._open(command)
+        elif isinstance(command, commands.RequestWakeup):
+            self._wake(command)
+        elif isinstance(command, commands.CloseConnection):
+            self._flush(command.connection, writes)
+            if command.connection in self.transports:
+                half = isinstance(command, commands.CloseTcpConnection) and command.half_close
+                self.close_connection(command.connection, half)
+        elif isinstance(command, commands.Log):
+            self.log(command.message, command.level)
+        elif not isinstance(command, commands.ConnectionCommand):
+            raise RuntimeError(f"unknown command {type(command).__name__}")
+
+    def _hook(self, hook: commands.StartHook) -> bool:
+        """Run a hook in place; False when it had to become a task, which completes it later."""
+        manager = self.master.addons
+        assert isinstance(manager, FailClosed), "the fail-closed addon manager is missing"
+        rest = manager.dispatch(hook)
+        (data,) = hook.args()
+        if rest is None and not (isinstance(data, flow.Flow) and data.intercepted):
+            return True
+        asyncio_utils.create_task(
+            self._finish(hook, rest, data), name=f"hook {hook.name}", keep_ref=True, client=self.client.peername
+        )
+        return False
+
+    async def _finish(self, hook: commands.StartHook, rest: object, data: object) -> None:
+        with self.timeout_watchdog.disarm():
+            if asyncio.iscoroutine(rest):
+                await rest
+            if isinstance(data, flow.Flow):
+                await data.wait_for_resume()
+        if hook.blocking:
+            await self.server_event(events.HookCompleted(hook))
+
+    def _open(self, command: commands.OpenConnection) -> None:
+        assert command.connection not in self.transports
+        handler = asyncio_utils.create_task(
+            self.open_connection(command), name="server connection", keep_ref=False, client=self.client.peername
+        )
+        self.transports[command.connection] = ConnectionIO(handler=handler)
+
+    async def open_connection(self, command: commands.OpenConnection) -> None:
+        dialling.set(True)
+        await super().open_connection(command)
+
+    def _wake(self, command: commands.RequestWakeup) -> None:
+        task = asyncio_utils.create_task(
+            self.wakeup(command), name="wakeup timer", keep_ref=False, client=self.client.peername
+        )
+        self.wakeup_timer.add(task)
+
+    def _flush(self, connection: Connection, writes: dict[Connection, list[bytes]]) -> None:
+        pieces = writes.pop(connection, None)
+        if not pieces or connection not in self.transports:
+            return
+        writer = self.transports[connection].writer
+        if writer is not None and not writer.is_closing():
+            writer.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+
+    def _close(self, connection: Connection) -> None:
+        if self.transports[connection].handler is not None:
+            self.close_connection(connection)
+
+
+def _where(error: BaseException) -> dict[str, str]:
+    """Class and innermost frame of an error; its text may hold bytes of a client or a provider."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}" if trace else "?"
+    return {"error": type(error).__name__, "at": place}

@@ -1,0 +1,204 @@
+"""The method `api_key`: issued keys, judged in memory, and proved by bcrypt once in the life of this process."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import os
+import threading
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from llmauth.authenticators.base import Presented, Reason, Slot, wrong
+from llmauth.clock import Clock
+from llmauth.context import Identity
+from llmauth.errors import Unavailable
+from llmauth.secrets import Secret
+from llmauth.storage.feed import KeyFeed
+from llmauth.storage.home import StateError
+from llmauth.storage.key_text import ALGORITHM, LONGEST, PREFIX, hash_key, key_id_of, matches
+from llmauth.storage.keys import KeyRecord, KeyStore, Snapshot
+
+log = logging.getLogger(__name__)
+
+REFUSED_SECONDS = 5.0
+REFUSED_LIMIT = 4096
+RECENT_SECONDS = 0.01
+
+
+class ApiKeyOptions(BaseModel):
+    """Issued keys; there is nothing to choose."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: Literal["api_key"] = "api_key"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Held:
+    record: KeyRecord
+    identity: Identity
+
+
+class IssuedKeys:
+    """All keys of a store in memory, with the proofs that were already made.
+
+    `recall` and `current` take no lock: they read dictionaries that are replaced whole, or changed by single steps.
+    """
+
+    name: Final = "api_key"
+
+    def __init__(self, store: KeyStore, clock: Clock) -> None:
+        self._clock = clock
+        self._feed = KeyFeed(store, self.load, clock)
+        self._keys: dict[str, _Held] = {}
+        # Digest of a full key text, under a secret of this process -> id and stored hash of the key that it proved.
+        self._proved: dict[bytes, tuple[str, str]] = {}
+        # Digest -> when it may be asked again, and why it was refused. The oldest come first.
+        self._refused: dict[bytes, tuple[float, Reason]] = {}
+        self._refusing = threading.Lock()
+        self._secret = os.urandom(32)
+        # An unknown id is compared with this hash, so that it takes as long as a known one.
+        self._nobody = hash_key(Secret(os.urandom(32).hex()))
+
+    def start(self) -> None:
+        """Load the keys and follow their changes; StateError when the store cannot be read."""
+        self._feed.start()
+        if not self._keys:
+            log.warning("no keys yet, so every request is refused; make the first with `llmauth keys create NAME`")
+
+    def stop(self) -> None:
+        """Stop following; from then on nothing is accepted."""
+        self._feed.stop()
+
+    def usable(self) -> bool:
+        """Whether the keys in memory are known to be those of the store."""
+        return not self._feed.is_stale()
+
+    def load(self, snapshot: Snapshot) -> None:
+        """Judge by these keys from now on."""
+        keys = {record.id: _held(record) for record in snapshot.records}
+        self._keys = keys
+        for digest, (key_id, _) in self._proved.copy().items():
+            if key_id not in keys:
+                self._proved.pop(digest, None)
+        with self._refusing:  # what was wrong under the old keys may be right under these
+            self._refused.clear()
+
+    def recognises(self, presented: Presented) -> bool:
+        """By its beginning alone, so that a mistyped key is wrong, and no placeholder; the session slot is not ours."""
+        return presented.value.startswith(PREFIX) and presented.slot is not Slot.SESSION
+
+    def recall(self, presented: Presented) -> Identity | None:
+        """Microseconds; see Authenticator."""
+        self._require_fresh()
+        value = presented.value
+        if len(value) > LONGEST:
+            raise wrong("malformed")
+        digest = self._digest(value)
+        proved = self._proved.get(digest)
+        if proved is not None:
+            held = self._keys.get(proved[0])
+            if held is not None and held.record.hash == proved[1]:
+                return self._use(held)
+        refused = self._refused.get(digest)
+        if refused is not None and refused[0] > self._clock.monotonic():
+            raise wrong(refused[1])
+        if key_id_of(value) is None:
+            raise wrong("malformed")
+        return None
+
+    def authenticate(self, presented: Presented) -> Identity:
+        """Some milliseconds, most of them without the GIL; see Authenticator."""
+        value = presented.value
+        key_id = key_id_of(value)
+        if key_id is None:
+            raise wrong("malformed")
+        self._catch_up()
+        held = self._keys.get(key_id)
+        hashed, algorithm = (held.record.hash, held.record.algorithm) if held else (self._nobody, ALGORITHM)
+        matched = matches(value, algorithm, hashed)
+        digest = self._digest(value)
+        if held is None or not matched:
+            reason: Reason = "bad_key" if held else "unknown_key"
+            self._refuse(digest, reason)
+            raise wrong(reason, f"key {key_id}")
+        self._proved[digest] = (key_id, hashed)
+        return self._use(held)
+
+    def current(self, identity: Identity) -> Identity:
+        """See Authenticator; groups and user are those of now."""
+        self._require_fresh()
+        held = self._keys.get(identity.key_id or "")
+        if held is None:
+            raise wrong("revoked", f"key {identity.key_id}")
+        return self._use(held)
+
+    def still_valid(self, identity: Identity) -> bool:
+        """Whether the key of this identity is neither revoked nor expired; Unavailable when that cannot be told."""
+        self._require_fresh()
+        held = self._keys.get(identity.key_id or "")
+        return held is not None and self._ended(held.record) is None
+
+    def _use(self, held: _Held) -> Identity:
+        record = held.record
+        ended = self._ended(record)
+        if ended is not None:
+            raise wrong(ended, f"key {record.id}")
+        self._feed.used[record.id] = self._clock.wall()
+        return held.identity
+
+    def _ended(self, record: KeyRecord) -> Reason | None:
+        if record.revoked is not None:
+            return "revoked"
+        if record.expires is not None and record.expires <= self._clock.wall():
+            return "expired"
+        return None
+
+    def _refuse(self, digest: bytes, reason: Reason) -> None:
+        with self._refusing:
+            self._refused.pop(digest, None)
+            while len(self._refused) >= REFUSED_LIMIT:
+                del self._refused[next(iter(self._refused))]
+            self._refused[digest] = (self._clock.monotonic() + REFUSED_SECONDS, reason)
+
+    def _catch_up(self) -> None:
+        """Ask the store once more before a key is judged for the first time: it may have been made a moment ago.
+
+        Known ids are treated as unknown ones, so that the time taken does not tell which exist. A store that was read
+        within the last RECENT_SECONDS is not asked: no key travels from its maker to a client and to us in less.
+        """
+        if self._clock.monotonic() - self._feed.fresh_at < RECENT_SECONDS:
+            return
+        try:
+            self._feed.poll()
+        except StateError:
+            self._require_fresh()
+
+    def _require_fresh(self) -> None:
+        if self._feed.is_stale():
+            raise Unavailable(
+                "Keys cannot be checked at the moment.",
+                hint="Try again in a second.",
+                detail="the key store has not been readable for more than a second",
+                retry_after=1,
+            )
+
+    def _digest(self, value: str) -> bytes:
+        return hmac.digest(self._secret, value.encode("utf-8", "surrogateescape"), "sha256")
+
+
+def _held(record: KeyRecord) -> _Held:
+    return _Held(
+        record=record,
+        identity=Identity(
+            user=record.user,
+            method=IssuedKeys.name,
+            key_id=record.id,
+            key_name=record.name,
+            groups=record.groups,
+            expires_at=record.expires,
+        ),
+    )

@@ -1,0 +1,98 @@
+"""Takes every client spelling of authentication out of a request, and leaves every other byte as it is."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from llmauth.authenticators.presented import parameter
+from llmauth.http import Headers
+from llmauth.storage.key_text import PREFIX
+
+_NAMES = (
+    "authorization",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "ocp-apim-subscription-key",
+    "x-totp-code",
+    "x-session-token",
+    "x-amz-date",
+    "x-amz-security-token",
+    "x-amz-content-sha256",
+    "x-amz-region-set",
+    # What a load balancer that has logged a person in adds: tokens of ours, not the provider's.
+    "x-amzn-oidc-accesstoken",
+    "x-amzn-oidc-data",
+    "x-amzn-oidc-identity",
+)
+
+
+def _spellings(name: str) -> set[bytes]:
+    """The name with `-` or `_` in every place: some servers read `x_api_key` as `X-Api-Key`."""
+    parts = name.split("-")
+    return {
+        "".join(part + mark for part, mark in zip(parts, (*marks, ""), strict=True)).encode("ascii")
+        for marks in product("-_", repeat=len(parts) - 1)
+    }
+
+
+CREDENTIAL_HEADERS = frozenset[bytes]().union(*map(_spellings, _NAMES))
+_PROXY = (b"proxy-", b"proxy_")
+_DATE = frozenset({b"date"})
+
+_PRESIGNED = frozenset(
+    f"x-amz-{name}"
+    for name in (
+        "algorithm",
+        "credential",
+        "date",
+        "expires",
+        "signedheaders",
+        "signature",
+        "security-token",
+        "region-set",
+    )
+)
+
+
+def strip_credentials(headers: Headers, path: str) -> tuple[Headers, str]:
+    """Headers, and path with query, without anything by which the client proved itself, to us or to a provider.
+
+    Cut are: every header of CREDENTIAL_HEADERS, every `Proxy-…`, `Date` beside an AWS signature, a key of ours in
+    `?key=`, and the parameters of a presigned AWS URL. The very same objects come back when there is nothing to cut.
+    """
+    index = headers.index()
+    names = {name for name in index if name in CREDENTIAL_HEADERS or name.startswith(_PROXY)}
+    stripped = _strip_query(path) if "?" in path else path
+    if b"date" in index and (_is_signed(index.get(b"authorization")) or _is_presigned(path)):
+        names |= _DATE
+    if names:
+        headers = Headers([field for field in headers.fields if field[0].lower() not in names])
+    return headers, stripped
+
+
+def _is_signed(values: list[bytes] | None) -> bool:
+    return values is not None and any(value.lstrip().upper().startswith(b"AWS") for value in values)
+
+
+def _is_presigned(path: str) -> bool:
+    parameters = path.partition("?")[2].split("&")
+    return any(parameter(each)[0].lower() in _PRESIGNED for each in parameters)
+
+
+def _strip_query(path: str) -> str:
+    route, _, query = path.partition("?")
+    # A quick look first: most queries hold none of these, and then nothing is decoded.
+    lowered = query.lower()
+    if "%" not in query and PREFIX not in query and "x-amz-" not in lowered:
+        return path
+    parameters = query.split("&")
+    kept = [each for each in parameters if not _is_credential(each)]
+    if len(kept) == len(parameters):
+        return path
+    return f"{route}?{'&'.join(kept)}" if kept else route
+
+
+def _is_credential(text: str) -> bool:
+    name, value = parameter(text)
+    return (name == "key" and value.startswith(PREFIX)) or name.lower() in _PRESIGNED

@@ -1,0 +1,127 @@
+"""`llmauth`: finds the command, and turns whatever goes wrong into one clear message and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path, PurePath
+from traceback import extract_tb
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from llmauth import __version__
+
+# A command's module is imported when it is called: `--help` must not wait for cryptography and an AWS SDK.
+COMMANDS: Mapping[str, str] = {
+    "serve": "Run the proxy.",
+    "demo": "Run the proxy with emulated providers, and send real calls through it.",
+    "keys": "Issue, list, revoke and rotate the keys of your callers.",
+    "config": "Check a configuration.",
+    "ca": "Show, export and replace the certificate authority of intercepted tunnels.",
+}
+DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """What commands may ask of the root by their context."""
+
+    def storage_url(self, configs: list[Path]) -> str:
+        """Where the keys are, by these configuration files (empty: the default ones)."""
+        from llmauth.config.settings import read_settings
+
+        return read_settings(configs, os.environ).storage.url
+
+
+class _Commands(TyperGroup):
+    """Knows its commands by name and sentence, and imports the one that is called."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, command, rest = super().resolve_command(ctx, args)
+        if name is not None:
+            command = typer.main.get_command(import_module(f"{__name__}.{name}").app)
+        return name, command, rest
+
+
+app = typer.Typer(
+    name="llmauth",
+    cls=_Commands,
+    help="A proxy that knows who calls, and holds the providers' credentials that callers do not.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"llmauth {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version, and end.")
+    ] = False,
+) -> None:
+    """Options of all commands."""
+
+
+def _placeholder() -> None:
+    """Stands in the help for a command that has not been imported."""
+
+
+for _name, _sentence in COMMANDS.items():
+    if find_spec(f"{__name__}.{_name}") is not None:
+        app.command(_name, help=_sentence)(_placeholder)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 done, 1 failed, 2 wrong use or configuration. Errors go to standard error."""
+    command: Callable[..., Any] = typer.main.get_command(app).main
+    try:
+        result = command(args=arguments, prog_name="llmauth", standalone_mode=False, obj=Root())
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except TyperException as error:
+        error.show()  # type: ignore[attr-defined]
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has left; Python would complain once more when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except Exception as error:
+        code, text = _explained(error)
+        typer.echo(text, err=True)
+        return code
+    return result if isinstance(result, int) else DONE
+
+
+def _explained(error: Exception) -> tuple[int, str]:
+    """Exit code and message; the text of an error that is not ours may quote a secret and is not shown."""
+    from llmauth.ca import CaError
+    from llmauth.config.problems import ConfigError
+    from llmauth.errors import GatewayError
+    from llmauth.storage.home import StateError
+
+    if isinstance(error, ConfigError):
+        return MISUSED, str(error)
+    if isinstance(error, GatewayError):
+        return FAILED, f"Error: {error.sentence}"
+    if isinstance(error, CaError | StateError):
+        return FAILED, f"Error: {error}"
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return FAILED, f"Error: {place}{error.strerror or type(error).__name__}"
+    frame = extract_tb(error.__traceback__)[-1]
+    place = f"{'/'.join(PurePath(frame.filename).parts[-2:])}:{frame.lineno}"
+    return FAILED, f"Internal error: {type(error).__name__} at {place}. This is a fault of llmauth; please report it."

@@ -1,0 +1,46 @@
+"""`llmauth serve`: the proxy itself."""
+
+from __future__ import annotations
+
+import os
+import resource
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from llmauth.config.settings import read_settings
+from llmauth.telemetry import logs
+
+# mitmproxy writes the secrets of every TLS session where these point, and reads them when it is imported.
+_LEAKS = ("SSLKEYLOGFILE", "MITMPROXY_SSLKEYLOGFILE")
+
+app = typer.Typer(help="Run the proxy.")
+
+ConfigOption = Annotated[
+    list[Path] | None, typer.Option("--config", help="A configuration file; several are merged. Or LLMAUTH_CONFIG.")
+]
+
+
+@app.command()
+def serve(
+    config: ConfigOption = None,
+    host: Annotated[str | None, typer.Option(help="Listen address, before PORT and file.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the plain listener.")] = None,
+    tls_port: Annotated[int | None, typer.Option(help="Port of the TLS listener.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes; this version runs one.")] = 1,
+) -> None:
+    """Run the proxy until SIGTERM, which drains it."""
+    if workers != 1:
+        raise typer.BadParameter("this version runs one worker; start more replicas instead", param_hint="--workers")
+    overrides = {"server.host": host, "server.port": port, "server.tls_port": tls_port}
+    settings = read_settings(config or [], os.environ, {k: v for k, v in overrides.items() if v is not None})
+    logs.configure(settings.log.level, settings.log.format)
+    for name in _LEAKS:
+        os.environ.pop(name, None)
+    # A core file would hold every credential of the process.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.umask(0o077)
+    from addons.launch.serve import serve as run
+
+    run(settings, os.environ)

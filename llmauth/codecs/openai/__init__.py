@@ -1,0 +1,1 @@
+"""OpenAI's protocol, spoken by clients and providers."""

@@ -1,0 +1,1 @@
+"""Configuration: YAML files, environment and command line into one frozen `Settings`."""

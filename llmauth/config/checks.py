@@ -1,0 +1,86 @@
+"""Faults that no value has by itself: what only the whole configuration can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from llmauth import credentials, providers
+from llmauth.config.document import Document
+from llmauth.config.problems import Place, Problem
+from llmauth.config.sections import is_loopback
+from llmauth.config.tree import Node, join
+
+
+def check(document: Document, tree: Node) -> Iterable[Problem]:
+    """Every such fault; `tree` knows where each value stands."""
+    for one in _CHECKS:
+        yield from one(document, tree)
+
+
+def _place_of(tree: Node, path: str) -> Place:
+    node: Node | None = tree
+    place = tree.place
+    for step in path.split("."):
+        node = node.child(step) if node is not None else None
+        place = node.place if node is not None else place
+    return place
+
+
+def _check_tls_files(document: Document, tree: Node) -> Iterable[Problem]:
+    server = document.server
+    if (server.tls_cert_file is None) != (server.tls_key_file is None):
+        there, missing = ("cert", "key") if server.tls_key_file is None else ("key", "cert")
+        path = f"server.tls_{there}_file"
+        message = f"needs server.tls_{missing}_file as well; with one of the two nothing can be served"
+        yield Problem(place=_place_of(tree, path), path=path, message=message)
+
+
+def _check_open_door(document: Document, tree: Node) -> Iterable[Problem]:
+    host = document.server.host
+    if not document.auth.enabled and not is_loopback(host):
+        message = f"authentication can only be off where server.host is a loopback address, and it is '{host}'"
+        yield Problem(place=_place_of(tree, "auth.enabled"), path="auth.enabled", message=message)
+
+
+def _check_ports(document: Document, tree: Node) -> Iterable[Problem]:
+    server, metrics = document.server, document.metrics
+    ports = {"server.port": server.port}
+    if server.tls_cert_file is not None:
+        ports["server.tls_port"] = server.tls_port
+    if metrics is not None:
+        ports["metrics.port"] = metrics.port
+    taken: dict[int, str] = {}
+    for path, port in ports.items():
+        if port and port in taken:
+            yield Problem(place=_place_of(tree, path), path=path, message=f"the same port as {taken[port]}")
+        taken[port] = path
+
+
+def _check_strategies(document: Document, tree: Node) -> Iterable[Problem]:
+    for name, instance in document.instances.items():
+        entry = tree.child("instances")
+        for step in (name, "authentication", "strategies"):
+            entry = entry.child(step) if entry is not None else None
+        for index, strategy in enumerate(instance.strategies):
+            reason = credentials.unfit(strategy, instance.type)
+            node = entry.child(index) if entry is not None else None
+            if reason is not None and node is not None:
+                path = join(f"instances.{name}.authentication.strategies", index)
+                yield Problem(place=node.place, path=path, message=reason)
+
+
+def _check_gateway_hosts(document: Document, tree: Node) -> Iterable[Problem]:
+    for name, instance in document.instances.items():
+        hosts = {origin.host for origin in providers.build(name, instance).hosts}
+        for host in hosts.intersection(document.server.gateway_hosts):
+            message = f"'{host}' is the provider's host of instance '{name}'; a gateway host is a name of our own"
+            yield Problem(place=_place_of(tree, "server.gateway_hosts"), path="server.gateway_hosts", message=message)
+
+
+_CHECKS: tuple[Callable[[Document, Node], Iterable[Problem]], ...] = (
+    _check_tls_files,
+    _check_open_door,
+    _check_ports,
+    _check_strategies,
+    _check_gateway_hosts,
+)

@@ -1,0 +1,77 @@
+"""What may stand in the configuration files: the sections, and one model an instance, chosen by its `type`."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from functools import reduce
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field, create_model
+
+from llmauth import providers
+from llmauth.config.sections import (
+    Auth,
+    Ca,
+    Egress,
+    Ignored,
+    Later,
+    Log,
+    MetricsListener,
+    Section,
+    Server,
+    Storage,
+    Upstream,
+)
+from llmauth.credentials import StrategyOptions
+from llmauth.credentials.base import Options
+from llmauth.providers.base import ProviderOptions
+
+
+class Authentication(Section):
+    """Where an instance's credential comes from: tried in this order."""
+
+    strategies: Annotated[tuple[StrategyOptions, ...], Field(min_length=1)]
+
+
+class Instance(ProviderOptions):
+    """One configured endpoint of a provider: that provider's own options, and its authentication."""
+
+    authentication: Authentication | None = None
+
+    @property
+    def strategies(self) -> tuple[Options, ...]:
+        """The strategies that the configuration names, empty when it leaves them to the provider's default."""
+        return () if self.authentication is None else self.authentication.strategies
+
+
+if TYPE_CHECKING:
+    AnyInstance = Instance
+else:
+    # Each provider's own options with `authentication` beside them; the entry's `type` chooses among these.
+    _MODELS = [
+        create_model(handler.options_model.__name__, __base__=(handler.options_model, Instance))
+        for handler in providers.HANDLERS.values()
+    ]
+    AnyInstance = Annotated[reduce(operator.or_, _MODELS), Field(discriminator="type")]
+
+
+class Document(Section):
+    """All files together."""
+
+    server: Server = Server()
+    upstream: Upstream = Upstream()
+    auth: Auth = Auth()
+    egress: Egress = Egress()
+    instances: Mapping[str, AnyInstance] = {}
+    storage: Storage = Storage()
+    metrics: MetricsListener | None = None
+    ca: Ca = Ca()
+    log: Log = Log()
+    models: Ignored = None
+    vaults: Ignored = None
+    platform: Ignored = None
+    hosts: Later = None
+    policies: Later = None
+    prices: Later = None
+    audit: Later = None

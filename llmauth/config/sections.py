@@ -1,0 +1,203 @@
+"""The sections of the configuration that belong to no single module: server, upstream, clients, CA, logs and state."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from llmauth.addresses import HostPort, is_ip_literal, normalise_host, parse_authority
+from llmauth.durations import parse_duration
+
+
+class Section(BaseModel):
+    """Frozen, without unknown keys, and with no error that repeats what was written."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+# ---- values --------------------------------------------------------------------------------------------------------
+
+
+def unavailable(what: str) -> PydanticCustomError:
+    """The fault of asking for a part that has its name already and comes later."""
+    return PydanticCustomError("unavailable", "not available in this version: {what}", {"what": what})
+
+
+def _later(value: object) -> object:
+    raise unavailable("this section; remove it")
+
+
+def _only(*served: object, what: str) -> AfterValidator:
+    """Refuses, as not available yet, every value of the field but those that are served."""
+
+    def check(value: object) -> object:
+        if value not in served:
+            raise unavailable(what)
+        return value
+
+    return AfterValidator(check)
+
+
+def _seconds(value: object) -> float:
+    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    return parse_duration(text + "s" if text.isascii() and text.isdigit() else text)
+
+
+def _no_bool(value: object) -> object:
+    # Python counts `true` as 1.
+    if isinstance(value, bool):
+        raise PydanticCustomError("int_type", "")
+    return value
+
+
+def _host_name(value: object) -> str:
+    host = normalise_host(_text(value))
+    if is_ip_literal(host):
+        raise ValueError("an address, where the name of a host is wanted")
+    return host
+
+
+def _listen_host(value: object) -> str:
+    host = normalise_host(_text(value))
+    if is_ip_literal(host):
+        ipaddress.ip_address(host)  # refuses the spellings that only a resolver understands
+    return host
+
+
+def _address(value: object) -> HostPort:
+    return parse_authority(_text(value), 443)
+
+
+def _storage_url(value: object) -> str:
+    url = _text(value)
+    if url.startswith(("postgresql", "postgres:", "redis")):
+        raise unavailable("keys in a server's database")
+    if not url.startswith("sqlite:///") or url.removeprefix("sqlite:///") in ("", ":memory:"):
+        raise ValueError("not a place for keys; write sqlite:///keys.db, or sqlite:////var/lib/llmauth/keys.db")
+    return url
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise PydanticCustomError("string_type", "")
+    return value
+
+
+Later = Annotated[None, BeforeValidator(_later)]
+"""A section that is known by name, and refused."""
+Ignored = Mapping[str, Any] | None
+"""A section that is accepted, so that a file for a later version can be served, and has no effect yet."""
+Duration = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
+"""Seconds, written `90s` or `12h`; a bare number counts seconds."""
+Port = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=65535)]
+"""A port; 0 takes any that is free."""
+HostName = Annotated[str, BeforeValidator(_host_name)]
+ListenHost = Annotated[str, BeforeValidator(_listen_host)]
+Address = Annotated[HostPort, BeforeValidator(_address)]
+LowerCase = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a listen address is reachable from this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+# ---- sections ------------------------------------------------------------------------------------------------------
+
+
+class Server(Section):
+    """Where we listen, and how we stop."""
+
+    host: ListenHost = "127.0.0.1"
+    port: Port = 8080
+    tls_port: Port = 8443
+    tls_cert_file: Path | None = None
+    tls_key_file: Path | None = None
+    drain_timeout: Duration = 120.0
+    gateway_hosts: tuple[HostName, ...] = ()
+    http2: Annotated[bool, _only(False, what="HTTP/2")] = False
+
+
+class Upstream(Section):
+    """How providers are dialled. `resolve` implies `allow_private` for its names."""
+
+    ca_file: Path | None = None
+    resolve: Mapping[HostName, Address] = {}
+    allow_private: tuple[HostName, ...] = ()
+    connect_timeout: Duration = 10.0
+    first_byte_timeout: Duration = 600.0
+
+
+LATER_METHODS = ("basic", "oidc", "alb", "aws_iam", "service_account", "mtls", "sigv4", "session", "totp", "jwt")
+
+
+class ApiKeyMethod(Section):
+    """Keys that `llmauth keys create` issues."""
+
+    type: Literal["api_key"]
+
+
+def _method(value: object) -> object:
+    """A bare name stands for a mapping with that `type`."""
+    entry = {"type": value} if isinstance(value, str) else value
+    name = entry.get("type") if isinstance(entry, dict) else None
+    if name in LATER_METHODS:
+        raise unavailable(f"the method '{name}'")
+    if isinstance(name, str) and name != "api_key":
+        raise PydanticCustomError("choice", "", {"expected": "'api_key'"})
+    return entry
+
+
+class Auth(Section):
+    """Who may call, and how that is proved."""
+
+    enabled: bool = True
+    methods: Annotated[tuple[Annotated[ApiKeyMethod, BeforeValidator(_method)], ...], Field(min_length=1)] = (
+        ApiKeyMethod(type="api_key"),
+    )
+    require_2fa: Annotated[bool, _only(False, what="the second factor")] = False
+    session_duration: Duration = 43_200.0
+
+
+class Egress(Section):
+    """What becomes of hosts that are no provider of ours."""
+
+    default: Annotated[Literal["deny", "tunnel", "learn"], _only("deny", what="egress to other hosts")] = "deny"
+    allow: Annotated[tuple[str, ...], _only((), what="egress to other hosts")] = ()
+
+
+class Storage(Section):
+    """Where issued keys are kept."""
+
+    url: Annotated[str, BeforeValidator(_storage_url)] = ""
+    limits_url: Annotated[str, _only("memory", what="limits that servers share")] = "memory"
+
+
+class MetricsListener(Section):
+    """A port with `/metrics` alone, and no key."""
+
+    port: Port
+    host: ListenHost = "127.0.0.1"
+
+
+class Ca(Section):
+    """The certificate authority of intercepted tunnels. `auto` makes one, but not inside Kubernetes."""
+
+    create: Literal["auto"] | bool = "auto"
+    folder: Path | None = None
+    domains: tuple[HostName, ...] = ()
+
+
+class Log(Section):
+    """What is logged, and in which form; without a form a terminal gets text and everything else JSON."""
+
+    level: Annotated[Literal["debug", "info", "warn", "warning", "error"], LowerCase] = "info"
+    format: Annotated[Literal["json", "console"] | None, LowerCase] = None

@@ -1,0 +1,180 @@
+"""Settings: everything that is configured, from files, environment and command line, checked as a whole and frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from llmauth import providers
+from llmauth.config import environment
+from llmauth.config.checks import check
+from llmauth.config.document import Document, Instance
+from llmauth.config.loader import read, validate
+from llmauth.config.problems import ConfigError, Place, Problem
+from llmauth.config.sections import Auth, Egress, Log, MetricsListener, Server, Storage, Upstream, is_loopback
+from llmauth.config.tree import Node, join, overlay
+from llmauth.providers.base import parse_base_url
+from llmauth.storage.home import state_folder
+
+UNAVAILABLE_SECTIONS = ("models", "vaults", "platform")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaSettings:
+    """The certificate authority: where it is kept, whether one may be made there, and what it shall cover besides."""
+
+    folder: Path
+    create: bool
+    domains: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The whole configuration. `unavailable` names parts without effect yet; `warnings` are sentences for the log."""
+
+    server: Server
+    upstream: Upstream
+    auth: Auth
+    egress: Egress
+    instances: Mapping[str, Instance]
+    storage: Storage
+    metrics: MetricsListener | None
+    ca: CaSettings
+    log: Log
+    home: Path
+    files: tuple[Path, ...]
+    unavailable: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def read_settings(
+    config_paths: Sequence[Path], environ: Mapping[str, str], overrides: Mapping[str, object] | None = None
+) -> Settings:
+    """Files, environment and `overrides` (dotted path to value) as Settings. Raises ConfigError with every fault."""
+    problems: list[Problem] = []
+    files = environment.files(config_paths, environ)
+    tree = read(files, environ, problems)
+    for path, node in (*environment.from_environment(environ), *environment.from_options(overrides or {})):
+        tree = overlay(tree, tuple(path.split(".")), node)
+    tree = _with_relative_database(_with_provider_variables(tree, environ))
+    problems += _instance_problems(tree)
+    document = validate(tree, Document, problems)
+    problems += check(document, tree)
+    if environment.wants_tls(environ) and document.server.tls_cert_file is None:
+        place = Place(source="environment variable TLS_ENABLED")
+        problems.append(Problem(place=place, path="", message="TLS is asked for; set TLS_CERT_FILE and TLS_KEY_FILE"))
+    if problems:
+        raise ConfigError(problems)
+    return _settings(document, files, environ)
+
+
+def ca_domains(settings: Settings) -> tuple[str, ...]:
+    """The domains that a certificate authority is made for: those of every provider type, and what is configured."""
+    names = {name for domains in providers.DOMAINS.values() for name in domains}
+    own = [parse_base_url(one.base_url).host for one in settings.instances.values() if one.base_url]
+    for name in (*own, *settings.server.gateway_hosts, *settings.ca.domains):
+        if not any(name == domain or name.endswith("." + domain) for domain in names):
+            names.add(name)
+    return tuple(sorted(names))
+
+
+def _settings(document: Document, files: tuple[Path, ...], environ: Mapping[str, str]) -> Settings:
+    home = _home(environ)
+    ca, storage = document.ca, document.storage
+    create = not environ.get("KUBERNETES_SERVICE_HOST") if ca.create == "auto" else ca.create
+    return Settings(
+        server=document.server,
+        upstream=document.upstream,
+        auth=document.auth,
+        egress=document.egress,
+        instances=document.instances,
+        storage=storage if storage.url else storage.model_copy(update={"url": f"sqlite:///{home / 'keys.db'}"}),
+        metrics=document.metrics,
+        ca=CaSettings(folder=ca.folder or home / "ca", create=create, domains=ca.domains),
+        log=document.log,
+        home=home,
+        files=files,
+        unavailable=tuple(_unavailable(document, environ)),
+        warnings=tuple(_warnings(document)),
+    )
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    try:
+        return state_folder(environ)
+    except RuntimeError:
+        place = Place(source="environment variable LLMAUTH_HOME")
+        message = "not set, and this user has no home folder; set it to a folder for keys and the certificate authority"
+        raise ConfigError([Problem(place=place, path="", message=message)]) from None
+
+
+def _unavailable(document: Document, environ: Mapping[str, str]) -> Iterable[str]:
+    yield from (name for name in UNAVAILABLE_SECTIONS if getattr(document, name) is not None)
+    if "session_duration" in document.auth.model_fields_set:
+        yield "auth.session_duration"
+    yield from (name for name in environment.LATER_VARIABLES if environ.get(name, "").lower() not in ("", "false"))
+
+
+def _warnings(document: Document) -> Iterable[str]:
+    server = document.server
+    if not document.instances:
+        yield "No instance is configured, so nothing can be called; add one under `instances:`."
+    if not document.auth.enabled:
+        yield "Authentication is off: every program on this machine may use the providers' credentials."
+    if not is_loopback(server.host):
+        yield f"Port {server.port} is open to other machines without TLS: keys and prompts travel in clear text."
+    if document.metrics is not None and not is_loopback(document.metrics.host):
+        yield f"Port {document.metrics.port} shows the metrics to every machine that reaches it, without a key."
+
+
+# ---- the tree before validation ------------------------------------------------------------------------------------
+
+
+def _entries(tree: Node) -> Iterable[tuple[str, Node]]:
+    instances = tree.child("instances")
+    if instances is not None and isinstance(instances.value, dict):
+        yield from instances.value.items()
+
+
+def _type_of(entry: Node) -> str | None:
+    written = entry.child("type")
+    return written.value if written is not None and isinstance(written.value, str) else None
+
+
+def _with_provider_variables(tree: Node, environ: Mapping[str, str]) -> Node:
+    """The tree with the options that a provider takes from the environment, where an instance does not say them."""
+    for name, entry in _entries(tree):
+        for type_, handler in providers.HANDLERS.items():
+            options = handler.options_model.environment.items() if type_ == _type_of(entry) else ()
+            for option, variable in options:
+                node = environment.option_from(variable, environ)
+                if node is not None and entry.child(option) is None:
+                    tree = overlay(tree, ("instances", name, option), node)
+    return tree
+
+
+def _with_relative_database(tree: Node) -> Node:
+    """The tree with `sqlite:///keys.db` made absolute, from the folder of the file that it stands in."""
+    storage = tree.child("storage")
+    node = storage.child("url") if storage is not None else None
+    relative = str(node.value).removeprefix("sqlite:///") if node is not None else ""
+    if node is None or str(node.value) == relative or relative.startswith("/") or relative in ("", ":memory:"):
+        return tree
+    url = f"sqlite:///{node.place.folder.absolute() / relative}"
+    return overlay(tree, ("storage", "url"), Node(value=url, place=node.place, expansions=node.expansions))
+
+
+def _instance_problems(tree: Node) -> Iterable[Problem]:
+    """Names that a path could not tell apart, and types that have a name already and come later."""
+    for name, entry in _entries(tree):
+        path, type_ = join("instances", name), _type_of(entry)
+        try:
+            providers.check_name(name, type_ or "")
+        except ValueError as error:
+            yield Problem(place=entry.place, path=path, message=str(error))
+        written = entry.child("type")
+        if written is not None and type_ in providers.TYPES and type_ not in providers.HANDLERS:
+            served = ", ".join(providers.HANDLERS)
+            message = f"not available in this version: the type '{type_}'; it serves {served}"
+            yield Problem(place=written.place, path=join(path, "type"), message=message)

@@ -1,0 +1,85 @@
+"""A credential in an environment variable: one that is named, or the ones that each provider's own tools read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from llmauth.context import ProviderType
+from llmauth.credentials.base import (
+    Options,
+    StrategyFailed,
+    StrategyUnavailable,
+    Surroundings,
+    credential_at,
+    moment,
+)
+from llmauth.secrets import Loaded, Secret
+
+_DEFAULT_VARIABLE: Mapping[ProviderType, str] = {
+    "openai": "OPENAI_API_KEY",
+    "anthropic": "ANTHROPIC_API_KEY",
+    "bedrock": "AWS_BEARER_TOKEN_BEDROCK",
+}
+
+
+class EnvironmentOptions(Options):
+    """`{type: environment, variable: OPENAI_API_KEY}`; without `variable`, the standard names of the provider."""
+
+    type: Literal["environment"] = "environment"
+    variable: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+
+
+class EnvironmentStrategy:
+    """Reads the environment this process was started with."""
+
+    label = "environment"
+
+    def __init__(self, options: EnvironmentOptions, surroundings: Surroundings) -> None:
+        self._named = options.variable
+        self._provider = surroundings.provider
+        self._environ = surroundings.environ
+
+    def load(self) -> Loaded:
+        if self._named is None and self._provider == "bedrock" and self._holds_aws_keys():
+            return self._aws_keys()
+        name = self._named or _DEFAULT_VARIABLE.get(self._provider)
+        if name is None:
+            raise StrategyUnavailable(f"type {self._provider} has no variable of its own here; name one: `variable: …`")
+        return self._variable(name)
+
+    def _variable(self, name: str) -> Loaded:
+        value = self._environ.get(name)
+        if value is None:
+            raise StrategyUnavailable(f"the environment variable {name} is not set")
+        place = f"environment variable {name}"
+        return Loaded(credential=credential_at(place, value, self._provider), source=place)
+
+    def _holds_aws_keys(self) -> bool:
+        # Both names count: a secret without its id is a mistake to be told, not a reason to look elsewhere.
+        return bool(self._environ.get("AWS_ACCESS_KEY_ID") or self._environ.get("AWS_SECRET_ACCESS_KEY"))
+
+    def _aws_keys(self) -> Loaded:
+        fields: dict[str, Secret] = {}
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            if not self._environ.get(name):
+                raise StrategyFailed(f"the environment holds one half of an AWS key pair: {name} is empty or not set")
+            fields[name] = Secret(self._environ[name])
+        if token := self._environ.get("AWS_SESSION_TOKEN"):
+            fields["AWS_SESSION_TOKEN"] = Secret(token)
+        credential = credential_at("the AWS variables of the environment", fields, self._provider)
+        return Loaded(
+            credential=credential, source="environment variable AWS_ACCESS_KEY_ID", expires_at=self._expiration()
+        )
+
+    def _expiration(self) -> float | None:
+        # Written by `aws configure export-credentials --format env` beside temporary keys.
+        written = self._environ.get("AWS_CREDENTIAL_EXPIRATION")
+        if not written:
+            return None
+        try:
+            return moment(written)
+        except ValueError:
+            raise StrategyFailed("AWS_CREDENTIAL_EXPIRATION is no ISO 8601 time") from None

@@ -1,0 +1,134 @@
+"""The composition root: settings in, six routers and what they share out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from wsgiref.simple_server import WSGIServer
+
+from llmauth import credentials, providers
+from llmauth.addresses import normalise_host
+from llmauth.authenticators.keys import IssuedKeys
+from llmauth.ca import Authority
+from llmauth.clock import Clock, SystemClock
+from llmauth.config.settings import Settings, ca_domains
+from llmauth.credentials.base import CredentialStrategy, StrategyFailed
+from llmauth.providers.base import ProviderHandler
+from llmauth.routers.auth import AuthRouter
+from llmauth.routers.credential import CredentialRouter, InstanceStatus
+from llmauth.routers.mode import ModeRouter
+from llmauth.routers.model import ModelRouter
+from llmauth.routers.provider import ProviderRouter
+from llmauth.secrets import Loaded
+from llmauth.storage.home import prepare
+from llmauth.storage.keys import KeyStore
+from llmauth.telemetry.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """Whether requests can be served now: callers can be judged, and at least one instance has a credential."""
+
+    ready: bool
+    keys: str
+    instances: Mapping[str, InstanceStatus]
+
+
+class Gateway:
+    """Everything that answers a question about a request. Must be made inside the event loop that it serves.
+
+    Raises StateError, CaError or ValueError for what must not start: an unreadable key store, a missing CA, a host that
+    the CA may not sign.
+    """
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str], clock: Clock | None = None) -> None:
+        clock = clock or SystemClock()
+        prepare(settings.home)
+        self.settings = settings
+        self.handlers = {name: providers.build(name, one, clock) for name, one in settings.instances.items()}
+        self.metrics = Metrics(models=())
+        self.authority = authority(settings, self.handlers, clock)
+        self._gateway_hosts = frozenset(settings.server.gateway_hosts)
+        self.mode = ModeRouter(self.handlers, self._gateway_hosts)
+        self.model = ModelRouter()
+        self.provider = ProviderRouter(self.handlers)
+        methods = [IssuedKeys(KeyStore(settings.storage.url, clock), clock)]
+        self.auth = AuthRouter(methods, enabled=settings.auth.enabled, clock=clock, on_failure=self.metrics.auth_failed)
+        self.credential = CredentialRouter(
+            {name: self._strategies(name, handler, environ) for name, handler in self.handlers.items()}, clock
+        )
+        self._metrics_server: WSGIServer | None = None
+
+    def _strategies(
+        self, name: str, handler: ProviderHandler, environ: Mapping[str, str]
+    ) -> Sequence[CredentialStrategy]:
+        options = self.settings.instances[name].strategies or credentials.defaults_for(handler.provider)
+        built = (credentials.build(o, name, handler.provider, environ, region=handler.region) for o in options)
+        if handler.provider == "bedrock":
+            return [_Counted(strategy, name, self.metrics) for strategy in built]
+        return list(built)
+
+    def start(self) -> None:
+        """Read the keys, which must succeed, and begin to fetch credentials, which need not."""
+        self.auth.start()
+        self.credential.prime()
+        listener = self.settings.metrics
+        if listener is not None:
+            self._metrics_server = self.metrics.serve(listener.port, listener.host)
+
+    def close(self) -> None:
+        """Write what is still to be written, and stop every thread."""
+        if self._metrics_server is not None:
+            self._metrics_server.shutdown()
+        self.credential.close()
+        self.auth.stop()
+
+    def is_gateway_host(self, host: str) -> bool:
+        """Whether a host, as a client wrote it, is one of our own names."""
+        try:
+            return normalise_host(host) in self._gateway_hosts
+        except ValueError:
+            return False
+
+    def readiness(self) -> Readiness:
+        """What /ready shows; asks no source, so that it can be asked often."""
+        instances = self.credential.status()
+        usable = self.auth.usable()
+        with_credential = any(one.state == "ready" for one in instances.values())
+        for name, one in instances.items():
+            self.metrics.credential(name, one.strategy, one.expires_at)
+        self.metrics.health("live", True)
+        self.metrics.health("ready", usable and with_credential)
+        return Readiness(ready=usable and with_credential, keys="ok" if usable else "unreadable", instances=instances)
+
+    def render_metrics(self) -> tuple[bytes, str]:
+        """The metrics as text, with the gauges brought up to date."""
+        self.readiness()
+        return self.metrics.render()
+
+
+class _Counted:
+    """A strategy of an AWS instance, with every answer of its source counted."""
+
+    def __init__(self, strategy: CredentialStrategy, instance: str, metrics: Metrics) -> None:
+        self.label = strategy.label
+        self._load = strategy.load
+        self._count = partial(metrics.aws_credential_retrieved, instance)
+
+    def load(self) -> Loaded:
+        try:
+            loaded = self._load()
+        except StrategyFailed:
+            self._count(ok=False)
+            raise
+        self._count(ok=True)
+        return loaded
+
+
+def authority(settings: Settings, handlers: Mapping[str, ProviderHandler], clock: Clock | None = None) -> Authority:
+    """The CA of a configuration, made where there is none and one may be made; CaError otherwise."""
+    made = Authority.load_or_create(settings.ca.folder, ca_domains(settings), settings.ca.create, clock)
+    hosts = {origin.host for handler in handlers.values() for origin in handler.hosts}
+    made.require(hosts | set(settings.server.gateway_hosts))
+    return made

@@ -1,0 +1,84 @@
+"""The providers: one file each, one line each in the table below."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from llmauth.clock import Clock
+from llmauth.context import ProviderType
+from llmauth.providers.anthropic import AnthropicHandler
+from llmauth.providers.base import BoundHandler, ProviderHandler, ProviderOptions
+from llmauth.providers.bedrock import BedrockHandler
+from llmauth.providers.openai import OpenAIHandler
+
+HANDLERS: Mapping[ProviderType, type[BoundHandler[Any]]] = {
+    "openai": OpenAIHandler,
+    "anthropic": AnthropicHandler,
+    "bedrock": BedrockHandler,
+}
+
+TYPES: tuple[ProviderType, ...] = get_args(ProviderType)
+
+# Other names under which people look for a type.
+ALIASES: Mapping[str, ProviderType] = {
+    "bedrock-runtime": "bedrock",
+    "azure-openai": "azure",
+    "vertex-ai": "vertex",
+    "watson": "ibm",
+    "watsonx": "ibm",
+    "oci": "oracle",
+}
+
+# The DNS subtrees that a provider's hosts, and the hosts that its SDK asks for tokens, lie in. Our CA may speak for
+# these and no others, whatever is configured today, so that a further instance needs no new CA.
+DOMAINS: Mapping[ProviderType, tuple[str, ...]] = {
+    "openai": ("api.openai.com",),
+    "anthropic": ("api.anthropic.com",),
+    "bedrock": (
+        "amazonaws.com",
+        "api.aws",
+        "amazonaws.com.cn",
+        "api.amazonwebservices.com.cn",
+        "amazonaws.eu",
+        "api.amazonwebservices.eu",
+    ),
+    "azure": ("openai.azure.com", "services.ai.azure.com", "cognitiveservices.azure.com", "login.microsoftonline.com"),
+    "vertex": ("googleapis.com",),
+    "ibm": ("cloud.ibm.com",),
+    "oracle": ("oraclecloud.com", "oraclecloud.eu", "oraclegovcloud.com", "oraclegovcloud.uk"),
+}
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+
+
+def check_name(name: str, type_: str) -> None:
+    """ValueError, saying why, for an instance name that could not be told from something else in a path."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            "an instance name holds lower-case letters, digits, '_' and '-', and begins with none of the two"
+        )
+    if name == "v1" or (name in TYPES and name != type_):
+        raise ValueError(f"'{name}' means something else in a path; give the instance another name")
+
+
+def options_model(type_: str) -> type[ProviderOptions]:
+    """The options of a provider type; ValueError for one that is unknown, or not served by this version."""
+    return _handler(type_).options_model
+
+
+def build(name: str, options: ProviderOptions, clock: Clock | None = None) -> ProviderHandler:
+    """The handler of one configured instance; ValueError for a bad name or a type that is not served."""
+    handler = _handler(options.type)
+    check_name(name, options.type)
+    return handler(name, options, clock)
+
+
+def _handler(type_: str) -> type[BoundHandler[Any]]:
+    for served, handler in HANDLERS.items():
+        if served == type_:
+            return handler
+    if type_ in TYPES:
+        raise ValueError(f"type '{type_}' is not served by this version; it serves {', '.join(HANDLERS)}")
+    raise ValueError(f"type '{type_}' is unknown; it is one of {', '.join(TYPES)}")

@@ -1,0 +1,115 @@
+"""AWS Bedrock: a runtime and a control plane in one region, signed with AWS keys or sent with a Bedrock API key."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar, Literal
+from urllib.parse import unquote
+
+from pydantic import Field
+
+from llmauth.addresses import HostPort
+from llmauth.codecs.converse.errors import REFUSALS
+from llmauth.http import Headers, Request, Url
+from llmauth.providers.base import BoundHandler, ProviderOptions, Verdict, joined
+from llmauth.secrets import ApiKey, AwsKeys, BearerToken, Credential
+from llmauth.signing import bearer, sigv4
+
+# First segments of the paths that the runtime serves; every other path is the control plane's.
+_RUNTIME = frozenset({"model", "guardrail", "guardrail-checks", "async-invoke", "openai"})
+# DNS suffixes of a partition, the dual-stack one second; every region that begins otherwise is in the first.
+_SUFFIXES = {
+    "": ("amazonaws.com", "api.aws"),
+    "cn-": ("amazonaws.com.cn", "api.amazonwebservices.com.cn"),
+    "eusc-": ("amazonaws.eu", "api.amazonwebservices.eu"),
+}
+# The id may be an ARN with bare slashes, so it reaches up to the operation.
+_MODEL = re.compile(r"/model/(.+)/[a-z-]+\Z")
+
+_EXPIRED = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "UnrecognizedClientException",
+        "InvalidClientTokenId",
+        "RequestTimeTooSkewed",
+        "RequestExpired",
+    }
+)
+_REJECTED = frozenset(
+    {
+        "InvalidSignatureException",
+        "SignatureDoesNotMatch",
+        "IncompleteSignatureException",
+        "IncompleteSignature",
+        "MissingAuthenticationTokenException",
+        "MissingAuthenticationToken",
+        "AuthFailure",
+    }
+)
+
+
+class BedrockOptions(ProviderOptions):
+    """Bedrock in one region. With `base_url` (a VPC endpoint) every call goes there, and is signed for `region`."""
+
+    environment: ClassVar[dict[str, str]] = {"region": "AWS_REGION"}
+
+    type: Literal["bedrock"] = "bedrock"
+    region: str = Field(default="us-east-1", pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)
+
+
+class BedrockHandler(BoundHandler[BedrockOptions]):
+    """The native API of Bedrock, both planes."""
+
+    provider = "bedrock"
+    options_model = BedrockOptions
+    shape = REFUSALS
+    default_strategies = ("workload_identity", "environment", "aws_profile")
+    model_in_body = False
+
+    @property
+    def region(self) -> str:
+        return self.options.region
+
+    @property
+    def own_base_url(self) -> str:
+        return f"https://{self._host('bedrock-runtime')}"
+
+    def _host(self, service: str, *, dual_stack: bool = False) -> str:
+        partition = next((p for p in _SUFFIXES if p and self.region.startswith(p)), "")
+        return f"{service}.{self.region}.{_SUFFIXES[partition][dual_stack]}"
+
+    def _own_hosts(self) -> frozenset[HostPort]:
+        """Every name that AWS gives the two planes in this region: plain, FIPS, dual-stack; and Mantle."""
+        services = ("bedrock-runtime", "bedrock", "bedrock-runtime-fips", "bedrock-fips")
+        names = {self._host(service, dual_stack=dual) for service in services for dual in (False, True)}
+        return frozenset(HostPort(name, 443) for name in {*names, self._host("bedrock-mantle", dual_stack=True)})
+
+    def forward(self, path: str, method: str) -> Url:
+        """The first segment decides between the two planes; no path is served by both, whatever the method."""
+        first = path[1:].partition("?")[0].partition("/")[0]
+        if first in _RUNTIME or self.options.base_url is not None:
+            return joined(self.base, path)
+        return Url("https", self._host("bedrock"), 443, path)
+
+    def model_of(self, request: Request) -> str | None:
+        found = _MODEL.search(request.url.route_path)
+        return unquote(found[1])[:200] if found else None
+
+    def _sign(self, request: Request, credential: Credential) -> Request:
+        match credential:
+            case AwsKeys():
+                service = "bedrock-mantle" if request.url.host.startswith("bedrock-mantle.") else "bedrock"
+                return sigv4.sign(request, credential, region=self.region, service=service, now=self._clock.wall())
+            case ApiKey() | BearerToken():
+                return bearer.sign(request, credential.value)
+
+    def verdict(self, status: int, headers: Headers) -> Verdict:
+        """AWS says 403 for a bad signature and for a missing permission; only the name in a header tells which."""
+        if status not in (401, 403):
+            return Verdict.PASSES
+        # "Name:http://…", and in some services "namespace#Name".
+        name = (headers.get("x-amzn-errortype") or "").partition(":")[0].rpartition("#")[2]
+        if name in _EXPIRED:
+            return Verdict.EXPIRED
+        return Verdict.REJECTED if status == 401 or name in _REJECTED else Verdict.PASSES

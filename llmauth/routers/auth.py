@@ -1,0 +1,273 @@
+"""Who is calling? Answered from memory where that suffices, else by a few threads of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import hmac
+import logging
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+from llmauth.authenticators.base import Authenticator, Presented, wrong
+from llmauth.authenticators.presented import Claim, decide, invalid, present
+from llmauth.clock import Clock
+from llmauth.context import Decision, Identity
+from llmauth.errors import BadRequest, Forbidden, GatewayError, Unauthenticated, Unavailable
+from llmauth.http import Request
+
+log = logging.getLogger(__name__)
+
+Answer = tuple[Identity | None, Decision]
+OnFailure = Callable[[str, str], None]
+
+ANONYMOUS: Final = Identity(user="anonymous", method="none")
+WORKERS = 2
+# At about two milliseconds a key and two at a time, the last of a thousand callers that come back after a restart
+# waits a second or two. A much shorter queue would send most of them away.
+QUEUE_LIMIT = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """A request that memory could not answer; hand it to `AuthRouter.authenticate`."""
+
+    request: Request
+    tunnel: Identity | None
+    intercepted: bool
+    gateway: bool
+    presented: tuple[Presented, ...]
+    started: float
+
+
+class AuthRouter:
+    """Asks the methods in their order; the first that recognises a value judges it, and no other does.
+
+    `on_failure(method, reason)` is told of every refusal, both from closed sets; the method is `none` where no method
+    recognised what was presented.
+    """
+
+    def __init__(
+        self,
+        methods: Sequence[Authenticator],
+        *,
+        enabled: bool,
+        clock: Clock,
+        workers: int = WORKERS,
+        queue_limit: int = QUEUE_LIMIT,
+        on_failure: OnFailure | None = None,
+    ) -> None:
+        self._methods = tuple(methods)
+        self._by_name = {method.name: method for method in methods}
+        self._enabled = enabled
+        self._clock = clock
+        self._on_failure = on_failure or (lambda method, reason: None)
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="authenticate")
+        self._most = workers + queue_limit
+        self._flights: dict[tuple[str, str], Future[Identity]] = {}
+        self._secret = os.urandom(32)
+
+    def start(self) -> None:
+        """Let every method load what it needs; a StateError of theirs means that the server must not start."""
+        if self._enabled:
+            for method in self._methods:
+                method.start()
+
+    def stop(self) -> None:
+        """End the methods and the pool; what waits in the pool is cancelled."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._enabled:
+            for method in self._methods:
+                method.stop()
+
+    def usable(self) -> bool:
+        """Whether callers can be judged now."""
+        return not self._enabled or all(method.usable() for method in self._methods)
+
+    def recall(
+        self, request: Request, *, tunnel: Identity | None = None, intercepted: bool = False, gateway: bool = False
+    ) -> Answer | Pending:
+        """Who sent this, from memory, or Pending when somebody must compute.
+
+        `tunnel` is the identity that the CONNECT proved; `intercepted` says that a CONNECT may come without
+        credentials, `gateway` that an absolute-form request may use any slot. Raises GatewayError: 400 for two values
+        in one slot, 401 (407 at CONNECT and on absolute form), 403, 503.
+        """
+        started = self._clock.monotonic()
+        if not self._enabled:
+            return ANONYMOUS, Decision(router="auth", input="none", outcome="anonymous", reason="auth is switched off")
+        presented: tuple[Presented, ...] = ()
+        try:
+            presented = present(request, self._recognised)
+            if tunnel is not None:
+                tunnel = self._current(tunnel)
+            claims = []
+            for each in presented:
+                claim = self._judge(each)
+                if claim is None:
+                    return Pending(
+                        request=request,
+                        tunnel=tunnel,
+                        intercepted=intercepted,
+                        gateway=gateway,
+                        presented=presented,
+                        started=started,
+                    )
+                claims.append(claim)
+            identity = decide(claims, door=request.door, tunnel=tunnel, intercepted=intercepted, gateway=gateway)
+        except GatewayError as error:
+            self._report(error, request, presented, tunnel, started)
+            raise
+        return identity, self._granted(identity, presented, tunnel, started)
+
+    async def authenticate(self, pending: Pending) -> Answer:
+        """Who sent this, computed where memory does not know it. Raises as `recall` does; 503 when too many wait."""
+        request, presented, tunnel = pending.request, pending.presented, pending.tunnel
+        try:
+            claims = [self._judge(each) or await self._prove(each) for each in presented]
+            if tunnel is not None:  # it may have ended while this was waiting
+                tunnel = self._current(tunnel)
+            identity = decide(
+                claims,
+                door=request.door,
+                tunnel=tunnel,
+                intercepted=pending.intercepted,
+                gateway=pending.gateway,
+            )
+        except GatewayError as error:
+            self._report(error, request, presented, tunnel, pending.started)
+            raise
+        return identity, self._granted(identity, presented, tunnel, pending.started)
+
+    def _recognised(self, presented: Presented) -> bool:
+        return self._method_of(presented) is not None
+
+    def _method_of(self, presented: Presented) -> Authenticator | None:
+        for method in self._methods:
+            if method.recognises(presented):
+                return method
+        return None
+
+    def _current(self, tunnel: Identity) -> Identity:
+        method = self._by_name.get(tunnel.method)
+        if method is None:
+            raise invalid(wrong("revoked", f"method {tunnel.method} is off"))
+        try:
+            return method.current(tunnel)
+        except Unauthenticated as error:
+            raise invalid(error) from None
+
+    def _judge(self, presented: Presented) -> Claim | None:
+        """The slot judged from memory, `None` when memory does not know the value."""
+        method = self._method_of(presented)
+        if method is None:
+            return Claim(presented=presented)
+        try:
+            identity = method.recall(presented)
+        except Unauthenticated as error:
+            return Claim(presented=presented, wrong=error)
+        return None if identity is None else Claim(presented=presented, identity=identity)
+
+    async def _prove(self, presented: Presented) -> Claim:
+        method = self._method_of(presented)
+        assert method is not None
+        try:
+            # Shielded: when this caller leaves, others may be waiting for the same answer.
+            identity = await asyncio.shield(asyncio.wrap_future(self._flight(method, presented)))
+        except GatewayError as error:
+            shared = copy.copy(error)  # one error reaches all who waited, and each request adds its own facts to it
+            if isinstance(shared, Unauthenticated):
+                return Claim(presented=presented, wrong=shared)
+            raise shared from None
+        return Claim(presented=presented, identity=identity)
+
+    def _flight(self, method: Authenticator, presented: Presented) -> Future[Identity]:
+        """The one computation for this value, begun unless it is under way."""
+        key = (method.name, presented.value)
+        flight = self._flights.get(key)
+        if flight is None:
+            if len(self._flights) >= self._most:
+                raise Unavailable(
+                    "Too many credentials wait to be checked.",
+                    hint="Try again in a second.",
+                    detail="the queue of the authentication pool is full",
+                    retry_after=1,
+                )
+            flight = self._pool.submit(method.authenticate, presented)
+            self._flights[key] = flight
+            flight.add_done_callback(lambda _: self._flights.pop(key, None))
+        return flight
+
+    def _granted(
+        self, identity: Identity | None, presented: tuple[Presented, ...], tunnel: Identity | None, started: float
+    ) -> Decision:
+        return Decision(
+            router="auth",
+            input=_slots(presented, tunnel),
+            outcome="none" if identity is None else identity.user,
+            reason=_INSIDE if identity is None else f"{identity.method} {identity.key_name or ''}".rstrip(),
+            took=self._clock.monotonic() - started,
+        )
+
+    def _report(
+        self,
+        error: GatewayError,
+        request: Request,
+        presented: tuple[Presented, ...],
+        tunnel: Identity | None,
+        started: float,
+    ) -> None:
+        """Tell log, metrics and the error itself why nobody was let in; never with the value."""
+        reason = _reason(error)
+        judges = (self._method_of(each) for each in presented)
+        method = next((judge.name for judge in judges if judge is not None), tunnel.method if tunnel else "none")
+        slots = _slots(presented, tunnel)
+        vars(error)["decision"] = Decision(
+            router="auth",
+            input=slots,
+            outcome=reason,
+            reason=error.message,
+            took=self._clock.monotonic() - started,
+        )
+        self._on_failure(method, reason)
+        log.log(
+            logging.INFO if reason == "missing" else logging.WARNING,
+            "auth_failed",
+            extra={
+                "reason": reason,
+                "method": method,
+                "source": request.source,
+                "slots": slots,
+                "fp": "+".join(map(self._fingerprint, presented)),
+                "detail": error.detail,
+            },
+        )
+
+    def _fingerprint(self, presented: Presented) -> str:
+        """Tells equal values from different ones in one run of the process, and can be turned into no value."""
+        value = presented.value.encode("utf-8", "surrogateescape")
+        return hmac.digest(self._secret, value, "sha256").hex()[:8]
+
+
+_INSIDE = "a CONNECT to an intercepted host; each request inside proves its own"
+_REASONS: dict[type[GatewayError], str] = {BadRequest: "doubled", Forbidden: "conflict", Unavailable: "unavailable"}
+
+
+def decision_of(error: GatewayError) -> Decision | None:
+    """The auth router's record of a refusal of its own, `None` for an error of somebody else."""
+    decision = vars(error).get("decision")
+    return decision if isinstance(decision, Decision) else None
+
+
+def _reason(error: GatewayError) -> str:
+    return error.reason if isinstance(error, Unauthenticated) else _REASONS.get(type(error), error.code)
+
+
+def _slots(presented: tuple[Presented, ...], tunnel: Identity | None) -> str:
+    if not presented:
+        return "tunnel" if tunnel is not None else "none"
+    slots = presented[0].slot.value if len(presented) == 1 else "+".join(each.slot for each in presented)
+    return slots if tunnel is None else f"tunnel+{slots}"

@@ -1,0 +1,221 @@
+"""Refuses request heads that no honest client sends, and removes the fields that end at this hop."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from llmauth.addresses import HostPort, normalise_host, parse_authority
+from llmauth.errors import BadRequest, HeadTooLarge, MethodNotAllowed, Misdirected, UpgradeRefused
+from llmauth.http import Door, Headers, Request
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+MAX_FIELDS = 200
+MAX_HEAD = 64 * 1024
+MAX_URL = 16 * 1024
+
+type _Index = Mapping[bytes, list[bytes]]
+
+_TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"  # RFC 9110, 5.6.2
+_CR, _LF, _NUL = b"\r\n\0"
+_PLAIN_HOST = re.compile(rb"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(:[0-9]{1,5})?")
+
+
+def screen(request: Request, *, sni: str | None = None) -> None:
+    """Judge a head before anything else is done with it; `sni` is the name of the TLS handshake inside the tunnel.
+
+    Raises MethodNotAllowed, BadRequest, HeadTooLarge, UpgradeRefused or Misdirected. Afterwards there is one way to
+    read the request: one length, one host, one path.
+    """
+    _check_method(request)
+    _check_fields(request.headers)
+    index = request.headers.index()
+    _check_framing(index)
+    if b"upgrade" in index:
+        _check_upgrade(index[b"upgrade"])
+    _CHECK_PLACE[request.door](request, index.get(b"host", []), sni)
+    if request.door is not Door.CONNECT:
+        _check_path(request.url.path)
+
+
+def _check_method(request: Request) -> None:
+    if request.method not in METHODS and not (request.door is Door.CONNECT and request.method == "CONNECT"):
+        # TRACE among them: an upstream that echoes a request would hand our credential to the client.
+        raise MethodNotAllowed(
+            f"The method {request.method[:20]!r} is not served.", hint=f"Use one of {', '.join(sorted(METHODS))}."
+        )
+
+
+def _check_fields(headers: Headers) -> None:
+    fields = headers.fields
+    if len(fields) > MAX_FIELDS:
+        raise HeadTooLarge(f"{len(fields)} header fields are more than {MAX_FIELDS}.", close=True)
+    names = b"".join([name for name, _ in fields])
+    values = b"".join([value for _, value in fields])
+    if len(names) + len(values) > MAX_HEAD:
+        raise HeadTooLarge(f"The header fields are larger than {MAX_HEAD} bytes.", close=True)
+    if names.translate(None, _TOKEN) or b"" in headers.index():
+        raise _malformed("A header name holds a character that no header name may hold.")
+    # By number: `b"\r" in values` takes ten times as long, on every request.
+    if _CR in values or _LF in values or _NUL in values:
+        raise _malformed("A header value holds a line break or NUL.", "Write every header on one line.")
+
+
+def _check_framing(index: _Index) -> None:
+    if b"content_length" in index or b"transfer_encoding" in index:
+        raise _malformed("A header name has an underscore where framing is told by a hyphen.")
+    lengths = index.get(b"content-length", [])
+    codings = index.get(b"transfer-encoding", [])
+    if len(lengths) + len(codings) > 1:
+        raise _malformed("The length of the body is told more than once.", "Send one Content-Length, or chunked.")
+    # Nineteen digits are more than anybody sends, and fewer than Python refuses to read as one number.
+    if lengths and not (lengths[0].isdigit() and len(lengths[0]) < 20):
+        raise _malformed("Content-Length is not a number.")
+    if codings and codings[0].lower() != b"chunked":
+        raise _malformed("Transfer-Encoding is something else than 'chunked'.")
+
+
+def _check_upgrade(values: list[bytes]) -> None:
+    # Java's HttpClient offers h2c on every plain connection and is content when nobody takes it up.
+    if any(token.strip().lower() != b"h2c" for value in values for token in value.split(b",")):
+        raise UpgradeRefused("Protocol upgrades are not carried here.", hint="Use plain HTTP requests.")
+
+
+def _check_connect(request: Request, hosts: list[bytes], sni: str | None) -> None:
+    """Python's http.client before 3.12 sends no Host with CONNECT, Java sends it without the port: both are honest."""
+    target = request.tunnel or request.url.origin
+    if hosts and _parsed(_only(hosts), target.port) != target:
+        raise _misdirected("The Host header", "the CONNECT target")
+
+
+def _check_tunnel(request: Request, hosts: list[bytes], sni: str | None) -> None:
+    """CONNECT target, TLS name, Host and authority must be the same, in every request of a tunnel and not only once."""
+    tunnel, url = request.tunnel, request.url
+    if tunnel is None:
+        raise _misdirected("The request", "a tunnel")
+    if url.scheme != "https":
+        raise BadRequest("Plain HTTP inside a tunnel is not served.", hint="Use TLS inside the tunnel.", close=True)
+    if (url.host != tunnel.host or url.port != tunnel.port) and _origin(request) != tunnel:
+        raise _misdirected("The request's own authority", "the CONNECT target")
+    host = _only(hosts)
+    plain = tunnel.port == 443 and host == tunnel.host.encode("ascii")
+    if not plain and _parsed(host, 443) != tunnel:
+        raise _misdirected("The Host header", "the CONNECT target")
+    if sni is not None and sni != tunnel.host and _name(sni) != tunnel.host:
+        raise _misdirected("The name in the TLS handshake", "the CONNECT target")
+
+
+def _check_absolute(request: Request, hosts: list[bytes], sni: str | None) -> None:
+    if _parsed(_only(hosts), 443 if request.url.scheme == "https" else 80) != _origin(request):
+        raise _misdirected("The Host header", "the address in the request line")
+
+
+def _check_gateway(request: Request, hosts: list[bytes], sni: str | None) -> None:
+    """Its Host names us, whatever it says, and never chooses where anything is sent; it only has to be one."""
+    host = _only(hosts)
+    if not _PLAIN_HOST.fullmatch(host):
+        _parsed(host, 80)
+
+
+_CHECK_PLACE = {
+    Door.CONNECT: _check_connect,
+    Door.TUNNEL: _check_tunnel,
+    Door.ABSOLUTE: _check_absolute,
+    Door.GATEWAY: _check_gateway,
+}
+
+
+def _only(hosts: list[bytes]) -> bytes:
+    if len(hosts) != 1 or not hosts[0]:
+        found = "no" if not hosts else "an empty" if len(hosts) == 1 else "more than one"
+        raise _malformed(f"The request has {found} Host header.", "Send exactly one.")
+    return hosts[0]
+
+
+def _parsed(host: bytes, default_port: int) -> HostPort:
+    try:
+        return parse_authority(host.decode("utf-8"), default_port)
+    except ValueError:
+        raise _malformed("The Host header is not a host and port.") from None
+
+
+def _origin(request: Request) -> HostPort:
+    try:
+        return HostPort(normalise_host(request.url.host), request.url.port)
+    except ValueError:
+        raise _malformed("The host in the request line is not a host name.") from None
+
+
+def _name(sni: str) -> str | None:
+    try:
+        return normalise_host(sni)
+    except ValueError:
+        return None
+
+
+def _malformed(message: str, hint: str = "") -> BadRequest:
+    # The connection ends: two readers of an ambiguous head may not agree on where the next request begins.
+    return BadRequest(message, hint=hint, close=True)
+
+
+def _misdirected(one: str, other: str) -> Misdirected:
+    return Misdirected(f"{one} does not name the same place as {other}.", hint="Open a new connection.", close=True)
+
+
+_UNSENDABLE = re.compile(r"[^!\"$-\[\]-~]")  # everything but printable ASCII; and of that, no blank, '#' and backslash
+_DOT_SEGMENT = re.compile(r"(?:/|%2f)(?:\.|%2e){1,2}(?=/|%2f|;|\Z)", re.IGNORECASE)
+# Control characters, the backslash, overlong UTF-8 (never valid, yet read as '.' or '/' by some), the C1 controls.
+_UNWANTED_CODE = re.compile(r"%(?:[01][0-9a-f]|7f|5c|c[01]|c2%[89][0-9a-f])", re.IGNORECASE)
+_BROKEN_CODE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+def _check_path(path: str) -> None:
+    """One reading of the path for us and for the provider; `%2F`, `%3A` and `;` are the provider's, and pass."""
+    if len(path) > MAX_URL:
+        raise BadRequest(f"The URL is longer than {MAX_URL} bytes.", code="url_too_long")
+    if not path.startswith("/"):
+        raise BadRequest("The path does not begin with a slash.")
+    if _UNSENDABLE.search(path):
+        raise BadRequest("The URL holds a character that must be percent-encoded.")
+    if "%" in path or "/." in path:
+        _check_segments(path.partition("?")[0])
+
+
+def _check_segments(path: str) -> None:
+    if _DOT_SEGMENT.search(path):
+        raise BadRequest("The path holds a '.' or '..' segment.", hint="Send the path that they lead to.")
+    if _UNWANTED_CODE.search(path):
+        raise BadRequest("The path holds an encoded control character or backslash.")
+    if _BROKEN_CODE.search(path):
+        raise BadRequest("The path holds a '%' that is not followed by two hexadecimal digits.")
+
+
+_HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"te",
+        b"trailer",
+        b"trailers",
+        b"transfer-encoding",
+        b"upgrade",
+        b"http2-settings",
+        b"expect",
+    }
+)
+
+
+def forwardable(headers: Headers) -> Headers:
+    """The fields that may travel on: none of this hop's own, none that `Connection` names, none of `Proxy-…`.
+
+    Comes before anything of ours is set, so that `Connection: authorization` removes the client's field and not ours.
+    An underscore counts as a hyphen, since some servers read `transfer_encoding` as the other.
+    """
+    named = b",".join(headers.index().get(b"connection", ()))
+    dropped = _HOP_BY_HOP | {_folded(token.strip()) for token in named.split(b",")} if named else _HOP_BY_HOP
+    folded = [(_folded(field[0]), field) for field in headers.fields]
+    return Headers([field for name, field in folded if name not in dropped and not name.startswith(b"proxy-")])
+
+
+def _folded(name: bytes) -> bytes:
+    return name.lower().replace(b"_", b"-")

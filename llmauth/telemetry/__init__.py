@@ -1,0 +1,1 @@
+"""What the edges record: Prometheus metrics and log lines."""

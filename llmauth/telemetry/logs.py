@@ -1,0 +1,238 @@
+"""Log lines: one JSON object a line for machines, one line of text on a terminal; facts as fields, and no secrets."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import logging
+import math
+import re
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from datetime import datetime
+from enum import Enum
+from functools import lru_cache
+from pathlib import PurePath
+from typing import Any, Literal, TextIO
+
+from pythonjsonlogger.json import JsonFormatter
+
+from llmauth.addresses import HostPort
+from llmauth.secrets import MASK, Secret
+
+Format = Literal["json", "console"]
+
+MAX_TEXT = 512
+MAX_MESSAGE = 4096
+_MAX_ENTRIES = 50
+_MAX_FRAMES = 12
+
+_OWN = ("llmauth", "addons")
+# Held at WARNING at any level of ours: their lower lines carry headers, URLs, signed requests and statements.
+_LIBRARIES = ("mitmproxy", "botocore", "boto3", "urllib3", "asyncio", "sqlalchemy", "keyring", "hpack", "h2", "httpx")
+_LEVELS: Mapping[str, int] = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+_NAMES = {logging.WARNING: "WARN", logging.CRITICAL: "ERROR"}
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False)
+_BARE = re.compile(r"[^\s\"=]+")
+
+# What a terminal obeys, what ends a line for some reader, what reorders text, and what UTF-8 cannot hold.
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+
+def configure(level: str = "info", format: Format | None = None, stream: TextIO | None = None) -> None:
+    """Send every record to `stream` (standard error), as lines of text on a terminal and as JSON elsewhere by default.
+
+    Calling it again replaces what the last call did. ValueError for an unknown level or format.
+    """
+    number = _LEVELS.get(level.lower())
+    if number is None:
+        raise ValueError(f"unknown log level {level[:20]!r}; wanted debug, info, warning or error")
+    if format not in ("json", "console", None):
+        raise ValueError(f"unknown log format {format[:20]!r}; wanted json or console")
+    output = stream if stream is not None else sys.stderr
+    _write_utf8(output)
+    handler = _Lines(output)
+    handler.setFormatter(_Console() if (format or _fitting(output)) == "console" else _Json())
+    root = logging.getLogger()
+    for other in [handler for handler in root.handlers if isinstance(handler, _Lines)]:
+        root.removeHandler(other)
+    root.addHandler(handler)
+    _set_levels(root, number)
+
+
+def _set_levels(root: logging.Logger, number: int) -> None:
+    root.setLevel(max(number, logging.WARNING))
+    for name in _OWN:
+        logging.getLogger(name).setLevel(number)
+    for name in _LIBRARIES:
+        logging.getLogger(name).setLevel(max(number, logging.WARNING))
+
+
+def _fitting(stream: TextIO | None) -> Format:
+    try:
+        return "console" if stream is not None and stream.isatty() else "json"
+    except (OSError, ValueError):
+        return "json"
+
+
+def _write_utf8(stream: TextIO | None) -> None:
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        with contextlib.suppress(OSError, ValueError):
+            reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+class _Lines(logging.StreamHandler[Any]):
+    """Writes lines, and goes on without a word when they cannot be written: logging stops no request."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return super().format(_safe(record))
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """The stream is closed or broken, and there is no other place to say so."""
+
+
+class _Json(JsonFormatter):
+    """One object a line, UTF-8 as it is."""
+
+    def __init__(self) -> None:
+        super().__init__(json_serializer=lambda data, **_: _ENCODER.encode(data))
+
+    def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
+        log_data["timestamp"] = f"{_utc_second(int(record.created))}.{int(record.msecs):03d}Z"
+        log_data["level"] = _level(record)
+        log_data["logger"] = record.name
+        log_data["message"] = _clip(record.message, MAX_MESSAGE)
+        log_data.update(_facts(record))
+
+    def serialize_log_record(self, log_data: dict[str, Any]) -> str:
+        # A JSON reader gets every character back; the line itself holds none that breaks or hides it.
+        return _UNSAFE.sub(_json_escape, super().serialize_log_record(log_data))
+
+
+class _Console(logging.Formatter):
+    """`2025-01-15 10:23:45 INFO  message key=value`, in local time."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = f"{_local_second(int(record.created))} {_level(record):<5} {_clip(record.getMessage(), MAX_MESSAGE)}"
+        fields = (f" {name}={_console_value(value)}" for name, value in _facts(record).items())
+        return _UNSAFE.sub(_text_escape, line + "".join(fields))
+
+
+@lru_cache(maxsize=2)
+def _utc_second(moment: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment))
+
+
+@lru_cache(maxsize=2)
+def _local_second(moment: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))
+
+
+def _level(record: logging.LogRecord) -> str:
+    return _NAMES.get(record.levelno, record.levelname)
+
+
+def _safe(record: logging.LogRecord) -> logging.LogRecord:
+    """The record without the text of exceptions, and without the words of libraries: both may quote secrets."""
+    own = record.name.partition(".")[0] in _OWN
+    if own and not record.exc_info and not record.exc_text:
+        return record
+    safe = copy.copy(record)
+    safe.exc_info = safe.exc_text = safe.stack_info = None
+    if record.exc_info and record.exc_info[1] is not None:
+        safe.exception, safe.frames = _classes(record.exc_info[1]), _frames(record.exc_info[1])
+    if not own:
+        safe.msg, safe.args = _template(record), None
+        safe.at = f"{record.module}:{record.lineno}"
+    return safe
+
+
+def _template(record: logging.LogRecord) -> str:
+    # mitmproxy puts header bytes and URLs into the text itself. Elsewhere a text that takes arguments is a constant of
+    # the code, and is shown without them.
+    constant = record.args and isinstance(record.msg, str) and not record.name.startswith("mitmproxy")
+    return record.msg if constant else f"a message of {record.name}"
+
+
+def _classes(error: BaseException) -> str:
+    """The class of an error and of what caused it: `UpstreamTimeout from ReadTimeout`."""
+    names: list[str] = []
+    current: BaseException | None = error
+    while current is not None and len(names) < 5:
+        names.append(type(current).__name__)
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    return " from ".join(names)
+
+
+def _frames(error: BaseException) -> list[str]:
+    """Where it was raised, outermost first, without source lines."""
+    frames = traceback.extract_tb(error.__traceback__)[-_MAX_FRAMES:]
+    return [f"{'/'.join(PurePath(frame.filename).parts[-2:])}:{frame.lineno} {frame.name}" for frame in frames]
+
+
+def _facts(record: logging.LogRecord) -> dict[str, Any]:
+    facts = {}
+    for name, value in record.__dict__.items():
+        if name not in _STANDARD:
+            kind = type(value)  # most facts are short texts and numbers, and a request's line has fifteen
+            plain = (kind is str and len(value) <= MAX_TEXT) or kind is int or value is None
+            facts[name] = value if plain else _plain(value)
+    return facts
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """A value as JSON may show it. What is no plain value is named by its class: it may hold a request or a secret."""
+    match value:
+        case str():
+            return _clip(str(value), MAX_TEXT)
+        case bool() | int() | None:
+            return value
+        case float():
+            return value if math.isfinite(value) else str(value)
+        case Secret():
+            return MASK
+        case Enum():
+            return _plain(value.value, depth + 1)
+        case PurePath() | HostPort():
+            return _clip(str(value), MAX_TEXT)
+        case datetime():
+            return value.isoformat()
+        case BaseException():
+            return _classes(value)
+        case Mapping() if depth < 3:
+            entries = list(value.items())[:_MAX_ENTRIES]
+            return {_clip(str(name), MAX_TEXT): _plain(entry, depth + 1) for name, entry in entries}
+        case list() | tuple() | set() | frozenset() if depth < 3:
+            return [_plain(entry, depth + 1) for entry in list(value)[:_MAX_ENTRIES]]
+        case _:
+            return f"<{type(value).__name__}>"
+
+
+def _clip(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _console_value(value: Any) -> str:
+    if isinstance(value, str):
+        return value if _BARE.fullmatch(value) else _ENCODER.encode(value)
+    return _ENCODER.encode(value)
+
+
+def _json_escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
+
+
+def _text_escape(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")

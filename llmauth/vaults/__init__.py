@@ -1,0 +1,1 @@
+"""Vault backends: where secrets are kept and asked for by reference."""

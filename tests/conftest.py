@@ -1,0 +1,37 @@
+"""What holds for every test: no test leaves the machine. Fixtures live beside the tests that need them."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import sys
+
+
+def _is_here(host: object) -> bool:
+    if not isinstance(host, str | bytes) or host in ("", b""):
+        return True
+    name = host.decode() if isinstance(host, bytes) else host
+    try:
+        address = ipaddress.ip_address(name.partition("%")[0])
+    except ValueError:
+        return name == "localhost"
+    return address.is_loopback or address.is_unspecified
+
+
+def _is_literal(host: object) -> bool:
+    try:
+        ipaddress.ip_address(str(host).partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
+def _stay_here(event: str, args: tuple[object, ...]) -> None:
+    """Refuses as a network without a way out does, so that what is tested meets an OSError that it knows."""
+    if event == "socket.connect" and isinstance(args[1], tuple) and not _is_here(args[1][0]):
+        raise PermissionError(f"tests/conftest.py: no test may connect to {args[1][0]}")
+    if event == "socket.getaddrinfo" and not _is_here(args[0]) and not _is_literal(args[0]):
+        raise socket.gaierror(socket.EAI_NONAME, f"tests/conftest.py: no test may look up {args[0]!r}")
+
+
+sys.addaudithook(_stay_here)

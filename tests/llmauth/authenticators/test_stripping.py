@@ -1,0 +1,113 @@
+"""S9: no client spelling of authentication goes on, and every other byte does."""
+
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from llmauth.authenticators.stripping import CREDENTIAL_HEADERS, strip_credentials
+from llmauth.http import Headers
+
+KEY = "llmauth_abcdefghij_secret"
+OTHERS = (
+    (b"Host", b"api.openai.com"),
+    (b"anthropic-version", b"2023-06-01"),
+    (b"Accept", b"a"),
+    (b"Accept", b"b"),
+    (b"x-amzn-bedrock-trace", b"ENABLED"),
+    (b"x-goog-user-project", b"p"),
+    (b"X-Amz-Target", b"t"),
+    (b"Date", b"Thu, 01 Jan 2026 00:00:00 GMT"),
+)
+
+
+def strip(*fields, path="/v1"):
+    headers, path = strip_credentials(Headers(fields), path)
+    return headers.fields, path
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "Authorization",
+            "X-API-Key",
+            "x-api-key",
+            "X-Api-Key",
+            "api-key",
+            "x-goog-api-key",
+            "x_api_key",
+            "X-API_KEY",
+        ),
+        *("API_KEY", "x_goog-api_key", "X-TOTP-Code", "x_totp_code", "X-Session-Token", "Proxy-Authorization"),
+        *("Proxy-Connection", "proxy_authorization", "Proxy-Anything", "X-Amz-Date", "x-amz-security-token"),
+        *("X-Amz-Content-SHA256", "x-amz-region-set", "x_amz_date", "x-amzn-oidc-data", "Ocp-Apim-Subscription-Key"),
+    ],
+)
+def test_every_spelling_in_every_place(name):
+    field = (name.encode(), b"canary")
+    assert strip(field, *OTHERS)[0] == OTHERS
+    assert strip(*OTHERS, field)[0] == OTHERS
+    assert strip(*OTHERS[:3], field, *OTHERS[3:], (name.swapcase().encode(), b"canary"))[0] == OTHERS
+
+
+def test_the_very_same_objects_come_back_when_nothing_is_to_do():
+    headers, path = Headers(OTHERS), "/v1/x?alt=sse&beta=%20true&key=AIza"
+    same_headers, same_path = strip_credentials(headers, path)
+    assert same_headers is headers
+    assert same_path is path
+
+
+@pytest.mark.parametrize("value", [b"AWS4-HMAC-SHA256 Credential=x", b" aws4-ecdsa-p256-sha256 x", b"AWS AKIA:sig"])
+def test_a_date_goes_with_its_signature(value):
+    assert strip((b"Authorization", value), *OTHERS)[0] == OTHERS[:-1]
+    assert strip((b"Authorization", b"Bearer x"), *OTHERS)[0] == OTHERS
+
+
+def test_a_presigned_url_loses_its_signature_and_nothing_else():
+    path = (
+        "/model/a%3A0/invoke?x=1&X-Amz-Algorithm=A&X-Amz-Credential=C%2Fd&X-Amz-Date=D&y=%7e&X-Amz-Expires=60"
+        "&X-Amz-SignedHeaders=host&X-Amz-Signature=S&X-Amz-Security-Token=T&x%2Damz%2Dsignature=S&X-Amz-Other=o"
+    )
+    assert strip(*OTHERS, path=path) == (OTHERS[:-1], "/model/a%3A0/invoke?x=1&y=%7e&X-Amz-Other=o")
+
+
+@pytest.mark.parametrize(
+    ("query", "left"),
+    [
+        (f"?key={KEY}", ""),
+        (f"?key={KEY}&alt=sse", "?alt=sse"),
+        (f"?alt=sse&key={KEY}", "?alt=sse"),
+        (f"?a&key={KEY}&&b=%2F+&=", "?a&&b=%2F+&="),
+        (f"?key=AIza&key={KEY}", "?key=AIza"),
+        ("?key=%6clmauth_abc&x", "?x"),
+        ("?%6bey=llmauth%5fabc&x", "?x"),
+        ("?key=llmauth_", ""),
+        (f"?key=AIza&KEY={KEY}", f"?key=AIza&KEY={KEY}"),
+        (f"?monkey={KEY}", f"?monkey={KEY}"),
+        ("?", "?"),
+        ("?key=a%6clmauth_", "?key=a%6clmauth_"),
+    ],
+)
+def test_the_query(query, left):
+    assert strip(path=f"/p%2Fq;r{query}")[1] == f"/p%2Fq;r{left}"
+
+
+@given(
+    before=st.text(st.sampled_from("ab=&%+;/?é~"), max_size=20),
+    after=st.text(st.sampled_from("ab=&%+;/?é~"), max_size=20),
+)
+def test_one_parameter_is_cut_and_all_other_bytes_stay(before, after):
+    assert strip(path=f"/p?{before}&key={KEY}&{after}")[1] == f"/p?{before}&{after}"
+
+
+@given(st.text(st.characters(codec="ascii"), max_size=40))
+def test_a_path_without_credentials_stays(path):
+    assume("x-amz-" not in unquote(path).lower() and "llmauth_" not in unquote(path))
+    assert strip(path=path)[1] == path
+
+
+def test_looking_up_names_needs_no_pattern():
+    assert b"x_amz-content_sha256" in CREDENTIAL_HEADERS
+    assert all(name == name.lower() for name in CREDENTIAL_HEADERS)

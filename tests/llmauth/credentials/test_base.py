@@ -1,0 +1,154 @@
+"""The fields of a secret, and what no secret may be."""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from llmauth.context import ProviderType
+from llmauth.credentials.base import (
+    Options,
+    Seconds,
+    StrategyFailed,
+    credential_at,
+    credential_from,
+    field_name,
+    moment,
+    quiet_libraries,
+)
+from llmauth.secrets import ApiKey, AwsKeys, BearerToken, Secret
+
+KEY = "sk-live-0123456789"
+
+
+@pytest.mark.parametrize(
+    ("provider", "kind"),
+    [("openai", ApiKey), ("anthropic", ApiKey), ("azure", ApiKey), ("bedrock", BearerToken), ("vertex", BearerToken)],
+)
+def test_one_string_is_the_key_or_token(provider: ProviderType, kind: type[ApiKey] | type[BearerToken]) -> None:
+    assert credential_from(KEY + "\n", provider) == kind(value=Secret(KEY))
+
+
+@pytest.mark.parametrize("name", ["api_key", "API_KEY", "token", "apikey"])
+def test_a_key_by_its_field(name: str) -> None:
+    assert credential_from({name: Secret(KEY + "\r\n"), "note": Secret("")}, "openai") == ApiKey(value=Secret(KEY))
+
+
+def test_azure_tells_its_key_from_a_token() -> None:
+    assert credential_from({"token": Secret(KEY)}, "azure") == BearerToken(value=Secret(KEY))
+
+
+@pytest.mark.parametrize("prefix", ["", "aws_", "AWS_"])
+def test_aws_keys_in_any_spelling(prefix: str) -> None:
+    text = json.dumps({f"{prefix}access_key_id": "AKIDEXAMPLE", f"{prefix}Secret_Access_Key": "s3cr/et+\n"})
+    found = credential_from(text, "bedrock")
+    assert found == AwsKeys(access_key_id="AKIDEXAMPLE", secret_access_key=Secret("s3cr/et+"))
+
+
+def test_a_session_token_comes_along() -> None:
+    fields = {"access_key_id": Secret("ASIA1"), "secret_access_key": Secret("s"), "session_token": Secret("t==")}
+    found = credential_from(fields, "bedrock")
+    assert isinstance(found, AwsKeys)
+    assert found.session_token == Secret("t==")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "empty"),
+        ("\n", "empty"),
+        ("sk-löwe", "beyond ASCII"),
+        ("sk-a\nX-Evil: 1", "control character"),
+        ("sk a", "blank"),
+        ("sk-\x7f", "control character"),
+        ('"sk-abc"', "quotation marks"),
+        ("<your-key>", "placeholder"),
+        ("${OPENAI_API_KEY}", "placeholder"),
+        ("CHANGE_ME", "placeholder"),
+        ("your-api-key", "placeholder"),
+        ('{"api_key": "sk-abc"', "JSON object"),
+        ("{" + '"a":{' * 30_000, "JSON object"),
+        ('{"api_key": 7}', "no string"),
+        ('{"api_key": "a", "API_KEY": "b"}', "two spellings"),
+        ('{"api_key": "a", "api_key": "b"}', "twice"),
+        ('{"api_key": "a", "token": "b"}', "both api_key and token"),
+        ('{"api_key": ""}', "api_key is empty"),
+        ('{"password": "a"}', "no field of a name"),
+        ('{"access_key_id": "a", "secret_access_key": "b"}', "type openai"),
+    ],
+)
+def test_what_is_no_key_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(StrategyFailed, match=reason):
+        credential_from(text, "openai")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"access_key_id": "AKIA1"}', "without secret_access_key"),
+        ('{"secret_access_key": "s"}', "without access_key_id"),
+        ('{"access_key_id": "a", "secret_access_key": "b", "session_token": ""}', "session_token is empty"),
+        ('{"access_key_id": "a", "secret_access_key": "b", "api_key": "c"}', "both a key and an AWS key pair"),
+        ("AKIAIOSFODNN7EXAMPLE", "access key id alone"),
+    ],
+)
+def test_half_an_aws_key_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(StrategyFailed, match=reason):
+        credential_from(text, "bedrock")
+
+
+def test_oracle_is_not_there_yet() -> None:
+    with pytest.raises(StrategyFailed, match="not available"):
+        credential_from(KEY, "oracle")
+
+
+@pytest.mark.parametrize(
+    "text", ['{"canary-7f3a": "api_key"}', "canary-7f3a\x00", '{"api_key": "canary-7f3a', '"canary-7f3a"']
+)
+def test_no_reason_repeats_the_secret(text: str) -> None:
+    """R1: neither a value nor a name from inside the secret, and no cause that would show it in a traceback."""
+    with pytest.raises(StrategyFailed) as caught:
+        credential_at("the file /x", text, "openai")
+    assert caught.value.reason.startswith("the file /x: ")
+    assert "canary" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_names_that_are_ours() -> None:
+    assert field_name("AWS_SESSION_TOKEN") == "session_token"
+    assert field_name("tls.crt") is None
+
+
+class Interval(BaseModel):
+    every: Seconds
+
+
+@pytest.mark.parametrize(("written", "seconds"), [("2s", 2), ("90m", 5400), ("12h", 43200), (7, 7)])
+def test_time_spans(written: object, seconds: float) -> None:
+    assert Interval.model_validate({"every": written}).every == seconds
+
+
+@pytest.mark.parametrize("written", ["soon", 0, -1, "0s", None])
+def test_what_is_no_time_span(written: object) -> None:
+    with pytest.raises(ValidationError):
+        Interval.model_validate({"every": written})
+
+
+def test_option_errors_do_not_repeat_the_input() -> None:
+    """R2: somebody may have written the key where its name belongs."""
+    with pytest.raises(ValidationError) as caught:
+        Options.model_validate({"variabel": "canary-7f3a"})
+    assert "canary" not in str(caught.value)
+
+
+def test_moments_without_a_zone_are_utc() -> None:
+    assert moment("2027-01-15T08:00:00Z") == moment("2027-01-15T08:00:00") == moment("2027-01-15T09:00:00+01:00")
+
+
+def test_libraries_stay_quiet_at_debug_level() -> None:
+    quiet_libraries()
+    for name in ("botocore.auth", "urllib3.connectionpool", "keyring.backend"):
+        assert not logging.getLogger(name).isEnabledFor(logging.INFO)

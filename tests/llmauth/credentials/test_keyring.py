@@ -1,0 +1,123 @@
+"""The keyring: an in-memory backend, and the backends that are refused."""
+
+from __future__ import annotations
+
+import sys
+import types
+
+import keyring
+import keyring.backends.fail
+import keyring.backends.null
+import pytest
+from keyring.backend import KeyringBackend
+from keyring.errors import KeyringLocked
+
+from llmauth.credentials.base import StrategyFailed, StrategyUnavailable
+from llmauth.credentials.keyring import REFRESH_AFTER, KeyringOptions, KeyringStrategy
+from llmauth.secrets import ApiKey, Secret
+
+
+class MemoryKeyring(KeyringBackend):
+    priority = -1  # never chosen unless it is set
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries: dict[tuple[str, str], str] = {}
+
+    def get_password(self, service: str, username: str) -> str | None:
+        return self.entries.get((service, username))
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self.entries[service, username] = password
+
+
+@pytest.fixture
+def put_in_place():
+    before = keyring.core._keyring_backend
+    yield keyring.set_keyring
+    keyring.core._keyring_backend = before
+
+
+@pytest.fixture
+def memory(put_in_place) -> MemoryKeyring:
+    backend = MemoryKeyring()
+    put_in_place(backend)
+    return backend
+
+
+def strategy(standing, **options) -> KeyringStrategy:
+    return KeyringStrategy(KeyringOptions(**options), standing("openai", instance="openai_main"))
+
+
+def test_the_entry_of_the_instance(standing, memory) -> None:
+    keyring.set_password("llmauth", "openai_main", "sk-1")
+    loaded = strategy(standing).load()
+    assert loaded.credential == ApiKey(value=Secret("sk-1"))
+    assert loaded.source == "keyring entry llmauth/openai_main"
+    assert loaded.refresh_after == REFRESH_AFTER
+
+
+def test_an_entry_by_name(standing, memory) -> None:
+    keyring.set_password("work", "me", "sk-2")
+    assert strategy(standing, service="work", username="me").load().credential == ApiKey(value=Secret("sk-2"))
+
+
+def test_no_entry_is_unavailable_and_says_how_to_make_one(standing, memory) -> None:
+    with pytest.raises(StrategyUnavailable, match="llmauth secret set openai_main"):
+        strategy(standing).load()
+
+
+def test_a_locked_keyring_is_a_failure_without_its_text(standing, memory, monkeypatch) -> None:
+    def locked(*_: object) -> None:
+        raise KeyringLocked("canary-7f3a")
+
+    monkeypatch.setattr(memory, "get_password", locked)
+    with pytest.raises(StrategyFailed, match="KeyringLocked") as caught:
+        strategy(standing).load()
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("backend", [keyring.backends.fail.Keyring, keyring.backends.null.Keyring])
+def test_no_keyring_names_two_remedies(standing, put_in_place, backend) -> None:
+    put_in_place(backend())
+    with pytest.raises(StrategyUnavailable, match=r"no keyring.*start the desktop's keyring.*environment or file"):
+        strategy(standing).load()
+
+
+def clear_text_keyring() -> KeyringBackend:
+    kind = type("PlaintextKeyring", (MemoryKeyring,), {"__module__": "keyrings.alt.file"})
+    return kind()
+
+
+def test_a_clear_text_keyring_is_refused(standing, put_in_place) -> None:
+    backend = clear_text_keyring()
+    backend.set_password("llmauth", "openai_main", "sk-1")
+    put_in_place(backend)
+    with pytest.raises(StrategyFailed, match=r"keyrings\.alt\.file\.PlaintextKeyring, does not protect"):
+        strategy(standing).load()
+
+
+def test_of_a_chain_only_the_trusted_are_asked(standing, put_in_place) -> None:
+    class Chain(MemoryKeyring):
+        backends = (clear_text_keyring(), MemoryKeyring())
+
+    Chain.backends[0].set_password("llmauth", "openai_main", "sk-clear")
+    put_in_place(Chain())
+    with pytest.raises(StrategyUnavailable, match="there is no keyring entry"):
+        strategy(standing).load()
+    Chain.backends[1].set_password("llmauth", "openai_main", "sk-kept")
+    assert strategy(standing).load().credential == ApiKey(value=Secret("sk-kept"))
+
+
+def test_a_backend_that_cannot_be_loaded(standing, put_in_place, monkeypatch) -> None:
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "no_such_module.Keyring")
+    monkeypatch.setattr(keyring.core, "_keyring_backend", None)
+    with pytest.raises(StrategyFailed, match="PYTHON_KEYRING_BACKEND"):
+        strategy(standing).load()
+
+
+def test_the_library_is_not_imported_before_it_is_needed() -> None:
+    module = sys.modules["llmauth.credentials.keyring"]
+    assert not any(
+        isinstance(value, types.ModuleType) and value.__name__ == "keyring" for value in vars(module).values()
+    )

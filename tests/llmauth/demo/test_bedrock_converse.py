@@ -1,0 +1,108 @@
+"""Converse and ConverseStream through boto3, which checks every frame's checksums; and the shapes that are refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from llmauth.demo.behaviour import Behaviour
+from llmauth.demo.emulators import Emulators
+from tests.llmauth.demo.clients import ClientProblem, Clients
+from tests.llmauth.demo.test_bedrock import RUNTIME, SONNET, ask, sdk
+
+WHOLE = "result = runtime.converse(modelId=model, messages=hello, **more); result.pop('ResponseMetadata')"
+STREAM = "result = list(runtime.converse_stream(modelId=model, messages=hello, **more)['stream'])"
+TOOLS = {
+    "tools": [
+        {
+            "toolSpec": {
+                "name": "switch",
+                "inputSchema": {"json": {"type": "object", "properties": {"on": {"type": "boolean"}}}},
+            }
+        }
+    ],
+    "toolChoice": {"tool": {"name": "switch"}},
+}
+TURN = {"role": "user", "content": [{"text": "hello"}]}
+
+
+def said(events: list[dict[str, Any]]) -> str:
+    deltas = [event["contentBlockDelta"]["delta"] for event in events if "contentBlockDelta" in event]
+    return "".join(delta.get("text") or delta["toolUse"]["input"] for delta in deltas)
+
+
+def test_a_stream_says_what_the_whole_answer_says(clients: Clients, emulators: Emulators) -> None:
+    whole = sdk(clients, emulators, WHOLE, model=SONNET, more={})
+    events = sdk(clients, emulators, STREAM, model=SONNET, more={})
+    assert whole["output"]["message"]["content"][0]["text"] == said(events)
+    assert whole["usage"] == {"inputTokens": whole["usage"]["inputTokens"], "outputTokens": 24} | {
+        "totalTokens": whole["usage"]["inputTokens"] + 24
+    }
+
+
+def test_events_come_in_bedrocks_order_with_the_bill_after_the_stop(clients: Clients, emulators: Emulators) -> None:
+    more = {"inferenceConfig": {"maxTokens": 2}}
+    events = sdk(clients, emulators, STREAM, model=SONNET, more=more)
+    assert [next(iter(event)) for event in events] == [
+        "messageStart",
+        "contentBlockDelta",
+        "contentBlockDelta",
+        "contentBlockStop",
+        "messageStop",
+        "metadata",
+    ]
+    assert events[-2]["messageStop"]["stopReason"] == "max_tokens"
+
+
+def test_payloads_are_padded(emulators: Emulators) -> None:
+    reply = ask(
+        emulators, "POST", RUNTIME, f"/model/{SONNET}/converse-stream", json.dumps({"messages": [TURN]}).encode()
+    )
+    assert reply.body.count(b'"p":"a') > 24
+    assert reply.header("content-type") == "application/vnd.amazon.eventstream"
+
+
+@pytest.mark.parametrize("size", [1, 37, 1000])
+def test_frames_survive_any_cut(clients: Clients, emulators: Emulators, size: int) -> None:
+    emulators.behave(RUNTIME, Behaviour(chunk_size=size))
+    assert said(sdk(clients, emulators, STREAM, model=SONNET, more={})).startswith("Hello from the emulated Bedrock")
+
+
+def test_a_forced_tool_is_called(clients: Clients, emulators: Emulators) -> None:
+    events = sdk(clients, emulators, STREAM, model=SONNET, more={"toolConfig": TOOLS})
+    assert events[1]["contentBlockStart"]["start"]["toolUse"]["name"] == "switch"
+    assert json.loads(said(events)) == {"on": True}
+    whole = sdk(clients, emulators, WHOLE, model=SONNET, more={"toolConfig": TOOLS})
+    assert whole["output"]["message"]["content"][0]["toolUse"]["input"] == {"on": True}
+    assert whole["stopReason"] == "tool_use"
+
+
+def test_a_stream_that_fails_ends_with_an_exception_frame(clients: Clients, emulators: Emulators) -> None:
+    emulators.behave(RUNTIME, Behaviour(fail_after=3))
+    with pytest.raises(ClientProblem, match="modelStreamErrorException"):
+        sdk(clients, emulators, STREAM, model=SONNET, more={})
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({}, "'messages' is required"),
+        ({"messages": [{"role": "tool", "content": [{"text": "x"}]}]}, "'messages[0].role' expected one of"),
+        ({"messages": [{"role": "user", "content": []}]}, "'messages[0].content'"),
+        ({"messages": [{"role": "user", "content": [{"text": "x", "image": {}}]}]}, "'messages[0].content[0]"),
+        ({"messages": [{"role": "assistant", "content": [{"text": "x"}]}]}, "'messages[0].role'"),
+        ({"messages": [TURN], "inferenceConfig": {"temperature": 1.5}}, "'inferenceConfig.temperature'"),
+        ({"messages": [TURN], "stream": True}, "'stream' is not known here"),
+        ({"messages": [TURN], "toolConfig": {"tools": []}}, "'toolConfig.tools'"),
+        (
+            {"messages": [{"role": "user", "content": [{"toolResult": {"toolUseId": "a", "content": []}}]}]},
+            "'toolConfig' is required",
+        ),
+    ],
+)
+def test_the_wrong_shape_is_refused_and_named(emulators: Emulators, body: dict[str, Any], named: str) -> None:
+    reply = ask(emulators, "POST", RUNTIME, f"/model/{SONNET}/converse", json.dumps(body).encode())
+    assert (reply.status, reply.header("x-amzn-errortype")) == (400, "ValidationException")
+    assert named in reply.json()["message"]

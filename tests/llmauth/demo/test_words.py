@@ -1,0 +1,53 @@
+"""What the models say, and the values that tools are called with."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from llmauth.demo import words
+
+
+@pytest.mark.parametrize("count", [0, 1, 24, 500])
+def test_tokens_join_to_the_text(count: int) -> None:
+    assert len(words.tokens("X", count)) == count
+    assert "".join(words.tokens("X", count)) == words.text("X", count)
+
+
+def test_the_text_has_more_than_ascii() -> None:
+    assert "日本" in words.text("X", 40)
+    assert "emulated X" in words.text("X", 40)
+
+
+@pytest.mark.parametrize("token", ["plain", 'quo"te', "back\\slash", "🙂", "\n"])
+def test_a_template_is_the_same_event_with_another_token(token: str) -> None:
+    template = words.Template({"a": [{"b": words.Template.HOLE}], "c": 1})
+    assert json.loads(template.fill(token)) == {"a": [{"b": token}], "c": 1}
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        (None, "example"),
+        ({"type": "string"}, "example"),
+        ({"enum": ["x", "y"]}, "x"),
+        ({"type": "array", "items": {"type": "number"}}, [1]),
+        ({"type": "boolean"}, True),
+        ({"type": "null"}, None),
+        ({"type": "object"}, {}),
+        ({"type": "object", "properties": {"a": {"type": "integer"}, "b": {}}, "required": ["a"]}, {"a": 1}),
+        ({"type": "object", "properties": {"a": {"type": "integer"}}}, {"a": 1}),
+    ],
+)
+def test_example_fits_its_schema(schema: Any, value: Any) -> None:
+    assert words.example(schema) == value
+
+
+def test_json_is_compact_and_readable() -> None:
+    assert words.dumps({"a": "é", "b": [1]}) == '{"a":"é","b":[1]}'.encode()
+
+
+def test_an_estimate_is_never_nothing() -> None:
+    assert (words.estimate(b""), words.estimate(b"x" * 400)) == (1, 100)

@@ -1,0 +1,138 @@
+"""Bedrock's handler: two planes, two ways to sign, and refusals that only a header tells apart."""
+
+import pytest
+from botocore.config import Config
+from botocore.session import get_session
+
+from llmauth.addresses import HostPort
+from llmauth.clock import ManualClock
+from llmauth.errors import InternalError
+from llmauth.http import Door, Headers, Request, Url
+from llmauth.providers.base import Verdict
+from llmauth.providers.bedrock import BedrockHandler, BedrockOptions
+from llmauth.secrets import ApiKey, AwsKeys, BearerToken, Secret
+
+RUNTIME = "bedrock-runtime.eu-west-1.amazonaws.com"
+HANDLER = BedrockHandler("eu", BedrockOptions(region="eu-west-1"), ManualClock(wall=1_800_000_000.0))
+KEYS = AwsKeys(access_key_id="AKIDEXAMPLE", secret_access_key=Secret("hidden"), session_token=Secret("session"))
+
+
+def request_to(host=RUNTIME, path="/model/x/converse"):
+    return Request(method="POST", url=Url("https", host, 443, path), headers=Headers(), door=Door.TUNNEL, body=b"{}")
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-west-1", "us-gov-west-1", "cn-north-1", "eusc-de-east-1"])
+@pytest.mark.parametrize("service", ["bedrock-runtime", "bedrock"])
+@pytest.mark.parametrize("fips", [False, True])
+@pytest.mark.parametrize("dual_stack", [False, True])
+def test_every_endpoint_that_botocore_would_call_is_ours(region, service, fips, dual_stack):
+    config = Config(use_fips_endpoint=fips, use_dualstack_endpoint=dual_stack)
+    keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
+    client = get_session().create_client(service, region_name=region, config=config, **keys)
+    host = client.meta.endpoint_url.removeprefix("https://")
+    assert BedrockHandler("x", BedrockOptions(region=region)).owns(HostPort(host, 443))
+
+
+def operations(service):
+    model = get_session().get_service_model(service)
+    return [model.operation_model(name).http for name in model.operation_names]
+
+
+def test_every_operation_of_both_planes_is_sent_to_the_right_one():
+    for service, host in (("bedrock-runtime", RUNTIME), ("bedrock", "bedrock.eu-west-1.amazonaws.com")):
+        found = operations(service)
+        assert len(found) > 8
+        for http in found:
+            path = http["requestUri"].replace("{", "").replace("}", "").replace("+", "")
+            assert HANDLER.forward(path, http["method"]) == Url("https", host, 443, path), path
+
+
+def test_the_openai_paths_of_the_runtime_and_queries():
+    assert HANDLER.forward("/openai/v1/chat/completions", "POST").host == RUNTIME
+    assert HANDLER.forward("/foundation-models?byProvider=x", "GET").host == "bedrock.eu-west-1.amazonaws.com"
+    assert HANDLER.forward("/model/arn%3Aaws%2Fx/converse", "POST").path == "/model/arn%3Aaws%2Fx/converse"
+
+
+def test_a_vpc_endpoint_takes_every_call_and_is_signed_for_the_configured_region():
+    base_url = "https://vpce-1.bedrock-runtime.eu-west-1.vpce.amazonaws.com"
+    handler = BedrockHandler("vpc", BedrockOptions(region="eu-west-1", base_url=base_url))
+    url = handler.forward("/foundation-models", "GET")
+    assert handler.hosts == {url.origin}
+    assert url.host == "vpce-1.bedrock-runtime.eu-west-1.vpce.amazonaws.com"
+    signed = handler.authorize(request_to(host=url.host), KEYS)
+    assert "/eu-west-1/bedrock/aws4_request" in (signed.headers.get("authorization") or "")
+
+
+@pytest.mark.parametrize(
+    ("host", "scope"),
+    [
+        (RUNTIME, "20270115/eu-west-1/bedrock/aws4_request"),
+        ("bedrock.eu-west-1.amazonaws.com", "20270115/eu-west-1/bedrock/aws4_request"),
+        ("bedrock-mantle.eu-west-1.api.aws", "20270115/eu-west-1/bedrock-mantle/aws4_request"),
+    ],
+)
+def test_aws_keys_sign_for_the_service_that_is_called(host, scope):
+    signed = HANDLER.authorize(request_to(host), KEYS)
+    assert signed.headers.get("authorization").startswith(f"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/{scope}, ")
+    assert signed.headers.all("x-amz-security-token") == ["session"]
+    assert signed.headers.all("host") == [host]
+
+
+@pytest.mark.parametrize("kind", [ApiKey, BearerToken])
+def test_a_bedrock_api_key_is_sent_and_nothing_is_signed(kind):
+    signed = HANDLER.authorize(request_to(), kind(value=Secret("ABSK-key")))
+    assert signed.headers.all("authorization") == ["Bearer ABSK-key"]
+    assert "x-amz-date" not in signed.headers
+
+
+def test_s1_another_region_is_another_place():
+    with pytest.raises(InternalError, match="does not serve"):
+        HANDLER.authorize(request_to("bedrock-runtime.us-east-1.amazonaws.com"), KEYS)
+
+
+@pytest.mark.parametrize(
+    "region", ["", "us-east-1.evil.example/", "us_east", "US-EAST-1", "-", "us-east-1\n", "a" * 50, "x."]
+)
+def test_s7_a_region_becomes_part_of_a_host_and_is_held_to_its_letters(region):
+    with pytest.raises(ValueError, match="region"):
+        BedrockOptions(region=region)
+
+
+@pytest.mark.parametrize(
+    ("path", "model"),
+    [
+        ("/model/anthropic.claude-v2%3A1/converse", "anthropic.claude-v2:1"),
+        ("/model/anthropic.claude-v2:1/invoke-with-response-stream", "anthropic.claude-v2:1"),
+        ("/model/arn%3Aaws%3Abedrock%3A%3A1%3Aprompt%2Fabc/converse-stream", "arn:aws:bedrock::1:prompt/abc"),
+        ("/model/arn:aws:bedrock::1:prompt/abc/converse?x=1", "arn:aws:bedrock::1:prompt/abc"),
+        ("/transparent/bedrock/model/x/invoke", "x"),
+        ("/foundation-models", None),
+        ("/model/x", None),
+    ],
+)
+def test_the_model_stands_in_the_path(path, model):
+    assert HANDLER.model_of(request_to(path=path)) == model
+
+
+@pytest.mark.parametrize(
+    ("status", "name", "verdict"),
+    [
+        (403, "ExpiredTokenException", Verdict.EXPIRED),
+        (403, "ExpiredTokenException:http://internal.amazon.com/coral/", Verdict.EXPIRED),
+        (403, "com.amazon.coral.service#UnrecognizedClientException", Verdict.EXPIRED),
+        (403, "RequestTimeTooSkewed", Verdict.EXPIRED),
+        (401, "ExpiredToken", Verdict.EXPIRED),
+        (403, "InvalidSignatureException", Verdict.REJECTED),
+        (403, "MissingAuthenticationTokenException", Verdict.REJECTED),
+        (401, "Whatever", Verdict.REJECTED),
+        (401, None, Verdict.REJECTED),
+        (403, "AccessDeniedException", Verdict.PASSES),
+        (403, None, Verdict.PASSES),
+        (400, "ExpiredTokenException", Verdict.PASSES),
+        (429, "ThrottlingException", Verdict.PASSES),
+        (200, None, Verdict.PASSES),
+    ],
+)
+def test_only_the_name_tells_a_bad_signature_from_a_missing_permission(status, name, verdict):
+    headers = Headers([(b"X-Amzn-ErrorType", name.encode())] if name else [])
+    assert HANDLER.verdict(status, headers) is verdict

@@ -1,0 +1,47 @@
+"""In transparent mode the model is shown and never changed; a body is parsed only where that is asked for."""
+
+import pytest
+
+from llmauth.context import Target, TransparentRoute
+from llmauth.http import Door, Headers, Request, Url
+from llmauth.providers import build
+from llmauth.providers.bedrock import BedrockOptions
+from llmauth.providers.openai import OpenAIOptions
+from llmauth.routers.model import ModelRouter
+
+OPENAI = build("main", OpenAIOptions())
+BEDROCK = build("eu", BedrockOptions(region="eu-west-1"))
+
+
+def resolve(router, handler, path, body=b""):
+    route = TransparentRoute(instance=handler.name, path=path, native=False)
+    url = Url("http", "gw", 8080, f"/transparent/{handler.name}{path}")
+    return router.resolve(
+        route, handler, Request(method="POST", url=url, headers=Headers(), door=Door.GATEWAY, body=body)
+    )
+
+
+def test_a_model_in_the_path_is_always_known():
+    target, decision = resolve(ModelRouter(), BEDROCK, "/model/a.b%3A0/converse")
+    assert target == Target(instance="eu", provider="bedrock", region="eu-west-1", model="a.b:0")
+    assert (decision.router, decision.input, decision.outcome) == ("model", "a.b:0", "a.b:0")
+
+
+@pytest.mark.parametrize(("read_bodies", "model"), [(False, None), (True, "gpt-5")])
+def test_a_model_in_the_body_only_where_it_is_wanted(read_bodies, model):
+    router = ModelRouter(read_bodies=read_bodies)
+    for _ in range(2):
+        target, decision = resolve(router, OPENAI, "/v1/chat/completions", b'{"model":"gpt-5"}')
+        assert target == Target(instance="main", provider="openai", model=model)
+        assert decision.outcome == (model or "unread")
+
+
+def test_one_request_does_not_lend_its_model_to_the_next():
+    router = ModelRouter(read_bodies=True)
+    bodies = [b'{"model":"a"}', b"{}", b'{"model":"b"}', b"{}"]
+    assert [resolve(router, OPENAI, "/v1/x", body)[0].model for body in bodies] == ["a", None, "b", None]
+
+
+def test_a_decision_holds_no_more_than_200_characters_of_a_client():
+    _, decision = resolve(ModelRouter(), BEDROCK, f"/model/{'x' * 5000}/converse")
+    assert len(decision.input) == 200
