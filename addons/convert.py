@@ -52,7 +52,7 @@ def apply(request: Request, flow: http.HTTPFlow) -> None:
     data.port = request.url.port
     data.path = request.url.path.encode("utf-8", "surrogateescape")
     data.authority = b""
-    data.headers = http.Headers(request.headers.fields)
+    data.headers.fields = request.headers.fields
 
 
 def answer(flow: http.HTTPFlow, response: Response) -> None:

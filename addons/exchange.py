@@ -1,11 +1,12 @@
-"""What the addons remember: of one client connection, and of one request and its answer. Held weakly, never in a flow."""
+"""What the addons remember: of one client connection, and of one request and its answer."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import cast
 from uuid import uuid4
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakSet
 
 from mitmproxy import http
 from mitmproxy.connection import Client
@@ -17,10 +18,12 @@ from llmauth.errors import GatewayError
 from llmauth.http import Door, Request
 from llmauth.providers.base import ProviderHandler
 
+_ATTRIBUTE = "llmauth"
+
 
 @dataclass(slots=True)
 class Peer:
-    """One client connection. `approved` holds where its requests may be sent; an identity is kept from CONNECT alone."""
+    """One client connection. `approved` is where its requests may be sent; an identity is kept from CONNECT alone."""
 
     gateway: bool = False
     tunnel: HostPort | None = None
@@ -49,25 +52,24 @@ class Exchange:
 
 
 class Exchanges:
-    """The memory that the addons share. Keys are held weakly: what mitmproxy forgets is forgotten here.
+    """The memory that the addons share.
 
-    A flow's own `metadata` would be written into dump files, so nothing is kept there.
+    What is known hangs on mitmproxy's own flow and client objects, as an attribute: it lives exactly as long as they,
+    and is found without a look-up. A flow's `metadata` would be written into dump files; attributes are not.
     """
 
     def __init__(self) -> None:
-        self._flows: WeakKeyDictionary[http.HTTPFlow, Exchange] = WeakKeyDictionary()
-        self._peers: WeakKeyDictionary[Client, Peer] = WeakKeyDictionary()
         self.open: WeakSet[http.HTTPFlow] = WeakSet()
         self.tls_listener: object | None = None
         self.draining = False
 
     def of(self, flow: http.HTTPFlow) -> Exchange | None:
         """The exchange of a flow, `None` before it began."""
-        return self._flows.get(flow)
+        return cast(Exchange | None, flow.__dict__.get(_ATTRIBUTE))
 
     def begin(self, flow: http.HTTPFlow, exchange: Exchange) -> Exchange:
         """Remember the exchange of a flow, which counts as running until it is ended."""
-        self._flows[flow] = exchange
+        flow.__dict__[_ATTRIBUTE] = exchange
         self.open.add(flow)
         return exchange
 
@@ -77,9 +79,9 @@ class Exchanges:
 
     def peer(self, client: Client) -> Peer:
         """What is known of a client connection."""
-        peer = self._peers.get(client)
+        peer = cast(Peer | None, client.__dict__.get(_ATTRIBUTE))
         if peer is None:
-            peer = self._peers[client] = Peer()
+            peer = client.__dict__[_ATTRIBUTE] = Peer()
         return peer
 
     def listens_tls(self, client: Client) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping, Sequence
 
 from mitmproxy import http
 from mitmproxy.connection import Client
@@ -13,16 +14,17 @@ from addons.stage import fail
 from llmauth.context import Authenticated, Credentialed, Routed
 from llmauth.errors import GatewayError, UpstreamUnreachable
 from llmauth.gateway import Gateway
-from llmauth.http import Door
+from llmauth.http import Door, Headers
 from llmauth.telemetry.metrics import Observation
 
 access = logging.getLogger("llmauth.access")
 
 # A short answer is cheaper in one write than in three; a longer one, and every event stream, passes as it comes.
 _BUFFERED_UP_TO = 16 * 1024
-_STREAMS = ("text/event-stream", "application/vnd.amazon.eventstream")
+_STREAMS = (b"text/event-stream", b"application/vnd.amazon.eventstream")
 _FINAL = range(200, 600)
-_HOP_BY_HOP = ("keep-alive", "proxy-connection", "proxy-authenticate")
+_HOP_BY_HOP = frozenset({b"keep-alive", b"proxy-connection", b"proxy-authenticate"})
+_NONE = (b"",)
 
 
 class Report:
@@ -50,16 +52,22 @@ class Report:
         if exchange is None or flow.response is None:
             return
         exchange.first_byte_at = time.monotonic()
+        response = flow.response
+        index = Headers(response.headers.fields).index()
         if exchange.error is None and exchange.sent_at is not None:
-            if flow.response.status_code not in _FINAL:
-                fail(flow, exchange, UpstreamUnreachable("The provider's answer has no valid status."))
+            if response.status_code in _FINAL:
+                response.stream = _streams(index)
+                if not index.keys().isdisjoint(_HOP_BY_HOP):
+                    response.headers.fields = tuple(
+                        f for f in response.headers.fields if f[0].lower() not in _HOP_BY_HOP
+                    )
             else:
-                _pass(flow.response)
-        headers = flow.response.headers
-        if "x-request-id" not in headers:
-            headers["X-Request-Id"] = exchange.context.request_id
+                fail(flow, exchange, UpstreamUnreachable("The provider's answer has no valid status."))
+                return
+        if b"x-request-id" not in index:
+            response.headers.fields += ((b"X-Request-Id", exchange.context.request_id.encode()),)
         if self.exchanges.draining:
-            headers["Connection"] = "close"
+            response.headers["Connection"] = "close"
 
     def response(self, flow: http.HTTPFlow) -> None:
         self._close(flow)
@@ -87,15 +95,9 @@ class Report:
             access.info("request", extra=_line(flow, exchange, status, finished))
 
 
-def _pass(response: http.Response) -> None:
-    headers = response.headers
-    for name in _HOP_BY_HOP:
-        if name in headers:
-            del headers[name]
-    kind = headers.get("content-type", "")
-    length = headers.get("content-length", "")
-    short = length.isdigit() and int(length) <= _BUFFERED_UP_TO and not kind.startswith(_STREAMS)
-    response.stream = not short
+def _streams(index: Mapping[bytes, Sequence[bytes]]) -> bool:
+    (length, *_), (kind, *_) = index.get(b"content-length", _NONE), index.get(b"content-type", _NONE)
+    return kind.startswith(_STREAMS) or not (length.isdigit() and int(length) <= _BUFFERED_UP_TO)
 
 
 def _observation(flow: http.HTTPFlow, exchange: Exchange, status: int, finished: float) -> Observation:

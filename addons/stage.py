@@ -81,7 +81,7 @@ def fail(flow: http.HTTPFlow, exchange: Exchange, error: Exception) -> None:
     as_proxy = exchange.door in _ASKS_AS_PROXY
     response = refuse(error, exchange.shape, exchange.context.request_id, proxy=as_proxy)
     convert.answer(flow, response)
-    # A peer that proved nothing is not kept; only a proxy's own question (407) is followed by an answer on the same line.
+    # A peer that proved nothing is not kept; only a proxy's own question (407) is answered on the same line.
     if error.close or (isinstance(error, Unauthenticated) and not as_proxy):
         assert flow.response
         flow.response.headers["connection"] = "close"

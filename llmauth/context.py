@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Literal, TypeVar
+from typing import Any, Literal
 
 ProviderType = Literal["bedrock", "openai", "anthropic", "azure", "vertex", "ibm", "oracle"]
 
@@ -86,11 +86,13 @@ class Credentialed(Routed):
     expires_at: float | None
 
 
-Stage = TypeVar("Stage", bound=RequestContext)
-
-
-def advance(context: RequestContext, stage: type[Stage], *decisions: Decision, **more: object) -> Stage:
+def advance[Stage: RequestContext](
+    context: RequestContext, stage: type[Stage], *decisions: Decision, **more: Any
+) -> Stage:
     """The context one stage on: all it held, the new fields, and the decisions that led there."""
-    held = {field.name: getattr(context, field.name) for field in fields(context)}
-    held["decisions"] = (*context.decisions, *decisions)
-    return stage(**{**held, **more})
+    held: dict[str, Any] = {name: getattr(context, name) for name in _FIELDS[type(context)]}
+    held["decisions"] = context.decisions + decisions
+    return stage(**held, **more)
+
+
+_FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in (RequestContext, Authenticated, Routed)}

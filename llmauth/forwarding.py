@@ -21,16 +21,22 @@ def outgoing(request: Request, route: Route, handler: ProviderHandler, request_i
     """
     headers, path = strip_credentials(request.headers, route.path)
     url = _native(request, path) if route.native else handler.forward(path, request.method)
-    chunked = "transfer-encoding" in headers
-    kept = [
-        (name, url.authority.encode("ascii")) if name.lower() == b"host" else (name, value)
-        for name, value in forwardable(headers).fields
-        if name.lower() not in _REPLACED
-    ]
-    added: list[Field] = [(b"X-Request-Id", request_id.encode("ascii"))]
-    if chunked:
-        added.append((b"Content-Length", str(len(request.body)).encode("ascii")))
-    return replace(request, url=url, headers=Headers((*kept, *added)))
+    fields = [field for field in forwardable(headers).fields if field[0].lower() not in _REPLACED]
+    fields.append((b"X-Request-Id", request_id.encode("ascii")))
+    _frame(fields, request)
+    return replace(request, url=url, headers=Headers(fields))
+
+
+def _frame(fields: list[Field], request: Request) -> None:
+    """Make the length that is told the length that is sent, whatever `Connection` or chunking removed.
+
+    A length that came is kept as it was written, since mitmproxy read the body by it; a body without one gets one.
+    """
+    if any(len(name) == 14 and name.lower() == b"content-length" for name, _ in fields):
+        return
+    index = request.headers.index()
+    if request.body or b"content-length" in index or b"transfer-encoding" in index:
+        fields.append((b"Content-Length", str(len(request.body)).encode("ascii")))
 
 
 def _native(request: Request, path: str) -> Url:

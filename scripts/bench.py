@@ -1,4 +1,4 @@
-"""The benchmark: our full chain, a chain that does nothing, and a bare mitmdump, started in one run and shown as ratios."""
+"""The benchmark: our full chain, a chain that does nothing and a bare mitmdump, started in one run, as ratios."""
 
 from __future__ import annotations
 

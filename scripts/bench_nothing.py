@@ -1,4 +1,4 @@
-"""Our master with a chain that does nothing: what the gateway's own addons cost is what the full chain costs over this."""
+"""Our master with a chain that does nothing: what the full chain costs over this is what the gateway's addons cost."""
 
 from __future__ import annotations
 

@@ -46,6 +46,7 @@ FLOORS = {
     "addons.launch": 9,
     "llmauth.demo": 9,  # below the command that starts it
     "llmauth.cli": 10,
+    "llmauth.__main__": 11,  # `python -m llmauth` is the command line
 }
 
 # Rooms that never meet although their floors would let them: how a credential is used, and where it comes from.

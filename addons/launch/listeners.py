@@ -16,7 +16,7 @@ from llmauth.config.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listeners:
-    """What to listen on, in mitmproxy's own words. `roots` is a PEM file of trusted roots, `None` for the public ones."""
+    """What to listen on, in mitmproxy's words. `roots` is a PEM file of trusted roots, `None` for the public ones."""
 
     modes: Sequence[str]
     tls_mode: mode_specs.ProxyMode | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import Mapping
@@ -43,10 +44,12 @@ async def _serve(settings: Settings, environ: Mapping[str, str], started: float)
 
 
 def _ready(gateway: Gateway, master: GatewayMaster, started: float) -> None:
+    # What start-up made lives as long as the process; the collector need not look at it again with every full round.
+    gc.freeze()
     server = gateway.settings.server
     authority = gateway.authority
     auth = "api_key" if gateway.settings.auth.enabled else "off"
-    logger.info("CA fingerprint %s", authority.fingerprint(), extra={"days_left": authority.days_left})
+    logger.info("CA fingerprint %s", authority.fingerprint(), extra={"days_left": authority.days_left()})
     doors = [f"http://{server.host}:{server.port}"]
     if master.exchanges.tls_listener is not None:
         doors.append(f"https://{server.host}:{server.tls_port}")

@@ -18,7 +18,7 @@ from llmauth.ca import Authority
 
 
 class GatewayTls(tlsconfig.TlsConfig):
-    """mitmproxy's TLS addon without its certificate store, which makes a CA in silence and reuses its key for leaves."""
+    """mitmproxy's TLS addon without its certificate store, which makes a CA unasked and reuses its key for leaves."""
 
     name = "tlsconfig"
 
@@ -43,7 +43,7 @@ class GatewayTls(tlsconfig.TlsConfig):
             super().tls_start_client(tls_start)
 
     def get_cert(self, conn_context: context.Context) -> certs.CertStoreEntry:
-        """On the TLS listener itself, whatever name the client asks for, the operator's certificate; in a tunnel, a leaf.
+        """On the TLS listener, whatever name the client asks for, the operator's certificate; in a tunnel, a leaf.
 
         The leaf names the CONNECT target and nothing else: a hello with another name gets a certificate that does not
         fit it, and its requests are refused as misdirected besides.
@@ -55,7 +55,7 @@ class GatewayTls(tlsconfig.TlsConfig):
         if tunnel is None:
             raise LookupError("TLS outside a tunnel")
         leaf = self._authority.leaf(tunnel.host)
-        # The leaf's key is an elliptic curve key; mitmproxy's annotation knows RSA only and hands it to OpenSSL as it is.
+        # The leaf's key is an elliptic curve one; mitmproxy is annotated for RSA only and hands it to OpenSSL as it is.
         return certs.CertStoreEntry(certs.Cert(leaf.certificate), leaf.private_key, None, [])  # type: ignore[arg-type]
 
 

@@ -25,7 +25,7 @@ class GatewayConnection(mode_servers.ProxyConnectionHandler):
     """mitmproxy's handler with another `server_event`.
 
     The stock one starts a task for every hook and writes every piece by itself, which is a third of the time of a
-    request. Here a hook whose addons are plain functions runs in place, and all that one event makes is written at once.
+    request. Here a hook whose addons are plain functions runs in place, and all that one event makes is one write.
     """
 
     async def server_event(self, event: events.Event) -> None:

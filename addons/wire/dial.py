@@ -1,4 +1,4 @@
-"""The look-up before a dial: where `upstream.resolve` applies and private addresses are refused, before a packet leaves."""
+"""The look-up before a dial: `upstream.resolve` applies, and private addresses are refused before a packet leaves."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mitmproxy import version
+from mitmproxy import http, version
 from mitmproxy.proxy import mode_servers
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers.http import _http1
@@ -30,6 +30,9 @@ def install() -> None:
             f"mitmproxy {version.VERSION} is installed; this release was tested with {', '.join(TESTED_WITH)} only. "
             "Install the locked requirements."
         )
+    # Under `__debug__` mitmproxy checks the type of every field of every message it makes, which is a tenth of the time
+    # of a request. Every message here is made by mitmproxy's own parser or by `convert`.
+    http.MessageData.__post_init__ = lambda self: None  # type: ignore[method-assign]
     http_layers.HttpStream = GatewayStream  # type: ignore[misc]
     http_layers.Http1Client = BoundedClient  # type: ignore[misc]
     http_layers.Http1Server = BoundedServer  # type: ignore[misc]

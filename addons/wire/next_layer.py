@@ -60,7 +60,7 @@ class GatewayNextLayer(next_layer.NextLayer):
         ended_tls = _tls_layers(context.layers) > _tls_layers(_before_connect(context.layers))
         if _tls(data) and not ended_tls:
             return ClientTLSLayer(context)
-        # `tls` gives the inner request its scheme: plain HTTP in a tunnel arrives as http:// and is refused by screening.
+        # It gives the inner request its scheme: plain HTTP in a tunnel arrives as http:// and is refused by screening.
         context.server.tls = ended_tls
         return HttpLayer(context, HTTPMode.transparent)
 
@@ -82,7 +82,7 @@ def _tls(data: bytes) -> bool:
 
 def _origin_form(data: bytes) -> bool:
     """Whether the request target starts with `/` or `*`; waits for that byte, however slowly it comes."""
-    method, blank, target = data.partition(b" ")
+    _, blank, target = data.partition(b" ")
     if not target:
         if not blank and (len(data) > _LONGEST_METHOD or b"\n" in data):
             return False

@@ -1,4 +1,4 @@
-"""One request and its answer: refused before its body, checked on the connection, and never left without a last word."""
+"""One request and its answer: refused before its body, checked on the connection, never left without a last word."""
 
 from __future__ import annotations
 

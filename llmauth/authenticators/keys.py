@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 
 REFUSED_SECONDS = 5.0
 REFUSED_LIMIT = 4096
-RECENT_SECONDS = 0.01
 
 
 class ApiKeyOptions(BaseModel):
@@ -78,12 +77,15 @@ class IssuedKeys:
         return not self._feed.is_stale()
 
     def load(self, snapshot: Snapshot) -> None:
-        """Judge by these keys from now on."""
-        keys = {record.id: _held(record) for record in snapshot.records}
-        self._keys = keys
-        for digest, (key_id, _) in self._proved.copy().items():
-            if key_id not in keys:
-                self._proved.pop(digest, None)
+        """Judge by these keys from now on, beside those known already when they are only the changes."""
+        changed = {record.id: _held(record) for record in snapshot.records}
+        if snapshot.since:
+            self._keys.update(changed)
+        else:
+            self._keys = changed
+            for digest, (key_id, _) in self._proved.copy().items():
+                if key_id not in changed:
+                    self._proved.pop(digest, None)
         with self._refusing:  # what was wrong under the old keys may be right under these
             self._refused.clear()
 
@@ -167,11 +169,8 @@ class IssuedKeys:
     def _catch_up(self) -> None:
         """Ask the store once more before a key is judged for the first time: it may have been made a moment ago.
 
-        Known ids are treated as unknown ones, so that the time taken does not tell which exist. A store that was read
-        within the last RECENT_SECONDS is not asked: no key travels from its maker to a client and to us in less.
+        Known ids are treated as unknown ones, so that the time taken does not tell which exist.
         """
-        if self._clock.monotonic() - self._feed.fresh_at < RECENT_SECONDS:
-            return
         try:
             self._feed.poll()
         except StateError:

@@ -18,6 +18,7 @@ from llmauth.config.sections import (
     Later,
     Log,
     MetricsListener,
+    NotEmpty,
     Section,
     Server,
     Storage,
@@ -31,7 +32,7 @@ from llmauth.providers.base import ProviderOptions
 class Authentication(Section):
     """Where an instance's credential comes from: tried in this order."""
 
-    strategies: Annotated[tuple[StrategyOptions, ...], Field(min_length=1)]
+    strategies: Annotated[tuple[StrategyOptions, ...], NotEmpty]
 
 
 class Instance(ProviderOptions):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from llmauth.addresses import HostPort, is_ip_literal, normalise_host, parse_authority
 from llmauth.durations import parse_duration
@@ -43,6 +43,14 @@ def _only(*served: object, what: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _some(entries: tuple[object, ...]) -> tuple[object, ...]:
+    # After the entries: a list whose entries are all wrong is not empty as well.
+    if not entries:
+        context = {"field_type": "List", "min_length": 1, "actual_length": 0}
+        raise PydanticKnownError("too_short", context)
+    return entries
+
+
 def _seconds(value: object) -> float:
     text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
     return parse_duration(text + "s" if text.isascii() and text.isdigit() else text)
@@ -51,7 +59,7 @@ def _seconds(value: object) -> float:
 def _no_bool(value: object) -> object:
     # Python counts `true` as 1.
     if isinstance(value, bool):
-        raise PydanticCustomError("int_type", "")
+        raise PydanticKnownError("int_type")
     return value
 
 
@@ -84,7 +92,7 @@ def _storage_url(value: object) -> str:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise PydanticCustomError("string_type", "")
+        raise PydanticKnownError("string_type")
     return value
 
 
@@ -99,6 +107,7 @@ Port = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=65535)]
 HostName = Annotated[str, BeforeValidator(_host_name)]
 ListenHost = Annotated[str, BeforeValidator(_listen_host)]
 Address = Annotated[HostPort, BeforeValidator(_address)]
+NotEmpty = AfterValidator(_some)
 LowerCase = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 
 
@@ -152,7 +161,7 @@ def _method(value: object) -> object:
     if name in LATER_METHODS:
         raise unavailable(f"the method '{name}'")
     if isinstance(name, str) and name != "api_key":
-        raise PydanticCustomError("choice", "", {"expected": "'api_key'"})
+        raise PydanticCustomError("choice", "wanted {expected}", {"expected": "'api_key'"})
     return entry
 
 
@@ -160,7 +169,7 @@ class Auth(Section):
     """Who may call, and how that is proved."""
 
     enabled: bool = True
-    methods: Annotated[tuple[Annotated[ApiKeyMethod, BeforeValidator(_method)], ...], Field(min_length=1)] = (
+    methods: Annotated[tuple[Annotated[ApiKeyMethod, BeforeValidator(_method)], ...], NotEmpty] = (
         ApiKeyMethod(type="api_key"),
     )
     require_2fa: Annotated[bool, _only(False, what="the second factor")] = False

@@ -124,7 +124,7 @@ _SECRET_KEY = re.compile(
 _ABOUT_A_SECRET = ("_name", "_file", "_path", "_url", "_id", "variable", "mount")
 # The forms that credentials are known by, user and password in a URL, and any long run of letters with digits.
 _SECRET_TEXT = re.compile(
-    r"\b(sk|rk|pk|xox[a-z]|gh[a-z]|hvs|llmauth|pat)[-_.]\w|\bA[KS]IA\w|\beyJ|-----BEGIN|://[^/\s]*@"
+    r"\b(sk|rk|pk|xox[a-z]|gh[a-z]|hvs|llmauth|pat)[-_.]\w|\bA[KS]IA\w|\beyJ|-----BEGIN|://\S*@"
     r"|(?=[\w+/=-]*\d)(?=[\w+/=-]*[A-Za-z])[\w+=-]{24,}"
 )
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from llmauth.context import ProviderType
 from llmauth.credentials.aws_profile import AwsProfileOptions, AwsProfileStrategy
-from llmauth.credentials.base import CredentialStrategy, Options, Surroundings
+from llmauth.credentials.base import CredentialStrategy, Options, Surroundings, quiet_libraries
 from llmauth.credentials.environment import EnvironmentOptions, EnvironmentStrategy
 from llmauth.credentials.file import FileOptions, FileStrategy
 from llmauth.credentials.keyring import KeyringOptions, KeyringStrategy
@@ -65,6 +65,8 @@ def build(
     reason = unfit(options, provider)
     if reason is not None:
         raise ValueError(reason)
+    # Here and not where logging is set up: nobody can build what talks to AWS and forget it.
+    quiet_libraries()
     surroundings = Surroundings(instance=instance, provider=provider, environ=environ, region=region)
     return _TABLE[type(options)](options, surroundings)
 

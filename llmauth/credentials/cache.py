@@ -21,9 +21,8 @@ from llmauth.secrets import Credential, Loaded
 LOAD_DEADLINE = 5.0
 LOADS_AT_ONCE = 4
 
+# Of a life of one hour this leaves twelve minutes for further attempts.
 _SHARE_OF_LIFE = 0.8
-# Where the life is an hour or more, there must be time for several attempts before its end.
-_LONG_LIFE, _BEFORE_END = 3600.0, 300.0
 # A credential without an end is read again this often.
 _STATIC_REFRESH = 60.0
 # Metadata services hand out the same credential until shortly before its end; asking does not make a newer one.
@@ -69,10 +68,7 @@ def term(loaded: Loaded, *, monotonic: float, wall: float, unchanged: bool, jitt
     if life == math.inf:
         renew_after = (loaded.refresh_after or _STATIC_REFRESH) * earlier
         return Term(renew=monotonic + renew_after, end=math.inf, renew_wall=math.inf, end_wall=math.inf)
-    renew_after = min(_SHARE_OF_LIFE * life, loaded.refresh_after or math.inf)
-    if life >= _LONG_LIFE:
-        renew_after = min(renew_after, life - _BEFORE_END)
-    renew_after *= earlier
+    renew_after = min(_SHARE_OF_LIFE * life, loaded.refresh_after or math.inf) * earlier
     if unchanged:
         renew_after = min(max(renew_after, _UNCHANGED_REFRESH), life)
     return Term(

@@ -92,7 +92,9 @@ class Connection(asyncio.Protocol):
 
     async def drain(self) -> None:
         """Wait while the peer reads slower than we write."""
-        if not self._writable.is_set():
+        if self._raw is not None and self._raw.is_closing():
+            await asyncio.sleep(0)  # a broken transport swallows writes: let the loop say so, which cancels the answer
+        elif not self._writable.is_set():
             await self._writable.wait()
 
     async def end(self, how: Cut) -> None:
@@ -189,10 +191,10 @@ class Connection(asyncio.Protocol):
         fields = answer.fields
         fields.append((b"content-length", b"%d" % len(body)))
         fields.append((b"connection", b"keep-alive"))
-        self.write(render_head(answer.status, fields) + body)
         entry.sent_pieces.append(body)
         entry.begun(answer.status, fields)
         entry.answered()
+        self.write(render_head(answer.status, fields) + body)
         return True
 
     def _answered(self, task: asyncio.Task[bool]) -> None:

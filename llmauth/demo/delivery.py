@@ -58,8 +58,8 @@ class Delivery:
         framing, body = self._frame(answer)
         keep_alive = keep_alive and framing is not Framing.CLOSE
         fields = _head_fields(answer, framing, body, keep_alive=keep_alive)
-        self._wire.write(render_head(answer.status, fields))
         self._entry.begun(answer.status, fields)
+        self._wire.write(render_head(answer.status, fields))
         try:
             if not bodiless:
                 await self._deliver_body(body, framing)
@@ -74,9 +74,9 @@ class Delivery:
         return True
 
     async def _deliver_raw(self, raw: bytes) -> bool:
-        self._wire.write(raw)
         self._entry.begun(0, [])
         self._entry.answered()
+        self._wire.write(raw)
         await self._wire.end(self._behaviour.cut)
         return False
 
@@ -122,8 +122,8 @@ class Delivery:
         limit = self._limit
         if limit is not None:
             piece = piece[: limit - self._written]
-        self._wire.write(render_chunk(piece) if framing is Framing.CHUNKED else piece)
         self._entry.sent_pieces.append(piece)
+        self._wire.write(render_chunk(piece) if framing is Framing.CHUNKED else piece)
         self._written += len(piece)
         await self._wire.drain()
         if self._written == limit:

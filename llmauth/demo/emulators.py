@@ -67,6 +67,8 @@ class Emulators:
         )
         self._emulators = providers(self._setting, regions) + [Echo(self._setting, host) for host in echo_hosts]
         self._aliases = dict(aliases or {})
+        for host in self._aliases.values():
+            self._require(host)
         self._recorder = Recorder(keep)
         self._script = Script()
         self._certificate = certificate
@@ -80,7 +82,8 @@ class Emulators:
         self._failure: BaseException | None = None
 
     def start(self) -> Self:
-        """Listen, in a thread; returns when connections are taken. Raises OSError when the port cannot be had."""
+        """Listen, in a thread; returns when connections are taken. Raises OSError or
+        OverflowError when the port cannot be had."""
         authority = Authority.create()
         self._state.mkdir(parents=True, exist_ok=True)
         self.ca_file.write_bytes(authority.pem)
@@ -99,8 +102,9 @@ class Emulators:
         self._thread = threading.Thread(target=asyncio.run, args=(run,), name="emulators", daemon=True)
         self._thread.start()
         if not ready.wait(_START_LIMIT):
-            raise TimeoutError("the emulators did not start")
+            self._failure = TimeoutError("the emulators did not start")
         if self._failure is not None:
+            self.stop()
             raise self._failure
         return self
 
@@ -109,7 +113,7 @@ class Emulators:
         self._ended = asyncio.Event()
         try:
             self._port = await server.start(self._port)
-        except OSError as failure:
+        except (OSError, OverflowError) as failure:
             self._failure = failure
             return
         finally:
@@ -165,9 +169,12 @@ class Emulators:
 
     def behave(self, host: str, behaviour: Behaviour, *, times: int | None = 1, path: str = "/") -> None:
         """Answer the next `times` requests (`None`: all) of `host`, of paths that start with `path`, in this way."""
-        if host not in self.hosts:
-            raise ValueError(f"no such host is emulated: {host}")
+        self._require(host)
         self._script.add(host, behaviour, times, path)
+
+    def _require(self, host: str) -> None:
+        if host not in self.hosts:
+            raise ValueError(f"no such host is emulated: {host}; there are {', '.join(self.hosts)}")
 
     def requests(self, host: str | None = None) -> tuple[Recorded, ...]:
         """What arrived, oldest first."""
@@ -192,6 +199,26 @@ class Emulators:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the emulators in the foreground; one JSON line tells how to reach them. Ends with SIGINT or SIGTERM."""
+    options = _options(arguments)
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    try:
+        emulators = _chosen(options).start()
+    except (OSError, OverflowError) as problem:
+        sys.stderr.write(f"The emulators cannot listen on port {options.port}: {problem}\n")
+        return 1
+    except ValueError as problem:
+        sys.stderr.write(f"The emulators cannot start: {problem}\n")
+        return 2
+    sys.stdout.write(json.dumps(_told(emulators)) + "\n")
+    sys.stdout.flush()
+    ended.wait()
+    emulators.stop()
+    return 0
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m llmauth.demo.emulators", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 lets the system choose")
     parser.add_argument("--state", type=Path, help="folder for the CA's certificate")
@@ -199,16 +226,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tokens", type=int, default=24, help="tokens an answer (24)")
     parser.add_argument("--region", action="append", help="AWS region; repeatable")
     parser.add_argument("--echo", action="append", metavar="HOST", help="a further host that echoes; repeatable")
-    parser.add_argument("--alias", action="append", metavar="NAME=HOST", help="a further name of a host; repeatable")
+    parser.add_argument("--alias", action="append", type=_pair, metavar="NAME=HOST", help="a further name; repeatable")
     parser.add_argument("--plain", action="store_true", help="HTTP without TLS")
-    options = parser.parse_args(arguments)
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
-    emulators = Emulators(
+    return parser.parse_args(arguments)
+
+
+def _chosen(options: argparse.Namespace) -> Emulators:
+    return Emulators(
         regions=options.region or ("us-east-1", "eu-west-1"),
         echo_hosts=options.echo or (),
-        aliases=dict(pair.split("=", 1) for pair in options.alias or ()),
+        aliases=dict(options.alias or ()),
         tls=not options.plain,
         pace=options.pace / 1000,
         tokens=options.tokens,
@@ -216,23 +243,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         state=options.state,
         keep=100,
     )
-    try:
-        emulators.start()
-    except OSError as problem:
-        sys.stderr.write(f"The emulators cannot listen on port {options.port}: {problem}\n")
-        return 1
-    told = {
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, sign, host = text.partition("=")
+    if not (name and sign and host):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=HOST")
+    return name, host
+
+
+def _told(emulators: Emulators) -> dict[str, object]:
+    return {
         "port": emulators.port,
         "ca_file": str(emulators.ca_file),
         "hosts": emulators.hosts,
         "resolve": emulators.resolve,
         "credentials": asdict(emulators.credentials),
     }
-    sys.stdout.write(json.dumps(told) + "\n")
-    sys.stdout.flush()
-    ended.wait()
-    emulators.stop()
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Strict HTTP/1.1 as a provider's front door reads it: bytes to requests, nothing repaired, every byte kept.
 
-Written by hand rather than on h11, for three reasons: the raw head is kept as it came, a request costs a tenth of the
+Written by hand rather than on h11, for three reasons: the raw head is kept as it came, a request costs a fifth of the
 CPU (the benchmark shares two cores with the proxy), and the gateway's own HTTP engine reads bodies with h11, so this is
 a second opinion on its framing. The tests hold it against h11.
 """

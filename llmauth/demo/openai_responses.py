@@ -64,7 +64,6 @@ class Reply:
             "previous_response_id": body.get("previous_response_id"),
             "reasoning": {"effort": None, "summary": None},
             "service_tier": "default",
-            "store": body.get("store", True),
             "temperature": 1.0 if body.get("temperature") is None else body["temperature"],
             "text": {"format": {"type": "text"}},
             "tool_choice": body.get("tool_choice", "auto"),

@@ -18,6 +18,8 @@ class Recorded:
     `host` is the name in the Host header, `sni` the name in the TLS hello (`None` without TLS or without a name).
     `headers` keep order, case and repetition; `head` is the head's bytes; `body` is decoded from its framing.
     `sent_headers` and `sent_body` are the answer, as far as it was written; the body before any transfer coding.
+    `status` and what was sent are recorded before they are written, so that who has read an answer finds it here;
+    `answered_at` comes a moment after the last byte, since a slow reader may still hold it up.
     """
 
     connection: int
@@ -189,7 +191,7 @@ class Recorder:
                 self._condition.notify_all()
 
     def clear(self) -> None:
-        """Forget everything; connections that are open are remembered again when they bring a request."""
+        """Forget everything; a connection that is open now is not listed again, its further requests are."""
         with self._condition:
             self._entries.clear()
             self._links.clear()

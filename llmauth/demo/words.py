@@ -11,6 +11,7 @@ _SENTENCE = (
     "and answers in small pieces – café , naïve , 日本 , 🙂 – just as the real one does ."
 )
 _HOLE = "\x00hole\x00"
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 @lru_cache(maxsize=256)
@@ -27,7 +28,7 @@ def text(speaker: str, count: int) -> str:
 
 def dumps(value: object) -> bytes:
     """Compact JSON in UTF-8."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(value).encode()
 
 
 @lru_cache(maxsize=1024)

@@ -127,7 +127,11 @@ class AuthRouter:
         """Who sent this, computed where memory does not know it. Raises as `recall` does; 503 when too many wait."""
         request, presented, tunnel = pending.request, pending.presented, pending.tunnel
         try:
-            claims = [self._judge(each) or await self._prove(each) for each in presented]
+            claims = []
+            for each in presented:
+                claims.append(self._judge(each) or await self._prove(each))
+                if claims[-1].wrong is not None:  # one that is wrong decides; the others are not worth the work
+                    break
             if tunnel is not None:  # it may have ended while this was waiting
                 tunnel = self._current(tunnel)
             identity = decide(

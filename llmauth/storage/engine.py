@@ -26,7 +26,7 @@ BUSY_SECONDS = 5.0
 class Database:
     """One SQLite file. What goes wrong is raised as StateUnsafe or StateUnusable, with a sentence.
 
-    `generation` grows whenever the file was found changed from outside or replaced: what was read before may be void.
+    `generation` grows whenever another file was found in the place of the one that was read before.
     """
 
     def __init__(self, location: str | Path) -> None:
@@ -86,7 +86,8 @@ class Database:
         """Open anew when the file is another one, or was touched by others: an open connection would not notice."""
         with self._opening:
             stamp, log = _stamp(self.path), _inode_of_log(self.path)
-            if stamp[:2] != self._stamp[:2] and log is not None and log == self._log:
+            replaced = stamp[:2] != self._stamp[:2]
+            if replaced and log is not None and log == self._log:
                 # SQLite would play the changes that wait in the old file's log into the new file.
                 raise StateUnusable(
                     f"The key database {self.path} was replaced while it was in use, beside the log of the old one. "
@@ -94,7 +95,7 @@ class Database:
                 )
             if stamp != self._stamp:
                 self._engine.dispose()
-                self.generation += 1
+            self.generation += replaced
             self._stamp, self._log = stamp, log
 
     @contextmanager

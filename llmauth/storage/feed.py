@@ -59,9 +59,15 @@ class KeyFeed:
             began = self._clock.monotonic()
             version = self._store.version()
             if version != self._version:
-                self._on_snapshot(self._store.snapshot())
+                self._on_snapshot(self._store.snapshot(self._known(version)))
                 self._version = version
             self.fresh_at = began
+
+    def _known(self, version: tuple[int, int]) -> int:
+        """The revision up to which everything is known: none in a file that is not the one that was read before."""
+        if self._version is None or self._version[0] != version[0] or self._version[1] > version[1]:
+            return 0
+        return self._version[1]
 
     def is_stale(self) -> bool:
         """Whether the keys in memory are too old to be judged by."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from sqlalchemy import (
     Float,
     Index,
     Integer,
-    Row,
     String,
     Table,
     bindparam,
@@ -51,7 +50,10 @@ _KEYS = Table(
     Column("expires", Float),
     Column("revoked", Float),
     Column("last_used", Float),
+    # That of the last change, `last_used` apart, so that what changed is read without reading all.
+    Column("revision", Integer, nullable=False, index=True),
 )
+_RECORD = [column for column in _KEYS.c if column.name != "revision"]
 _LIVING = _KEYS.c.revoked.is_(None)
 Index("living_names", _KEYS.c.name, unique=True, sqlite_where=_LIVING, postgresql_where=_LIVING)
 
@@ -84,8 +86,9 @@ class KeyRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """All keys, revoked ones too, as they were at one revision."""
+    """The keys that changed after revision `since` (all of them for 0), revoked ones too, as they are at `revision`."""
 
+    since: int
     revision: int
     records: tuple[KeyRecord, ...]
 
@@ -108,11 +111,11 @@ class KeyStore:
         for each in (name, owner, *member):
             _require_name(each)
         with self._database.writing() as connection:
-            _advance(connection)
+            revision = _advance(connection)
             taken = _one(connection, (_KEYS.c.name == name) & _LIVING)
             if taken is not None:
                 raise KeyNameTaken(_taken(taken, self._clock.wall()))
-            return self._issue(connection, name, owner, member, expires_at)
+            return self._issue(connection, revision, name, owner, member, expires_at)
 
     def list(self) -> tuple[KeyRecord, ...]:
         """All keys by name, the living one of a name first and then the revoked ones, latest first."""
@@ -123,8 +126,8 @@ class KeyStore:
     def revoke(self, name_or_id: str) -> KeyRecord:
         """End a key for good; KeyNotFound when no living key has this name or id."""
         with self._database.writing() as connection:
-            _advance(connection)
-            return self._end(connection, _living(connection, name_or_id))
+            revision = _advance(connection)
+            return self._end(connection, revision, _living(connection, name_or_id))
 
     def rotate(self, name_or_id: str) -> tuple[KeyRecord, Secret]:
         """A new id and secret under the same name, user and groups; the old key ends in the same moment.
@@ -132,16 +135,17 @@ class KeyStore:
         A key that expires gets the same length of life again.
         """
         with self._database.writing() as connection:
-            _advance(connection)
+            revision = _advance(connection)
             old = _living(connection, name_or_id)
-            self._end(connection, old)
+            self._end(connection, revision, old)
             expires = None if old.expires is None else self._clock.wall() + old.expires - old.created
-            return self._issue(connection, old.name, old.user, old.groups, expires)
+            return self._issue(connection, revision, old.name, old.user, old.groups, expires)
 
-    def snapshot(self) -> Snapshot:
-        """Everything that is needed to judge keys in memory."""
+    def snapshot(self, since: int = 0) -> Snapshot:
+        """Everything that is needed to judge keys in memory, or what changed of it since a revision."""
         with self._database.reading() as connection:
-            return Snapshot(revision=_revision(connection), records=_all(connection))
+            revision = _revision(connection)
+            return Snapshot(since=since, revision=revision, records=_all(connection, since))
 
     def version(self) -> tuple[int, int]:
         """Two numbers that stay the same as long as a snapshot that was taken is still true; cheap to ask."""
@@ -161,7 +165,13 @@ class KeyStore:
         self._database.close()
 
     def _issue(
-        self, connection: Connection, name: str, user: str, groups: tuple[str, ...], expires: float | None
+        self,
+        connection: Connection,
+        revision: int,
+        name: str,
+        user: str,
+        groups: tuple[str, ...],
+        expires: float | None,
     ) -> tuple[KeyRecord, Secret]:
         key_id, key = new_key()
         record = KeyRecord(
@@ -176,39 +186,41 @@ class KeyStore:
             revoked=None,
             last_used=None,
         )
-        connection.execute(insert(_KEYS).values({c.name: getattr(record, c.name) for c in _KEYS.c}))
+        connection.execute(insert(_KEYS).values({**asdict(record), "revision": revision}))
         return record, key
 
-    def _end(self, connection: Connection, record: KeyRecord) -> KeyRecord:
-        connection.execute(update(_KEYS).where(_KEYS.c.id == record.id).values(revoked=self._clock.wall()))
-        ended = _one(connection, _KEYS.c.id == record.id)
-        assert ended is not None
+    def _end(self, connection: Connection, revision: int, record: KeyRecord) -> KeyRecord:
+        ended = replace(record, revoked=self._clock.wall())
+        connection.execute(
+            update(_KEYS).where(_KEYS.c.id == record.id).values(revoked=ended.revoked, revision=revision)
+        )
         return ended
 
 
-def _advance(connection: Connection) -> None:
+def _advance(connection: Connection) -> int:
     """The next revision. It is the first statement of every change, so that its row also keeps writers in line."""
     changed = connection.execute(update(_REVISION).values(value=_REVISION.c.value + 1))
     if changed.rowcount == 0:
         connection.execute(insert(_REVISION).values(id=1, value=1))
+    return _revision(connection)
 
 
 def _revision(connection: Connection) -> int:
     return connection.execute(select(_REVISION.c.value)).scalar() or 0
 
 
-def _all(connection: Connection) -> tuple[KeyRecord, ...]:
-    return tuple(_record(row) for row in connection.execute(select(_KEYS)))
+def _all(connection: Connection, since: int = 0) -> tuple[KeyRecord, ...]:
+    return tuple(_record(row) for row in connection.execute(select(*_RECORD).where(_KEYS.c.revision > since)))
 
 
 def _one(connection: Connection, condition: ColumnElement[bool]) -> KeyRecord | None:
-    row = connection.execute(select(_KEYS).where(condition)).first()
+    row = connection.execute(select(*_RECORD).where(condition)).first()
     return None if row is None else _record(row)
 
 
 def _living(connection: Connection, name_or_id: str) -> KeyRecord:
     named = or_(_KEYS.c.name == name_or_id, _KEYS.c.id == name_or_id)
-    found = connection.execute(select(_KEYS).where(named & _LIVING)).all()
+    found = connection.execute(select(*_RECORD).where(named & _LIVING)).all()
     if not found:
         raise KeyNotFound(f"No living key has the name or id '{name_or_id}'. `llmauth keys list` shows them.")
     if len(found) > 1:
@@ -216,7 +228,7 @@ def _living(connection: Connection, name_or_id: str) -> KeyRecord:
     return _record(found[0])
 
 
-def _record(row: Row[Any]) -> KeyRecord:
+def _record(row: Sequence[Any]) -> KeyRecord:
     key_id, name, user, groups, algorithm, hashed, created, expires, revoked, last_used = row
     return KeyRecord(
         id=key_id,

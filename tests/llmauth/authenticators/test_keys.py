@@ -207,18 +207,31 @@ def test_an_identity_is_told_as_it_stands_now(store, keys, path):
     _change(path, "UPDATE keys SET hash = 'x'", record.id)
     follow(keys)
     assert keys.recall(presented(key)) is None, "what was proved, was proved against another hash"
-    _change(path, "DELETE FROM keys", record.id)
-    follow(keys)
-    assert reason_of(keys.current, identity) == "revoked"
-    assert keys._proved == {}
 
 
 def _change(path, statement, key_id):
     raw = sqlite3.connect(path)
     with raw:
-        raw.execute(f"{statement} WHERE id = ?", [key_id])
         raw.execute("UPDATE revision SET value = value + 1")
+        raw.execute(f"{statement}, revision = (SELECT value FROM revision) WHERE id = ?", [key_id])
     raw.close()
+
+
+def test_in_another_store_the_keys_of_the_old_one_are_nothing(store, keys, path, tmp_path):
+    record, key = store.create("ci")
+    identity = keys.authenticate(presented(key))
+    other = KeyStore(tmp_path / "other" / "keys.db")
+    _, other_key = other.create("ci")
+    other.close()
+    path.parent.rename(tmp_path / "old")
+    (tmp_path / "other").rename(path.parent)
+    follow(keys)
+    assert reason_of(keys.current, identity) == "revoked"
+    assert keys.recall(presented(key)) is None
+    assert reason_of(keys.authenticate, presented(key)) == "unknown_key"
+    assert keys.authenticate(presented(other_key)).user == "ci"
+    assert [key_id for key_id, _ in keys._proved.values()] != [record.id]
+    assert len(keys._proved) == 1
 
 
 def test_when_the_store_cannot_be_read_nothing_is_judged(store, keys, clock, path):
@@ -289,7 +302,7 @@ def test_ten_thousand_keys_are_as_quick_as_one(store, clock, monkeypatch):
     monkeypatch.setattr("llmauth.storage.keys.hash_key", lambda key: same)
     monkeypatch.setattr(module, "matches", lambda text, algorithm, hashed: hashed == same)
     with store._database.writing() as connection:
-        made = [store._issue(connection, f"k{n}", "u", (), None)[1] for n in range(10_000)]
+        made = [store._issue(connection, 1, f"k{n}", "u", (), None)[1] for n in range(10_000)]
     keys = IssuedKeys(store, clock)
     follow(keys)
     chosen = [presented(key) for key in made[::10]]

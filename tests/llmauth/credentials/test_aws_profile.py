@@ -114,6 +114,14 @@ def test_a_refused_role_is_told_by_its_code(profile, serve, monkeypatch, caplog)
     assert len(loopback.asked) == 1
 
 
+def test_sts_in_trouble_is_asked_once(profile, serve, monkeypatch) -> None:
+    loopback = serve(lambda _: (503, ""))
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", loopback.url)
+    with pytest.raises(StrategyFailed, match="AWS refused AWS profile dev: 503"):
+        profile(ASSUMING).load()
+    assert len(loopback.asked) == 1
+
+
 @pytest.mark.parametrize("place", ["dev", "base"])
 def test_nobody_is_asked_for_an_mfa_code(profile, place) -> None:
     serial = "mfa_serial = arn:aws:iam::123456789012:mfa/me\n"

@@ -205,6 +205,18 @@ async def test_the_wall_clock_set_back_does_not_lengthen_a_life(clock) -> None:
     assert lease.held() is None
 
 
+async def test_the_hours_of_a_sleeping_machine_count(clock) -> None:
+    fetch = Fetch(loaded(ends=clock.wall() + 100))
+    lease = lease_of(fetch, clock)
+    await lease.acquire(5)
+    clock._wall += 85
+    assert lease.held() is not None
+    await settled(lease)
+    assert fetch.calls == 2
+    clock._wall += 15
+    assert lease.held() is None
+
+
 async def test_an_unchanged_secret_keeps_its_generation(clock) -> None:
     lease = lease_of(Fetch(loaded("one"), loaded("one"), loaded("two")), clock)
     generations = []
@@ -228,11 +240,11 @@ async def test_discards_go_by_generation_and_cool_down(clock) -> None:
     second = await lease.acquire(5)
     assert second is not None
     assert second.generation == 2
-    lease.discard(1)
-    assert lease.held() is second  # the refusal was for its predecessor
     lease.discard(2)
     assert lease.held() is second  # a moment after the last one
     clock.advance(10)
+    lease.discard(1)
+    assert lease.held() is second  # the refusal was for its predecessor
     lease.discard(2)
     assert lease.held() is None
     assert fetch.calls == 2

@@ -87,6 +87,29 @@ def test_a_mounted_secret_follows_its_rotation(standing, mount) -> None:
     assert folder.load().credential == single.load().credential == ApiKey(value=Secret("sk-new"))
 
 
+def test_a_set_that_is_being_cleared_away_is_read_again(standing, mount, monkeypatch) -> None:
+    """Kubelet deletes the old folder file by file: a reader that is late may find a part of it."""
+    publish(mount, 1, {"access_key_id": "id-1", "secret_access_key": "secret-1", "session_token": "token-1"})
+    list_folder, seen = os.listdir, []
+
+    def late(folder: Path) -> list[str]:
+        seen.append(folder.name)
+        names = list_folder(folder)
+        if len(seen) == 1:
+            publish(mount, 2, {"access_key_id": "id-2", "secret_access_key": "secret-2", "session_token": "token-2"})
+            for name in ("access_key_id", "secret_access_key"):
+                folder.mkdir(exist_ok=True)
+                written(folder / name, "left over")
+            return ["access_key_id", "secret_access_key"]
+        return names
+
+    monkeypatch.setattr(os, "listdir", late)
+    found = strategy(standing, mount, "bedrock").load().credential
+    assert isinstance(found, AwsKeys)
+    assert (found.access_key_id, found.session_token) == ("id-2", Secret("token-2"))
+    assert len(seen) == 2
+
+
 def test_a_set_is_never_mixed_from_two_publications(standing, mount) -> None:
     publish(mount, 0, {"access_key_id": "id-0", "secret_access_key": "secret-0"})
     one, stop = strategy(standing, mount, "bedrock"), threading.Event()

@@ -80,3 +80,17 @@ class Clients:
         self._process.wait(10)
         self._process.stdin.close()
         self._process.stdout.close()
+
+
+# The SDKs let members pass that they do not know; this finds them, at any depth of an answer.
+EXTRAS = """
+def extras(value, path=""):
+    if isinstance(value, (list, tuple)):
+        return [name for index, item in enumerate(value) for name in extras(item, f"{path}[{index}]")]
+    if not hasattr(value, "model_extra"):
+        return []
+    found = [f"{path}.{name}" for name in value.model_extra or ()]
+    for name in type(value).model_fields:
+        found += extras(getattr(value, name), f"{path}.{name}")
+    return found
+"""

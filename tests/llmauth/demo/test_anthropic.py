@@ -10,7 +10,7 @@ import pytest
 from llmauth.demo.anthropic import HOST
 from llmauth.demo.behaviour import Behaviour
 from llmauth.demo.emulators import Emulators
-from tests.llmauth.demo.clients import ClientProblem, Clients
+from tests.llmauth.demo.clients import EXTRAS, ClientProblem, Clients
 from tests.llmauth.demo.wire import Reply, call
 
 CLIENT = """
@@ -167,3 +167,11 @@ def test_a_stream_that_fails_raises_in_the_sdk(clients: Clients, emulators: Emul
 def test_echo_gives_the_bytes_back(emulators: Emulators) -> None:
     answer = ask(emulators, "/v1/echo/files", b"\x00\x01", content_type="application/x-unheard-of")
     assert (answer.body, answer.header("content-type")) == (b"\x00\x01", "application/x-unheard-of")
+
+
+def test_nothing_is_said_that_the_sdk_does_not_know(clients: Clients, emulators: Emulators) -> None:
+    code = """
+    answers = [client.messages.create(**hello), client.models.list().data]
+    result = extras([*answers, list(client.messages.create(stream=True, **hello))])
+    """
+    assert sdk(clients, emulators, EXTRAS + dedent(code), hello=HELLO) == []

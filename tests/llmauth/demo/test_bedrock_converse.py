@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import botocore.session
 import pytest
 
 from llmauth.demo.behaviour import Behaviour
 from llmauth.demo.emulators import Emulators
 from tests.llmauth.demo.clients import ClientProblem, Clients
-from tests.llmauth.demo.test_bedrock import RUNTIME, SONNET, ask, sdk
+from tests.llmauth.demo.test_bedrock import CONTROL, RUNTIME, SONNET, ask, sdk
 
 WHOLE = "result = runtime.converse(modelId=model, messages=hello, **more); result.pop('ResponseMetadata')"
 STREAM = "result = list(runtime.converse_stream(modelId=model, messages=hello, **more)['stream'])"
@@ -106,3 +107,36 @@ def test_the_wrong_shape_is_refused_and_named(emulators: Emulators, body: dict[s
     reply = ask(emulators, "POST", RUNTIME, f"/model/{SONNET}/converse", json.dumps(body).encode())
     assert (reply.status, reply.header("x-amzn-errortype")) == (400, "ValidationException")
     assert named in reply.json()["message"]
+
+
+def unknown(shape: Any, value: Any, path: str = "") -> list[str]:
+    """Members that AWS's service model does not have, at any depth."""
+    if shape.type_name == "structure" and isinstance(value, dict):
+        return [
+            found
+            for name, item in value.items()
+            for found in (
+                unknown(shape.members[name], item, f"{path}.{name}") if name in shape.members else [f"{path}.{name}"]
+            )
+        ]
+    if shape.type_name == "list":
+        return [found for item in value for found in unknown(shape.member, item, f"{path}[]")]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "host", "method", "target", "body"),
+    [
+        ("bedrock-runtime", "Converse", RUNTIME, "POST", f"/model/{SONNET}/converse", {"messages": [TURN]}),
+        ("bedrock", "ListFoundationModels", CONTROL, "GET", "/foundation-models", None),
+        ("bedrock", "GetFoundationModel", CONTROL, "GET", f"/foundation-models/{SONNET}", None),
+        ("bedrock", "ListInferenceProfiles", CONTROL, "GET", "/inference-profiles", None),
+    ],
+)
+def test_nothing_is_said_that_the_service_model_does_not_know(
+    emulators: Emulators, service: str, operation: str, host: str, method: str, target: str, body: Any
+) -> None:
+    reply = ask(emulators, method, host, target, b"" if body is None else json.dumps(body).encode())
+    model = botocore.session.get_session().get_service_model(service)
+    assert reply.status == 200
+    assert unknown(model.operation_model(operation).output_shape, reply.json()) == []

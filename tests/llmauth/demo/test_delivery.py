@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import http.client
+import socket
 import ssl
 import time
 from collections.abc import Iterator
@@ -113,14 +114,25 @@ def test_a_cut_comes_after_exactly_so_many_bytes(emulators: Emulators, after: in
     assert (seen.status, seen.answered_at, seen.client_gone) == (200, None, False)
 
 
-def test_the_ways_of_a_cut_differ_on_the_wire(emulators: Emulators) -> None:
-    cut = Behaviour(cut_after=10, framing=Framing.CLOSE)
+def test_a_polite_end_is_told_from_a_torn_one(emulators: Emulators) -> None:
     with asked(emulators, Behaviour(cut_after=10, cut=Cut.CLOSE)) as connection:
         assert len(read_all(connection).partition(b"\r\n\r\n")[2]) == 10
-    with asked(emulators, cut) as connection, pytest.raises(ssl.SSLEOFError):
+    with asked(emulators, Behaviour(cut_after=10, cut=Cut.FIN)) as connection, pytest.raises(ssl.SSLEOFError):
         read_all(connection)
-    with asked(emulators, Behaviour(cut_after=10, cut=Cut.RST)) as connection, pytest.raises(ConnectionResetError):
-        read_all(connection)
+
+
+def test_an_end_is_told_from_a_reset() -> None:
+    """On plain TCP, where Python names a reset by its name in every version."""
+    with Emulators(tls=False, echo_hosts=("a.example",)) as emulators:
+        for cut in (Cut.FIN, Cut.RST):
+            emulators.behave("a.example", Behaviour(cut_after=10, cut=cut))
+            with socket.create_connection(("127.0.0.1", emulators.port), timeout=5) as connection:
+                connection.sendall(head("GET", "/", "Host: a.example"))
+                if cut is Cut.FIN:
+                    assert len(read_all(connection).partition(b"\r\n\r\n")[2]) == 10
+                else:
+                    with pytest.raises(ConnectionResetError):
+                        read_all(connection)
 
 
 def test_garbage_is_written_as_it_is(emulators: Emulators) -> None:
@@ -138,7 +150,7 @@ def test_a_delay_holds_the_first_byte_back(emulators: Emulators) -> None:
 def test_a_stream_comes_at_its_pace(emulators: Emulators) -> None:
     with asked(emulators, Behaviour(chunk_delay=0.02, tokens=6), CHAT) as connection:
         read_reply(connection)
-    (seen,) = emulators.requests(HOST)
+    (seen,) = emulators.wait(lambda requests: requests[0].answered_at is not None)
     assert seen.first_byte_at is not None
     assert seen.answered_at is not None
     assert 0.12 <= seen.answered_at - seen.first_byte_at < 2

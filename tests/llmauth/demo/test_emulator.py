@@ -61,7 +61,7 @@ def test_the_credential_is_judged_before_the_behaviour(small: Small) -> None:
 
 @pytest.mark.parametrize("name", ["x_api_key", "proxy_authorization", "x_amz_security_token", "x_llmauth_hint"])
 def test_leftovers_are_judged_first(small: Small, name: str) -> None:
-    answer = small.answer(asked(**{name: "left"}))
+    answer = small.answer(asked("/x", ORDINARY, b"", **{name: "left"}))
     assert answer.status == 400
     assert name.replace("_", "-").encode() in bytes(answer.body)  # type: ignore[arg-type]
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -57,15 +58,35 @@ def test_a_taken_port_is_told() -> None:
         Emulators(port=taken.getsockname()[1]).start()
 
 
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """The command takes the signals; here they are given back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers")
 def test_the_command_tells_a_taken_port_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    try:
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            assert main(["--port", str(taken.getsockname()[1])]) == 1
-    finally:
-        for number, handler in zip((signal.SIGINT, signal.SIGTERM), handlers, strict=True):
-            signal.signal(number, handler)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert main(["--port", str(taken.getsockname()[1])]) == 1
     assert "cannot listen on port" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize(
+    ("arguments", "status", "sentence"),
+    [
+        (["--port", "99999"], 1, "cannot listen on port 99999"),
+        (["--alias", "localhost=nobody.example"], 2, "no such host is emulated: nobody.example"),
+    ],
+)
+def test_the_command_tells_wrong_options_in_a_sentence(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], status: int, sentence: str
+) -> None:
+    assert main(arguments) == status
+    assert sentence in capsys.readouterr().err
 
 
 def test_the_command_prints_one_line_and_ends_with_sigterm(tmp_path: Path) -> None:
@@ -81,3 +102,10 @@ def test_the_command_prints_one_line_and_ends_with_sigterm(tmp_path: Path) -> No
     assert Path(told["ca_file"]).parent == tmp_path
     assert told["credentials"]["openai_key"].startswith("sk-demo-")
     assert told["resolve"][HOST] == f"127.0.0.1:{told['port']}"
+
+
+def test_the_command_tells_a_wrong_alias(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--alias", "localhost"])
+    assert caught.value.code == 2
+    assert "'localhost' is not NAME=HOST" in capsys.readouterr().err

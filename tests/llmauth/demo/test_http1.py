@@ -18,10 +18,9 @@ from llmauth.demo.http1 import (
     render_last_chunk,
 )
 
-_token = st.text("abcXYZ019-_.!", min_size=1, max_size=12).filter(lambda name: name.lower() not in _FRAMING)
+_token = st.text("abcXYZ019-_.!", min_size=1, max_size=12)  # too few letters to spell a header that h11 knows
 _value = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=20)
 _target = st.text("abc/:%25?&=;.~", max_size=20).map(lambda rest: f"/{rest}")
-_FRAMING = {"host", "content-length", "transfer-encoding", "connection", "expect"}
 
 
 def read(data: bytes) -> list[Request]:

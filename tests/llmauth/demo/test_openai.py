@@ -10,7 +10,7 @@ import pytest
 from llmauth.demo.behaviour import Behaviour
 from llmauth.demo.emulators import Emulators
 from llmauth.demo.openai import HOST
-from tests.llmauth.demo.clients import ClientProblem, Clients
+from tests.llmauth.demo.clients import EXTRAS, ClientProblem, Clients
 from tests.llmauth.demo.wire import Reply, call
 
 CLIENT = """
@@ -178,3 +178,14 @@ def test_echo_gives_the_bytes_back(emulators: Emulators, body: bytes) -> None:
 
 def test_echo_asks_for_the_key_too(emulators: Emulators) -> None:
     assert ask(emulators, "/v1/echo/x", b"body", Authorization="Bearer wrong").status == 401
+
+
+def test_nothing_is_said_that_the_sdk_does_not_know(clients: Clients, emulators: Emulators) -> None:
+    code = """
+    asked = {"model": "gpt-4o", "input": "hello"}
+    others = [client.models.list().data, client.files.create(file=("a", b"x"), purpose="batch")]
+    answers = [client.chat.completions.create(**hello), client.responses.create(**asked), *others]
+    streams = [client.chat.completions.create(stream=True, **hello), client.responses.create(stream=True, **asked)]
+    result = extras([*answers, *[list(stream) for stream in streams]])
+    """
+    assert sdk(clients, emulators, EXTRAS + dedent(code), hello=HELLO) == []

@@ -21,7 +21,7 @@ class Reply:
     body: bytes
 
     def header(self, name: str) -> str | None:
-        return next((value for field, value in self.headers if field.lower() == name), None)
+        return next((value for field, value in self.headers if field.lower() == name.lower()), None)
 
     def json(self) -> Any:
         return json.loads(self.body)
@@ -33,7 +33,7 @@ def connect(emulators: Emulators, sni: str | None) -> ssl.SSLSocket:
     context.check_hostname = sni is not None
     plain = socket.create_connection(("127.0.0.1", emulators.port), timeout=10)
     try:
-        return context.wrap_socket(plain, server_hostname=sni)
+        return context.wrap_socket(plain, server_hostname=sni, suppress_ragged_eofs=False)
     except BaseException:
         plain.close()
         raise

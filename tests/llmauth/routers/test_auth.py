@@ -16,7 +16,7 @@ from llmauth.clock import SystemClock
 from llmauth.context import Identity
 from llmauth.errors import BadRequest, Forbidden, GatewayError, InternalError, Unauthenticated, Unavailable
 from llmauth.http import Door, Headers, Request, Url
-from llmauth.routers.auth import ANONYMOUS, AuthRouter, Pending, decision_of
+from llmauth.routers.auth import ANONYMOUS, QUEUE_LIMIT, AuthRouter, Pending, decision_of
 from llmauth.storage.key_text import new_key
 from llmauth.storage.keys import KeyStore
 
@@ -97,7 +97,7 @@ SLOTS = {
         "Proxy-Authorization",
         "Basic " + base64.b64encode(f"u:{value}".encode()).decode(),
     ),
-    "?key": None,
+    "?key": lambda value: ("?key", value),
 }
 
 
@@ -372,7 +372,7 @@ async def test_one_value_is_computed_once_for_all_who_wait(crowded, slow):
     answers = await asyncio.gather(*waiting, return_exceptions=True)
     assert slow.calls == ["slow"]
     assert isinstance(answers[0], asyncio.CancelledError), "one who leaves takes the answer from nobody"
-    assert [identity.user for identity, _ in answers[1:]] == ["slow"] * 99
+    assert [answer[0].user for answer in answers[1:] if isinstance(answer, tuple)] == ["slow"] * 99
 
 
 async def test_each_who_waited_gets_a_refusal_of_its_own(crowded, slow):
@@ -456,6 +456,26 @@ async def test_two_hundred_wrong_keys_do_not_stop_the_loop(router, store):
     assert {type(each.result()) for each in attack} <= {Unauthenticated, Unavailable}
     assert sorted(gaps)[int(len(gaps) * 0.95)] < 0.25
     assert sorted(good)[int(len(good) * 0.95)] < 0.25
+
+
+async def test_the_first_wrong_value_ends_the_work(crowded, slow):
+    """A stranger makes us compute once a request, however many slots are filled."""
+    slow.error = Unauthenticated("no", reason="bad_key")
+    slow.go.set()
+    fields = [(name, f"slow-{name}") for name in ("x-api-key", "api-key", "x-goog-api-key")]
+    assert (await refused(crowded, *fields)).reason == "bad_key"
+    assert slow.calls == ["slow-x-api-key"]
+
+
+async def test_a_thousand_first_time_callers_after_a_restart_are_all_let_in(keys, store):
+    """A4: the queue holds them all, and each waits its turn."""
+    made = [store.create(f"k{n}")[1] for n in range(200)]
+    router = AuthRouter([keys], enabled=True, clock=SystemClock())
+    router.start()
+    answers = await asyncio.gather(*(ask(router, api_key(key)) for key in made))
+    assert [identity.user for identity, _ in answers] == [f"k{n}" for n in range(200)]
+    assert QUEUE_LIMIT >= 1000
+    router.stop()
 
 
 async def test_conflicts_are_forbidden(router, store):

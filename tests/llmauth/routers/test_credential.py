@@ -240,6 +240,25 @@ async def test_a_source_that_is_away_is_asked_once_a_step_and_soon_noticed_back(
     assert await label_now(router) == "only"
 
 
+async def test_an_answer_ends_the_back_off(clock) -> None:
+    only = Fake("only", clock, StrategyFailed("down"))
+    router = router_of(clock, only)
+    for wait in (0, 1, 2):
+        clock.advance(wait)
+        with pytest.raises(NoCredential):
+            await router.acquire(ONE)
+    clock.advance(4)
+    only.answer = HOUR
+    leased, _ = await router.acquire(ONE)
+    only.answer = StrategyFailed("down")
+    router.discard("one", leased.generation)
+    for wait, loads in ((0, 5), (1, 6)):
+        clock.advance(wait)
+        with pytest.raises(NoCredential):
+            await router.acquire(ONE)
+        assert only.loads == loads
+
+
 async def test_what_is_not_available_here_is_not_asked_again_for_five_seconds(clock) -> None:
     only = Fake("only", clock, StrategyUnavailable("not here"))
     router = router_of(clock, only)

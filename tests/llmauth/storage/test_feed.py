@@ -85,6 +85,33 @@ def test_nothing_is_told_when_nothing_changed(store, feed, seen):
     assert len(seen) == 1
 
 
+def test_after_the_first_reading_only_changes_are_read(store, feed, seen, path, tmp_path):
+    first, _ = store.create("a")
+    second, _ = store.create("b")
+    feed.poll()
+    store.revoke("b")
+    third, _ = store.create("c")
+    feed.poll()
+    assert [{each.id for each in snapshot.records} for snapshot in seen] == [
+        {first.id, second.id},
+        {second.id, third.id},
+    ]
+    assert [(snapshot.since, snapshot.revision) for snapshot in seen] == [(0, 2), (2, 4)]
+
+
+def test_another_file_is_read_whole(store, feed, seen, path, tmp_path):
+    store.create("a")
+    feed.poll()
+    other = KeyStore(tmp_path / "other" / "keys.db")
+    record, _ = other.create("b")
+    other.close()
+    path.parent.rename(tmp_path / "old")
+    (tmp_path / "other").rename(path.parent)
+    feed.poll()
+    assert seen[-1].since == 0
+    assert [each.id for each in seen[-1].records] == [record.id]
+
+
 def test_it_grows_stale_by_the_clock_alone(store):
     """Also a thread that hangs in a slow disk must not keep old keys alive."""
     clock = ManualClock()

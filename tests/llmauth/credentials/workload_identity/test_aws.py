@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import time
 import urllib.parse
@@ -13,6 +14,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 from pydantic import ValidationError
 
+from llmauth.credentials import build
 from llmauth.credentials.base import StrategyFailed, StrategyUnavailable
 from llmauth.credentials.workload_identity.aws import AwsWorkloadIdentity, AwsWorkloadIdentityOptions
 from llmauth.secrets import AwsKeys, Secret
@@ -164,6 +166,7 @@ def test_a_broken_answer_of_sts(strategy, irsa, serve) -> None:
         loopback = serve(lambda _, status=status, text=text: (status, text))
         with pytest.raises(StrategyFailed) as caught:
             strategy(irsa | {"AWS_ENDPOINT_URL_STS": loopback.url}).load()
+        assert len(loopback.asked) == 1
         assert "canary" not in caught.value.reason
 
 
@@ -178,6 +181,19 @@ def test_sts_that_never_answers_is_given_up_soon(strategy, irsa, silent, monkeyp
     with pytest.raises(StrategyFailed, match="ReadTimeoutError"):
         strategy(irsa | {"AWS_ENDPOINT_URL_STS": silent}).load()
     assert time.monotonic() - started < 1.0
+
+
+def test_no_token_in_any_log_line(standing, irsa, serve, caplog) -> None:
+    """R1: at debug level botocore would print the session token and the web identity token."""
+    caplog.set_level(logging.DEBUG)
+    loopback = serve(lambda asked: (200, sts_answer("canary", urllib.parse.parse_qs(asked.body)["Action"][0])))
+    environ = irsa | {"AWS_ENDPOINT_URL_STS": loopback.url}
+    options = AwsWorkloadIdentityOptions(role_arn=OTHER_ROLE)
+    loaded = build(options, "one", "bedrock", environ).load()
+    assert loaded.credential == keys("canary")
+    assert len(loopback.asked) == 2
+    assert "canary" not in caplog.text
+    assert "header.payload.signature" not in caplog.text
 
 
 def test_irsa_without_its_file(strategy, irsa) -> None:

@@ -1,0 +1,75 @@
+"""Faults that only the whole configuration has, each at the line it is about."""
+
+from pathlib import Path
+
+import pytest
+
+from llmauth.config.problems import ConfigError
+from llmauth.config.settings import read_settings
+
+
+@pytest.fixture
+def faults(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def _faults(text: str, **environ: str) -> list[str]:
+        Path("c.yaml").write_text(text)
+        try:
+            read_settings([Path("c.yaml")], {"HOME": str(tmp_path), **environ})
+        except ConfigError as error:
+            return str(error).splitlines()
+        return []
+
+    return _faults
+
+
+@pytest.mark.parametrize(("there", "missing"), [("cert", "key"), ("key", "cert")])
+def test_one_of_the_tls_files_alone(faults, there, missing):
+    assert faults(f"server:\n  tls_{there}_file: x\n") == [
+        f"c.yaml:2: server.tls_{there}_file: needs server.tls_{missing}_file as well; "
+        "with one of the two nothing can be served"
+    ]
+    assert faults("server: {tls_cert_file: x, tls_key_file: y}") == []
+
+
+def test_one_of_the_tls_files_alone_from_the_environment(faults):
+    (fault,) = faults("{}", TLS_CERT_FILE="x")
+    assert fault.startswith("environment variable TLS_CERT_FILE: server.tls_cert_file: needs")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "proxy.internal"])
+def test_authentication_off_is_for_loopback(faults, host):
+    assert faults(f"server: {{host: '{host}'}}\nauth:\n  enabled: false\n") == [
+        "c.yaml:3: auth.enabled: authentication can only be off where server.host is a loopback address, "
+        f"and it is '{host}'"
+    ]
+    assert len(faults(f"server: {{host: '{host}'}}", AUTH_ENABLED="false")) == 1
+    assert faults("auth: {enabled: false}") == []
+
+
+def test_the_same_port_twice(faults):
+    assert faults("server:\n  port: 9090\nmetrics:\n  port: 9090\n") == [
+        "c.yaml:4: metrics.port: the same port as server.port"
+    ]
+    tls = "server: {port: 8443, tls_cert_file: a, tls_key_file: b}"
+    assert faults(tls) == ["c.yaml:1: server.tls_port: the same port as server.port"]
+    assert faults("server: {port: 8443}") == []
+    assert faults("server: {port: 0}\nmetrics: {port: 0}") == []
+
+
+def test_a_strategy_that_the_provider_cannot_use(faults):
+    text = (
+        "instances:\n  o:\n    type: openai\n    authentication:\n      strategies:\n"
+        "        - {type: environment}\n        - {type: workload_identity, provider: aws}\n"
+    )
+    (fault,) = faults(text)
+    assert fault.startswith("c.yaml:7: instances.o.authentication.strategies[1]: AWS credentials sign requests to Bedrock")
+
+
+@pytest.mark.parametrize("host", ["api.openai.com", "llm.example"])
+def test_a_gateway_host_that_is_a_providers(faults, host):
+    text = f"server:\n  gateway_hosts: [{host}]\ninstances:\n  o: {{type: openai, base_url: 'https://{host}/v1'}}\n"
+    assert faults(text) == [
+        f"c.yaml:2: server.gateway_hosts: '{host}' is the provider's host of instance 'o'; "
+        "a gateway host is a name of our own"
+    ]

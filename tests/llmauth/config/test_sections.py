@@ -1,0 +1,120 @@
+"""The sections' own values: hosts, ports, lengths of time, and what is not available yet."""
+
+import pytest
+from pydantic import ValidationError
+
+from llmauth.addresses import HostPort
+from llmauth.config.sections import (
+    LATER_METHODS,
+    Auth,
+    Egress,
+    Log,
+    MetricsListener,
+    Server,
+    Storage,
+    Upstream,
+    is_loopback,
+)
+
+
+def refusal(model, **values) -> str:
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate(values)
+    return "; ".join(str(error["msg"]) for error in caught.value.errors())
+
+
+@pytest.mark.parametrize(("written", "seconds"), [("90s", 90), ("2m", 120), ("1h", 3600), (5, 5), ("5", 5)])
+def test_lengths_of_time(written, seconds):
+    assert Server.model_validate({"drain_timeout": written}).drain_timeout == seconds
+
+
+@pytest.mark.parametrize("written", ["", "x", "-5s", "1.5s", "٥s", True, None, 0, "0s", ["5s"], 1e300])
+def test_what_is_no_length_of_time(written):
+    assert refusal(Server, drain_timeout=written)
+
+
+def test_hosts_are_normalised():
+    upstream = Upstream.model_validate(
+        {"resolve": {"API.OpenAI.com.": "127.0.0.1:9443", "b.example": "[::1]:1", "c.example": "vpce.example"}}
+    )
+    assert upstream.resolve == {
+        "api.openai.com": HostPort("127.0.0.1", 9443),
+        "b.example": HostPort("::1", 1),
+        "c.example": HostPort("vpce.example", 443),
+    }
+    assert Server.model_validate({"gateway_hosts": ["LLM.internal"]}).gateway_hosts == ("llm.internal",)
+
+
+@pytest.mark.parametrize("host", ["a b", "", "user@host", "a%2e", "10.0.0.1", "127.1", "0x7f000001", "::1", 7, None])
+def test_what_is_no_host_name(host):
+    assert refusal(Server, gateway_hosts=[host])
+
+
+@pytest.mark.parametrize("host", ["127.1", "0x7f000001", "a b", "", None])
+def test_what_cannot_be_listened_on(host):
+    assert refusal(Server, host=host)
+
+
+def test_a_port_is_a_number_and_no_switch():
+    assert Server.model_validate({"port": 0}).port == 0
+    for port in (True, -1, 65536, "x", 1.5, None):
+        assert refusal(Server, port=port)
+    assert refusal(MetricsListener, host="127.0.0.1") == "Field required"
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False)],
+)
+def test_loopback(host, expected):
+    assert is_loopback(host) is expected
+
+
+def test_methods_by_name_or_mapping():
+    assert Auth.model_validate({"methods": ["api_key"]}) == Auth.model_validate({"methods": [{"type": "api_key"}]})
+
+
+@pytest.mark.parametrize("name", LATER_METHODS)
+def test_methods_of_later_versions_refuse_to_start(name):
+    expected = f"not available in this version: the method '{name}'"
+    assert refusal(Auth, methods=[name]) == expected
+    assert refusal(Auth, methods=[{"type": name, "htpasswd": "x"}]) == expected
+
+
+@pytest.mark.parametrize("methods", [[], ["apikey"], [{"type": "api_key", "x": 1}], [{}], [7], "api_key", None])
+def test_methods_that_mean_nothing_refuse_to_start(methods):
+    assert refusal(Auth, methods=methods)
+
+
+@pytest.mark.parametrize(
+    ("model", "values"),
+    [
+        (Server, {"http2": True}),
+        (Auth, {"require_2fa": "true"}),
+        (Egress, {"default": "tunnel"}),
+        (Egress, {"default": "learn"}),
+        (Egress, {"allow": ["github.com"]}),
+        (Storage, {"limits_url": "redis://x"}),
+        (Storage, {"url": "postgresql://u:p@h/db"}),
+        (Storage, {"url": "redis://h"}),
+    ],
+)
+def test_parts_of_later_versions_refuse_to_start(model, values):
+    assert refusal(model, **values).startswith("not available in this version: ")
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "mysql://x", "keys.db", 5])
+def test_what_is_no_place_for_keys(url):
+    assert refusal(Storage, url=url)
+
+
+def test_log_levels_in_any_case():
+    assert Log.model_validate({"level": "DEBUG", "format": "JSON"}) == Log(level="debug", format="json")
+    assert refusal(Log, level="verbose")
+
+
+def test_errors_do_not_repeat_what_was_written():
+    """R2."""
+    with pytest.raises(ValidationError) as caught:
+        Server.model_validate({"port": "canary", "host": "canary canary"})
+    assert "canary" not in str(caught.value)
