@@ -151,7 +151,7 @@ class Authority:
 
     def bundle(self) -> str:
         """The public roots and ours, in one PEM text, for clients that take one file only."""
-        return certifi.contents().rstrip("\n") + "\n\n# LLM Proxy Auth\n" + self.certificate_pem()
+        return certifi.contents().strip("\n") + "\n\n# LLM Proxy Auth\n" + self.certificate_pem()
 
     @property
     def expires_at(self) -> float:

@@ -83,6 +83,7 @@ class Gateway:
             self._metrics_server.shutdown()
         self.credential.close()
         self.auth.stop()
+        self._keys.close()
 
     def is_gateway_host(self, host: str) -> bool:
         """Whether a host, as a client wrote it, is one of our own names."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from llmauth.clock import Clock, SystemClock
 from llmauth.errors import GatewayError
+
+logger = logging.getLogger(__name__)
 
 OTHER = "other"
 NONE = "none"
@@ -166,16 +169,17 @@ class Metrics:
         """All metrics in the text format, and its content type."""
         return generate_latest(self._registry), CONTENT_TYPE_PLAIN_0_0_4
 
-    def serve(self, port: int, host: str = "127.0.0.1") -> WSGIServer:
+    def serve(self, port: int, host: str = "127.0.0.1", refresh: Callable[[], object] | None = None) -> WSGIServer:
         """Answer `GET /metrics`, and nothing else, on a port of its own, from a thread; `shutdown()` ends it.
 
-        Raises OSError when the port cannot be had.
+        `refresh` is called before each answer, in that thread. Raises OSError when the port cannot be had.
         """
         server, _ = start_http_server(port, host, self._registry)
         metrics = server.get_app()
 
         def only_metrics(environ: Any, start_response: Any) -> Iterable[bytes]:
             if environ.get("PATH_INFO") == "/metrics" and metrics is not None:
+                _try(refresh)
                 return metrics(environ, start_response)
             start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
             return [b"Only /metrics is served here.\n"]
@@ -183,6 +187,8 @@ class Metrics:
         server.set_app(only_metrics)
         handler: Any = server.RequestHandlerClass
         server.RequestHandlerClass = type("ScrapeHandler", (handler,), {"timeout": _SCRAPE_SECONDS})
+        # The library would print a traceback for each client that leaves early.
+        server.handle_error = lambda request, client_address: None  # type: ignore[method-assign]
         return server
 
     def _http_series(self, method: str, status: int) -> _HttpSeries:
@@ -271,6 +277,15 @@ class Metrics:
 
     def _histogram(self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
         return Histogram(name, text, labels, registry=self._registry, buckets=buckets)
+
+
+def _try(refresh: Callable[[], object] | None) -> None:
+    """Old gauges are worth more to a scraper than no answer."""
+    try:
+        if refresh is not None:
+            refresh()
+    except Exception:
+        logger.exception("The gauges could not be brought up to date")
 
 
 def _code(status: int) -> str:

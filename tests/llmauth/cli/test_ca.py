@@ -27,7 +27,7 @@ def test_show_makes_nothing(capsys, home):
 def test_export_makes_it_and_prints_the_certificate_alone(capsys, home):
     assert main(["ca", "export"]) == 0
     captured = capsys.readouterr()
-    assert x509.load_pem_x509_certificate(captured.out.encode())
+    assert x509.load_pem_x509_certificate(captured.out.encode()).subject
     assert captured.out.startswith("-----BEGIN CERTIFICATE-----")
     assert captured.out.count("BEGIN") == 1
     assert captured.out == (home / "ca.pem").read_text()
@@ -37,7 +37,7 @@ def test_bundle_makes_it_and_prints_the_roots_with_it(capsys, home):
     assert main(["ca", "bundle"]) == 0
     output = capsys.readouterr().out
     assert output.endswith((home / "ca.pem").read_text())
-    assert len(x509.load_pem_x509_certificates(output.encode())) > 50
+    assert output.count("BEGIN CERTIFICATE") > 50
     assert "PRIVATE" not in output
 
 

@@ -59,13 +59,18 @@ def test_help_is_quick(environ):
     assert best < 1.5  # 0.2 s on an idle machine
 
 
-@pytest.mark.parametrize("arguments", [["kyes"], ["--nope"], ["ca", "nope"], ["keys", "create"], []])
+@pytest.mark.parametrize("arguments", [["kyes"], ["--nope"], ["ca", "nope"], ["keys", "create"]])
 def test_wrong_use_is_2_and_goes_to_standard_error(arguments, capsys):
     assert cli.main(arguments) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "Traceback" not in captured.err
     assert captured.err != ""
+
+
+def test_alone_it_shows_its_help(capsys):
+    assert cli.main([]) == 2
+    assert "Usage: llmauth" in capsys.readouterr().out
 
 
 def test_a_typing_error_gets_a_suggestion(capsys):

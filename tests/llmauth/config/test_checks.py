@@ -63,7 +63,9 @@ def test_a_strategy_that_the_provider_cannot_use(faults):
         "        - {type: environment}\n        - {type: workload_identity, provider: aws}\n"
     )
     (fault,) = faults(text)
-    assert fault.startswith("c.yaml:7: instances.o.authentication.strategies[1]: AWS credentials sign requests to Bedrock")
+    assert fault.startswith(
+        "c.yaml:7: instances.o.authentication.strategies[1]: AWS credentials sign requests to Bedrock"
+    )
 
 
 @pytest.mark.parametrize("host", ["api.openai.com", "llm.example"])

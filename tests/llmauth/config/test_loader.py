@@ -121,12 +121,24 @@ def test_the_message_of_the_design(loading):
         ("server:", "server: found nothing, wanted a mapping (indented `key: value` lines)"),
         ("sever: {}", "sever: unknown key, did you mean 'server'?"),
         ("instances: {b: {region: x}}", "instances.b.type: required, and not there; it says which kind this is"),
-        ("instances: {b: {type: bedrok}}", "instances.b.type: found 'bedrok', wanted 'bedrock' or 'openai', did you mean 'bedrock'?"),
-        ("instances: {b: {type: bedrock, region: A B}}", "instances.b.region: found 'A B', wanted text of the form `^[a-z0-9-]+$`"),
+        (
+            "instances: {b: {type: bedrok}}",
+            "instances.b.type: found 'bedrok', wanted 'bedrock' or 'openai', did you mean 'bedrock'?",
+        ),
+        (
+            "instances: {b: {type: bedrock, region: A B}}",
+            "instances.b.region: found 'A B', wanted text of the form `^[a-z0-9-]+$`",
+        ),
         ("instances: {b: {type: bedrock, bedrock: x}}", "instances.b.bedrock: found 'x', wanted a whole number"),
-        ("instances: {b: {type: bedrock, openai: x}}", "instances.b.openai: unknown key; known here: type, region, bedrock"),
+        (
+            "instances: {b: {type: bedrock, openai: x}}",
+            "instances.b.openai: unknown key; known here: type, region, bedrock",
+        ),
         ("instances: {b: openai}", "instances.b: found 'openai', wanted a mapping (indented `key: value` lines)"),
-        ("instances: {o: {type: openai, base_url: ftp}}", "instances.o.base_url: found 'ftp': 'ftp' does not begin with https://"),
+        (
+            "instances: {o: {type: openai, base_url: ftp}}",
+            "instances.o.base_url: found 'ftp': 'ftp' does not begin with https://",
+        ),
         ("instances: {o: {type: openai, api_key: 7}}", "instances.o.api_key: found a value (not shown), wanted text"),
     ],
 )

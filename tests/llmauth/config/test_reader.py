@@ -37,7 +37,7 @@ def test_scalars_are_those_of_yaml_1_2(tmp_path):
 def test_lines_are_those_of_the_keys(tmp_path):
     node, _ = read(tmp_path, "a:\n  b:\n    - x\n    - c: 1\n")
     assert node is not None
-    inner = node.child("a").child("b")  # type: ignore[union-attr]
+    inner = node.child("a").child("b")
     assert [inner.place.line, inner.child(1).place.line, inner.child(1).child("c").place.line] == [2, 4, 4]
 
 
@@ -72,12 +72,15 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path):
         ("a: 1\nb: [1, 2\n", "f.yaml:3: not YAML: a list or mapping in brackets that is not closed"),
         ("a: 'x\n", "f.yaml:2: not YAML: a quote that is never closed"),
         ("a: b: c\n", "f.yaml:1: not YAML: a `:` where no key can stand; check the indentation, or quote the value"),
-        ("a: 1\n b: 2\n", "f.yaml:2: not YAML: a `:` where no key can stand; check the indentation, or quote the value"),
+        (
+            "a: 1\n b: 2\n",
+            "f.yaml:2: not YAML: a `:` where no key can stand; check the indentation, or quote the value",
+        ),
         ("a: @x\n", "f.yaml:1: not YAML: a character that cannot begin a value; put the value in quotes"),
         ('a: "\\q"\n', "f.yaml:1: not YAML: an unknown `\\` in double quotes; use single quotes"),
         ("- a\nb: c\n", "f.yaml:2: not YAML: the indentation does not fit the lines above"),
         ("a: 1\n---\nb: 2\n", "f.yaml:2: not YAML: a second document begins (`---`); one file is one document"),
-        ("a: {b: ${X:-1}}\n", "f.yaml:1: not YAML: inside `{ }` and `[ ]` a variable needs quotes: \"${NAME}\""),
+        ("a: {b: ${X:-1}}\n", 'f.yaml:1: not YAML: inside `{ }` and `[ ]` a variable needs quotes: "${NAME}"'),
         ("a: 1\nb: \x01\n", "f.yaml:2: not YAML: a character that it does not allow"),
         (b"a: 1\nb: \xff\n", "f.yaml:2: not UTF-8 text; save the file as UTF-8"),
         ("%YAML 1.9\n---\na: 1\n", "f.yaml: not YAML: a character that it does not allow"),

@@ -1,10 +1,13 @@
 """Settings as a whole: the user's own example, what wins, defaults, state, and names that are refused."""
 
+import json
 import re
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from llmauth.config.problems import ConfigError
 from llmauth.config.settings import Settings, ca_domains, read_settings
@@ -40,7 +43,9 @@ def read(tmp_path, monkeypatch):
     def _read(text: str | None = None, overrides: dict[str, object] | None = None, **environ: str) -> Settings:
         if text is not None:
             Path("c.yaml").write_text(text)
-        return read_settings([Path("c.yaml")] if text is not None else [], {"HOME": str(tmp_path), **environ}, overrides)
+        return read_settings(
+            [Path("c.yaml")] if text is not None else [], {"HOME": str(tmp_path), **environ}, overrides
+        )
 
     return _read
 
@@ -116,7 +121,9 @@ def test_aws_region_is_the_default_of_bedrock_instances(read):
     regions = [read(text, AWS_REGION="ap-south-1").instances[name].region for name in "ab"]
     assert regions == ["ap-south-1", "eu-west-1"]
     assert read(text).instances["a"].region == "us-east-1"
-    assert fault(read, text, AWS_REGION="CANARY REGION").startswith("environment variable AWS_REGION: instances.a.region")
+    assert fault(read, text, AWS_REGION="CANARY REGION").startswith(
+        "environment variable AWS_REGION: instances.a.region"
+    )
 
 
 def test_state_is_under_llmauth_home(read):
@@ -187,7 +194,9 @@ def test_types_of_later_versions_refuse_to_start(read, type_):
 
 @pytest.mark.parametrize("name", ["v1", "anthropic", "Big", "_a", "a.b", "a b", "-a"])
 def test_instance_names_that_a_path_could_not_tell_apart(read, name):
-    assert re.match(rf"c.yaml:2: instances\.{re.escape(name)}: .*name", fault(read, f"instances:\n  {name}: {{type: openai}}\n"))
+    assert re.match(
+        rf"c.yaml:2: instances\.{re.escape(name)}: .*name", fault(read, f"instances:\n  {name}: {{type: openai}}\n")
+    )
 
 
 def test_an_instance_may_bear_the_name_of_its_own_type(read):
@@ -240,4 +249,49 @@ def test_the_ca_is_for_all_provider_types_and_what_is_configured(read):
 def test_settings_are_frozen(read):
     settings = read("{}")
     with pytest.raises(FrozenInstanceError):
-        settings.home = Path("/")  # type: ignore[misc]
+        settings.home = Path("/")
+
+
+KEYS = [
+    *("server", "upstream", "auth", "egress", "instances", "storage", "metrics", "ca", "log", "models", "hosts"),
+    *(
+        "host",
+        "port",
+        "tls_cert_file",
+        "drain_timeout",
+        "gateway_hosts",
+        "http2",
+        "resolve",
+        "allow_private",
+        "methods",
+    ),
+    *("enabled", "default", "allow", "url", "create", "domains", "level", "format", "type", "region", "base_url"),
+    *("authentication", "strategies", "variable", "path", "backend", "provider", "role_arn", "refresh_interval"),
+]
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-1, 70000),
+    st.floats(),
+    st.sampled_from(["${C}", "x${C}", "https://${C}/", "http://u:${C}@h", "${C}:1", "${D:-CANARY/9}", "1s", "", "a b"]),
+    st.sampled_from(["openai", "bedrock", "azure", "vault", "file", "environment", "workload_identity", "aws", "deny"]),
+)
+TREES = st.recursive(
+    VALUES,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(KEYS), inner, max_size=6)),
+    max_leaves=25,
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(st.sampled_from(KEYS[:11]), TREES, min_size=1, max_size=4))
+def test_no_configuration_ends_in_a_traceback_or_shows_an_expanded_value(tmp_path, tree):
+    """R2: whatever stands where, it is Settings or a ConfigError without the value of a variable."""
+    file = tmp_path / "f.yaml"
+    file.write_text(json.dumps(tree).replace("NaN", ".nan").replace("Infinity", ".inf"))
+    message = ""
+    try:
+        read_settings([file], {"HOME": str(tmp_path), "C": "CANARY/9"})
+    except ConfigError as error:
+        message = str(error)
+    assert "CANARY" not in message.upper()

@@ -1,7 +1,7 @@
 """What the models say about a place in the tree."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, RootModel
 
@@ -34,7 +34,7 @@ class House(BaseModel):
     files: list[Path] = []
 
 
-def node(value: object, folder: Path = Path("/etc/x")) -> Node:
+def node(value: Any, folder: Path = Path("/etc/x")) -> Node:
     place = Place(source="f", folder=folder)
     if isinstance(value, dict):
         return Node(value={key: node(entry) for key, entry in value.items()}, place=place)

@@ -1,12 +1,14 @@
 """The tree: steps into it, merging and overlaying."""
 
+from typing import Any
+
 from llmauth.config.expansion import Expansion
 from llmauth.config.problems import Place, Problem
 from llmauth.config.tree import Node, join, merge, overlay
 from llmauth.secrets import Secret
 
 
-def node(value: object, source: str = "a.yaml", line: int = 1) -> Node:
+def node(value: Any, source: str = "a.yaml", line: int = 1) -> Node:
     place = Place(source=source, line=line)
     if isinstance(value, dict):
         return Node(value={key: node(entry, source, line) for key, entry in value.items()}, place=place)
@@ -40,7 +42,9 @@ def test_merge_joins_mappings_of_both_files():
 def test_merge_names_both_places_of_a_key_that_stands_twice():
     problems: list[Problem] = []
     merge(node({"a": {"b": 1}}, "one.yaml", 3), node({"a": {"b": 2}}, "two.yaml", 7), problems)
-    assert [str(problem) for problem in problems] == ["two.yaml:7: a.b: set here and at one.yaml:3; keep one of the two"]
+    assert [str(problem) for problem in problems] == [
+        "two.yaml:7: a.b: set here and at one.yaml:3; keep one of the two"
+    ]
 
 
 def test_a_list_in_two_files_is_no_mapping_to_join():

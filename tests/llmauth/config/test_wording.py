@@ -1,5 +1,7 @@
 """The words: what may be shown of a value, and what is suggested."""
 
+from typing import Any
+
 import pytest
 
 from llmauth.config import wording
@@ -11,11 +13,11 @@ from llmauth.secrets import Secret
 PLACE = Place(source="f", line=1)
 
 
-def node(value: object, *names: str, default: bool = False) -> Node:
+def node(value: Any, *names: str, default: bool = False) -> Node:
     expansions = tuple(Expansion(name=name, value=Secret("canary"), from_default=default) for name in names)
     if isinstance(value, dict):
         value = {key: node(entry) for key, entry in value.items()}
-    return Node(value=value, place=PLACE, expansions=expansions)  # type: ignore[arg-type]
+    return Node(value=value, place=PLACE, expansions=expansions)
 
 
 @pytest.mark.parametrize(

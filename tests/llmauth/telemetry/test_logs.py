@@ -141,7 +141,9 @@ def test_an_exception_is_its_classes_and_frames_without_its_text(stream, form):
     assert len(text.splitlines()) == 1
 
 
-@pytest.mark.parametrize("name", ["mitmproxy", "mitmproxy.proxy.server", "botocore.auth", "urllib3", "asyncio", "hpack"])
+@pytest.mark.parametrize(
+    "name", ["mitmproxy", "mitmproxy.proxy.server", "botocore.auth", "urllib3", "asyncio", "hpack"]
+)
 def test_libraries_are_held_at_warning_and_say_no_more_than_where(stream, name):
     logs.configure("debug", "json", stream)
     library = logging.getLogger(name)

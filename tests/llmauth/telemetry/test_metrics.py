@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import struct
 import subprocess
 import timeit
 import urllib.error
@@ -177,7 +178,9 @@ def test_an_observation_is_cheap():
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool")
 def test_promtool_finds_nothing():
-    result = subprocess.run(["promtool", "check", "metrics"], input=full().render()[0], capture_output=True, check=False)
+    result = subprocess.run(
+        ["promtool", "check", "metrics"], input=full().render()[0], capture_output=True, check=False
+    )
     assert (result.returncode, result.stderr) == (0, b"")
 
 
@@ -198,6 +201,43 @@ def test_the_listener_serves_metrics_and_nothing_else():
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_the_listener_refreshes_the_gauges_and_survives_its_failing():
+    metrics = Metrics()
+    calls: list[bool] = []
+
+    def refresh() -> None:
+        metrics.health("ready", True)
+        calls.append(True)
+        raise ValueError("canary")
+
+    server = metrics.serve(0, refresh=refresh)
+    try:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"http://127.0.0.1:{server.server_port}/metrics") as answer:
+            assert b'health_check_status{check="ready"} 1.0' in answer.read()
+        assert calls == [True]
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_client_that_leaves_prints_nothing(capfd):
+    server = Metrics().serve(0)
+    try:
+        for data in (b"", b"GET", b"\x00\xff\r\n\r\n", b"GET /metrics HTTP/1.1\r\n\r\n"):
+            with socket.create_connection(("127.0.0.1", server.server_port)) as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.sendall(data)
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+            f"http://127.0.0.1:{server.server_port}/metrics"
+        ) as answer:
+            assert answer.status == 200
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert capfd.readouterr().err == ""
 
 
 def test_a_port_that_is_taken_is_an_os_error():
