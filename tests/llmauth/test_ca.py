@@ -416,8 +416,8 @@ def test_node_agrees(forged, folder, tmp_path, host, said):
 
 
 def test_what_the_disk_refuses_is_one_sentence(tmp_path, authority, folder, monkeypatch):
-    (tmp_path / "file").touch()
-    with pytest.raises(CaError, match="cannot be used: "):
+    (tmp_path / "file").touch(0o600)
+    with pytest.raises(CaError, match="cannot be used: Not a directory"):
         Authority.load_or_create(tmp_path / "file", DOMAINS, create=True)
 
     def full(*_: object) -> None:
