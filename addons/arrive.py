@@ -1,4 +1,4 @@
-"""The first addon that a flow meets: it gets an id, an exchange, and the shape in which it would be refused."""
+"""The first addon that a flow meets: it gets an id, and the exchange that all others add to."""
 
 from __future__ import annotations
 
@@ -57,8 +57,7 @@ class Arrive:
         request = convert.to_request(flow, door, tunnel)
         wanted = request.headers.get("x-request-id")
         context = arrival(wanted if wanted and _PLAIN_ID.fullmatch(wanted) else None)
-        shape = self.gateway.mode.shape_of(request)
-        exchange = self.exchanges.begin(flow, Exchange(context=context, request=request, door=door, shape=shape))
+        exchange = self.exchanges.begin(flow, Exchange(context, request, door, self.gateway.mode.shape_of))
         if self.exchanges.draining and request.url.path not in ("/health", "/ready"):
             fail(
                 flow,

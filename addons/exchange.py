@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
-from uuid import uuid4
 from weakref import WeakSet
 
 from mitmproxy import http
@@ -13,7 +14,7 @@ from mitmproxy.connection import Client
 
 from llmauth.addresses import HostPort
 from llmauth.codecs.base import RefusalShape
-from llmauth.context import Identity, RequestContext, Route
+from llmauth.context import Decision, Identity, RequestContext, Route
 from llmauth.errors import GatewayError
 from llmauth.http import Door, Request
 from llmauth.providers.base import ProviderHandler
@@ -38,7 +39,8 @@ class Exchange:
     context: RequestContext
     request: Request
     door: Door
-    shape: RefusalShape
+    shape_of: Callable[[Request], RefusalShape]
+    decisions: tuple[Decision, ...] = ()
     route: Route | None = None
     handler: ProviderHandler | None = None
     approved: HostPort | None = None
@@ -49,6 +51,11 @@ class Exchange:
     first_byte_at: float | None = None
     timed_out: bool = False
     reported: bool = False
+
+    @property
+    def shape(self) -> RefusalShape:
+        """The shape of what was called; found out only when something is refused."""
+        return self.handler.shape if self.handler is not None else self.shape_of(self.request)
 
 
 class Exchanges:
@@ -92,7 +99,7 @@ class Exchanges:
 def arrival(client_request_id: str | None) -> RequestContext:
     """A context for a request that has just arrived, under the client's own id where it is a plain one."""
     return RequestContext(
-        request_id=client_request_id or f"req_{uuid4().hex}",
+        request_id=client_request_id or f"req_{os.urandom(16).hex()}",
         received_at=time.time(),
         started=time.monotonic(),
     )

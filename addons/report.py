@@ -92,7 +92,7 @@ class Report:
         finished = time.monotonic()
         self.gateway.metrics.observe(_observation(flow, exchange, status, finished))
         if access.isEnabledFor(logging.INFO):
-            access.info("request", extra=_line(flow, exchange, status, finished))
+            access.info("request", extra={"facts": _line(flow, exchange, status, finished)})
 
 
 def _streams(index: Mapping[bytes, Sequence[bytes]]) -> bool:

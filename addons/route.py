@@ -40,8 +40,7 @@ class Route:
         handler, provider = self.gateway.provider.handler(route)
         exchange.route = route
         exchange.handler = handler
-        exchange.shape = handler.shape
-        exchange.context = replace(exchange.context, decisions=(*exchange.context.decisions, mode, provider))
+        exchange.decisions = (mode, provider)
 
     @stage(Authenticated)
     def request(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
@@ -50,4 +49,6 @@ class Route:
         assert exchange.handler is not None
         exchange.request = replace(exchange.request, body=flow.request.raw_content or b"")
         target, decision = self.gateway.model.resolve(exchange.route, exchange.handler, exchange.request)
-        exchange.context = advance(exchange.context, Routed, decision, route=exchange.route, target=target)
+        exchange.context = advance(
+            exchange.context, Routed, *exchange.decisions, decision, route=exchange.route, target=target
+        )

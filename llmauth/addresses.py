@@ -52,7 +52,7 @@ def _literal(host: str) -> str | None:
 
 
 def is_ip_literal(host: str) -> bool:
-    """Whether a normalised host is an address in any spelling that a resolver takes (`127.1`, `0x7f000001`, `2130706433`)."""
+    """Whether a normalised host is an address in any spelling that resolvers take (`127.1`, `0x7f000001`)."""
     return ":" in host or _NUMERIC.fullmatch(host) is not None
 
 

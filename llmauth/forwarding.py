@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from llmauth.authenticators.stripping import strip_credentials
+from llmauth.authenticators.stripping import credential_names, strip_query
 from llmauth.context import Route
 from llmauth.http import Field, Headers, Request, Url
 from llmauth.providers.base import ProviderHandler
-from llmauth.screening import forwardable
+from llmauth.screening import hop_by_hop_names
 
-_REPLACED = frozenset({b"x-request-id", b"x_request_id"})
+_REPLACED = frozenset({b"x-request-id", b"x_request_id", b"x-request_id", b"x_request-id"})
 
 
 def outgoing(request: Request, route: Route, handler: ProviderHandler, request_id: str) -> Request:
@@ -19,21 +19,19 @@ def outgoing(request: Request, route: Route, handler: ProviderHandler, request_i
     Only these headers differ from what came: credentials and hop-by-hop headers are gone, Host names the provider,
     `X-Request-Id` is ours, and a chunked body has a length (it was read whole).
     """
-    headers, path = strip_credentials(request.headers, route.path)
+    headers = request.headers
+    dropped = credential_names(headers, route.path) | hop_by_hop_names(headers) | _REPLACED
+    path = strip_query(route.path)
     url = _native(request, path) if route.native else handler.forward(path, request.method)
-    fields = [field for field in forwardable(headers).fields if field[0].lower() not in _REPLACED]
+    fields = [field for field in headers.fields if field[0].lower() not in dropped]
     fields.append((b"X-Request-Id", request_id.encode("ascii")))
-    _frame(fields, request)
+    if b"content-length" in dropped or b"content-length" not in headers.index():
+        _tell_length(fields, request)
     return replace(request, url=url, headers=Headers(fields))
 
 
-def _frame(fields: list[Field], request: Request) -> None:
-    """Make the length that is told the length that is sent, whatever `Connection` or chunking removed.
-
-    A length that came is kept as it was written, since mitmproxy read the body by it; a body without one gets one.
-    """
-    if any(len(name) == 14 and name.lower() == b"content-length" for name, _ in fields):
-        return
+def _tell_length(fields: list[Field], request: Request) -> None:
+    """A body whose length `Connection` removed, or that came chunked, gets one: what is told is what is sent."""
     index = request.headers.index()
     if request.body or b"content-length" in index or b"transfer-encoding" in index:
         fields.append((b"Content-Length", str(len(request.body)).encode("ascii")))

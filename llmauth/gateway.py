@@ -53,8 +53,9 @@ class Gateway:
         self.mode = ModeRouter(self.handlers, self._gateway_hosts)
         self.model = ModelRouter()
         self.provider = ProviderRouter(self.handlers)
-        methods = [IssuedKeys(KeyStore(settings.storage.url, clock), clock)]
-        self.auth = AuthRouter(methods, enabled=settings.auth.enabled, clock=clock, on_failure=self.metrics.auth_failed)
+        self._keys = KeyStore(settings.storage.url, clock)
+        self.auth = AuthRouter(
+            [IssuedKeys(self._keys, clock)], enabled=settings.auth.enabled, clock=clock, on_failure=self.metrics.auth_failed)
         self.credential = CredentialRouter(
             {name: self._strategies(name, handler, environ) for name, handler in self.handlers.items()}, clock
         )
@@ -75,7 +76,7 @@ class Gateway:
         self.credential.prime()
         listener = self.settings.metrics
         if listener is not None:
-            self._metrics_server = self.metrics.serve(listener.port, listener.host)
+            self._metrics_server = self.metrics.serve(listener.port, listener.host, refresh=self.readiness)
 
     def close(self) -> None:
         """Write what is still to be written, and stop every thread."""

@@ -105,7 +105,7 @@ class Url:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A request. `tunnel` is the CONNECT target where there is one; `source` is the peer's address, for logs and limits.
+    """A request. `tunnel` is the CONNECT target where there is one; `source` is the peer's address, for logs.
 
     `body` is empty until the body has been read: what is judged at the head is judged without it.
     """

@@ -206,15 +206,21 @@ _HOP_BY_HOP = frozenset(
 
 
 def forwardable(headers: Headers) -> Headers:
-    """The fields that may travel on: none of this hop's own, none that `Connection` names, none of `Proxy-…`.
+    """The fields that may travel on: none of this hop's own, none that `Connection` names, none of `Proxy-…`."""
+    dropped = hop_by_hop_names(headers)
+    return Headers([field for field in headers.fields if field[0].lower() not in dropped])
 
-    Comes before anything of ours is set, so that `Connection: authorization` removes the client's field and not ours.
-    An underscore counts as a hyphen, since some servers read `transfer_encoding` as the other.
+
+def hop_by_hop_names(headers: Headers) -> set[bytes]:
+    """The lower-case names, as spelled here, of the fields that end at this hop.
+
+    They are cut before anything of ours is set, so that `Connection: authorization` removes the client's field and not
+    ours. An underscore counts as a hyphen, since some servers read `transfer_encoding` as the other.
     """
-    named = b",".join(headers.index().get(b"connection", ()))
-    dropped = _HOP_BY_HOP | {_folded(token.strip()) for token in named.split(b",")} if named else _HOP_BY_HOP
-    folded = [(_folded(field[0]), field) for field in headers.fields]
-    return Headers([field for name, field in folded if name not in dropped and not name.startswith(b"proxy-")])
+    index = headers.index()
+    named = index.get(b"connection")
+    dropped = _HOP_BY_HOP if named is None else _HOP_BY_HOP | {_folded(t.strip()) for t in b",".join(named).split(b",")}
+    return {name for name in index if (folded := _folded(name)) in dropped or folded.startswith(b"proxy-")}
 
 
 def _folded(name: bytes) -> bytes:

@@ -58,17 +58,26 @@ _PRESIGNED = frozenset(
 def strip_credentials(headers: Headers, path: str) -> tuple[Headers, str]:
     """Headers, and path with query, without anything by which the client proved itself, to us or to a provider.
 
-    Cut are: every header of CREDENTIAL_HEADERS, every `Proxy-…`, `Date` beside an AWS signature, a key of ours in
-    `?key=`, and the parameters of a presigned AWS URL. The very same objects come back when there is nothing to cut.
+    The very same objects come back when there is nothing to cut.
     """
-    index = headers.index()
-    names = {name for name in index if name in CREDENTIAL_HEADERS or name.startswith(_PROXY)}
-    stripped = _strip_query(path) if "?" in path else path
-    if b"date" in index and (_is_signed(index.get(b"authorization")) or _is_presigned(path)):
-        names |= _DATE
+    names = credential_names(headers, path)
     if names:
         headers = Headers([field for field in headers.fields if field[0].lower() not in names])
-    return headers, stripped
+    return headers, strip_query(path)
+
+
+def credential_names(headers: Headers, path: str) -> set[bytes]:
+    """The lower-case names to cut: all of CREDENTIAL_HEADERS, every `Proxy-…`, and `Date` beside an AWS signature."""
+    index = headers.index()
+    names = {name for name in index if name in CREDENTIAL_HEADERS or name.startswith(_PROXY)}
+    if b"date" in index and (_is_signed(index.get(b"authorization")) or _is_presigned(path)):
+        names |= _DATE
+    return names
+
+
+def strip_query(path: str) -> str:
+    """The path without a key of ours in `?key=` and without the parameters of a presigned AWS URL."""
+    return _strip_query(path) if "?" in path else path
 
 
 def _is_signed(values: list[bytes] | None) -> bool:

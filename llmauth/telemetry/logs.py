@@ -69,6 +69,13 @@ def configure(level: str = "info", format: Format | None = None, stream: TextIO 
         root.removeHandler(other)
     root.addHandler(handler)
     _set_levels(root, number)
+    _collect_less()
+
+
+def _collect_less() -> None:
+    """No record of ours shows thread, process or task; to find them out costs more than the rest of a record."""
+    for name in ("logThreads", "logProcesses", "logMultiprocessing", "logAsyncioTasks"):
+        setattr(logging, name, False)
 
 
 def _set_levels(root: logging.Logger, number: int) -> None:
@@ -109,11 +116,16 @@ class _Json(JsonFormatter):
     def __init__(self) -> None:
         super().__init__(json_serializer=lambda data, **_: _ENCODER.encode(data))
 
+    def format(self, record: logging.LogRecord) -> str:
+        """A record that brings its facts as one mapping of plain values, as a request's line does, is written as is."""
+        facts = record.__dict__.get("facts")
+        if facts is None or record.exc_info:
+            return super().format(record)
+        line = {**_head(record, record.msg), **facts}
+        return _UNSAFE.sub(_json_escape, _ENCODER.encode(line))
+
     def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
-        log_data["timestamp"] = f"{_utc_second(int(record.created))}.{int(record.msecs):03d}Z"
-        log_data["level"] = _level(record)
-        log_data["logger"] = record.name
-        log_data["message"] = _clip(record.message, MAX_MESSAGE)
+        log_data.update(_head(record, record.message))
         log_data.update(_facts(record))
 
     def serialize_log_record(self, log_data: dict[str, Any]) -> str:
@@ -128,6 +140,15 @@ class _Console(logging.Formatter):
         line = f"{_local_second(int(record.created))} {_level(record):<5} {_clip(record.getMessage(), MAX_MESSAGE)}"
         fields = (f" {name}={_console_value(value)}" for name, value in _facts(record).items())
         return _UNSAFE.sub(_text_escape, line + "".join(fields))
+
+
+def _head(record: logging.LogRecord, message: str) -> dict[str, Any]:
+    return {
+        "timestamp": f"{_utc_second(int(record.created))}.{int(record.msecs):03d}Z",
+        "level": _level(record),
+        "logger": record.name,
+        "message": _clip(message, MAX_MESSAGE),
+    }
 
 
 @lru_cache(maxsize=2)
@@ -183,7 +204,10 @@ def _frames(error: BaseException) -> list[str]:
 
 
 def _facts(record: logging.LogRecord) -> dict[str, Any]:
-    facts = {}
+    facts: dict[str, Any] = {}
+    brought = record.__dict__.get("facts")
+    if isinstance(brought, dict):
+        return {name: _plain(value) for name, value in brought.items()}
     for name, value in record.__dict__.items():
         if name not in _STANDARD:
             kind = type(value)  # most facts are short texts and numbers, and a request's line has fifteen
