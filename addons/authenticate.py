@@ -8,10 +8,10 @@ from mitmproxy import http
 
 from addons.exchange import Exchange, Exchanges
 from addons.stage import stage
-from llmauth.context import Authenticated, Decision, Identity, RequestContext, advance
+from llmauth.context import Authenticated, Identity, RequestContext, advance
 from llmauth.gateway import Gateway
 from llmauth.http import Door
-from llmauth.routers.auth import Pending
+from llmauth.routers.auth import Answer, Pending
 
 
 class Authenticate:
@@ -34,23 +34,32 @@ class Authenticate:
         return self._judge(flow, exchange, tunnel=self.exchanges.peer(flow.client_conn).identity)
 
     def _judge(self, flow: http.HTTPFlow, exchange: Exchange, tunnel: Identity | None) -> Awaitable[None] | None:
-        request = exchange.request
-        verdict = self.gateway.auth.recall(
-            request,
-            tunnel=tunnel,
-            intercepted=request.door is Door.CONNECT and self.gateway.mode.intercepts(request.url.origin),
-            gateway=request.door is Door.ABSOLUTE and self.gateway.is_gateway_host(request.url.host),
-        )
-        if isinstance(verdict, Pending):
-            return self._prove(flow, exchange, verdict)
-        self._accept(flow, exchange, *verdict)
+        request, auth = exchange.request, self.gateway.auth
+        proof = self.exchanges.peer(flow.client_conn).proof
+        answer = auth.again(proof, request, tunnel) if proof is not None else None
+        if answer is None:
+            verdict = auth.recall(
+                request,
+                tunnel=tunnel,
+                intercepted=request.door is Door.CONNECT and self.gateway.mode.intercepts(request.url.origin),
+                gateway=request.door is Door.ABSOLUTE and self.gateway.is_gateway_host(request.url.host),
+            )
+            if isinstance(verdict, Pending):
+                return self._prove(flow, exchange, verdict)
+            answer = verdict
+        self._accept(flow, exchange, tunnel, answer)
         return None
 
     async def _prove(self, flow: http.HTTPFlow, exchange: Exchange, pending: Pending) -> None:
-        self._accept(flow, exchange, *await self.gateway.auth.authenticate(pending))
+        self._accept(flow, exchange, pending.tunnel, await self.gateway.auth.authenticate(pending))
 
-    def _accept(self, flow: http.HTTPFlow, exchange: Exchange, identity: Identity | None, decision: Decision) -> None:
-        if identity is not None:
-            exchange.context = advance(exchange.context, Authenticated, decision, identity=identity)
-        if flow.request.method == "CONNECT" and identity is not None:
-            self.exchanges.peer(flow.client_conn).identity = identity
+    def _accept(self, flow: http.HTTPFlow, exchange: Exchange, tunnel: Identity | None, answer: Answer) -> None:
+        identity, decision = answer
+        if identity is None:
+            return
+        peer = self.exchanges.peer(flow.client_conn)
+        exchange.context = advance(exchange.context, Authenticated, decision, identity=identity)
+        if exchange.door is Door.CONNECT:
+            peer.identity = identity
+        elif peer.proof is None or peer.proof.decision is not decision:
+            peer.proof = self.gateway.auth.proof(exchange.request, tunnel, answer)

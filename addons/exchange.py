@@ -18,6 +18,7 @@ from llmauth.context import Decision, Identity, RequestContext, Route
 from llmauth.errors import GatewayError
 from llmauth.http import Door, Request
 from llmauth.providers.base import ProviderHandler
+from llmauth.routers.auth import Proof
 
 _ATTRIBUTE = "llmauth"
 
@@ -29,6 +30,7 @@ class Peer:
     gateway: bool = False
     tunnel: HostPort | None = None
     identity: Identity | None = None
+    proof: Proof | None = None
     approved: set[HostPort] = field(default_factory=set)
 
 

@@ -92,7 +92,14 @@ class Report:
         finished = time.monotonic()
         self.gateway.metrics.observe(_observation(flow, exchange, status, finished))
         if access.isEnabledFor(logging.INFO):
-            access.info("request", extra={"facts": _line(flow, exchange, status, finished)})
+            access.handle(_record(_line(flow, exchange, status, finished)))
+
+
+def _record(facts: dict[str, object]) -> logging.LogRecord:
+    """What `access.info` would make, without looking for the caller's line, which is always the same."""
+    record = logging.LogRecord(access.name, logging.INFO, "", 0, "request", None, None)
+    record.facts = facts
+    return record
 
 
 def _streams(index: Mapping[bytes, Sequence[bytes]]) -> bool:

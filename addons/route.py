@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from mitmproxy import http
 
 from addons.exchange import Exchange, Exchanges
@@ -47,7 +45,7 @@ class Route:
         """The body is in: the model it names decides the target."""
         assert exchange.route is not None
         assert exchange.handler is not None
-        exchange.request = replace(exchange.request, body=flow.request.raw_content or b"")
+        exchange.request = exchange.request.altered(body=flow.request.raw_content or b"")
         target, decision = self.gateway.model.resolve(exchange.route, exchange.handler, exchange.request)
         exchange.context = advance(
             exchange.context, Routed, *exchange.decisions, decision, route=exchange.route, target=target

@@ -53,7 +53,7 @@ class Target:
     model: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RequestContext:
     """A request that has arrived. Times are Unix time and monotonic seconds."""
 
@@ -63,14 +63,14 @@ class RequestContext:
     decisions: tuple[Decision, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Authenticated(RequestContext):
     """It is known who sent it."""
 
     identity: Identity
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Routed(Authenticated):
     """It is known where it goes. Cannot be built without an identity, so nothing unauthenticated is ever signed."""
 
@@ -78,7 +78,7 @@ class Routed(Authenticated):
     target: Target
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Credentialed(Routed):
     """It was signed, with a credential of this strategy and expiry (Unix time); the secret itself is not kept here."""
 
@@ -89,10 +89,19 @@ class Credentialed(Routed):
 def advance[Stage: RequestContext](
     context: RequestContext, stage: type[Stage], *decisions: Decision, **more: Any
 ) -> Stage:
-    """The context one stage on: all it held, the new fields, and the decisions that led there."""
-    held: dict[str, Any] = {name: getattr(context, name) for name in _FIELDS[type(context)]}
-    held["decisions"] = context.decisions + decisions
-    return stage(**held, **more)
+    """The context one stage on: all it held, the new fields, and the decisions that led there.
+
+    TypeError when a field of the stage is missing: nothing reaches it half known.
+    """
+    further = object.__new__(stage)
+    # Past the frozen `__setattr__`, once for all fields: three of these are made for each request.
+    held = further.__dict__
+    held.update(context.__dict__, decisions=context.decisions + decisions, **more)
+    if held.keys() != _FIELDS[stage]:
+        raise TypeError(f"{stage.__name__} needs exactly {', '.join(sorted(_FIELDS[stage]))}")
+    return further
 
 
-_FIELDS = {kind: tuple(field.name for field in fields(kind)) for kind in (RequestContext, Authenticated, Routed)}
+_FIELDS: dict[type[RequestContext], set[str]] = {
+    kind: {field.name for field in fields(kind)} for kind in (RequestContext, Authenticated, Routed, Credentialed)
+}

@@ -27,7 +27,7 @@ def outgoing(request: Request, route: Route, handler: ProviderHandler, request_i
     fields.append((b"X-Request-Id", request_id.encode("ascii")))
     if b"content-length" in dropped or b"content-length" not in headers.index():
         _tell_length(fields, request)
-    return replace(request, url=url, headers=Headers(fields))
+    return request.altered(url=url, headers=Headers(fields))
 
 
 def _tell_length(fields: list[Field], request: Request) -> None:

@@ -55,7 +55,11 @@ class Gateway:
         self.provider = ProviderRouter(self.handlers)
         self._keys = KeyStore(settings.storage.url, clock)
         self.auth = AuthRouter(
-            [IssuedKeys(self._keys, clock)], enabled=settings.auth.enabled, clock=clock, on_failure=self.metrics.auth_failed)
+            [IssuedKeys(self._keys, clock)],
+            enabled=settings.auth.enabled,
+            clock=clock,
+            on_failure=self.metrics.auth_failed,
+        )
         self.credential = CredentialRouter(
             {name: self._strategies(name, handler, environ) for name, handler in self.handlers.items()}, clock
         )

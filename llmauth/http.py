@@ -118,6 +118,18 @@ class Request:
     tunnel: HostPort | None = None
     source: str = ""
 
+    def altered(self, *, url: Url | None = None, headers: Headers | None = None, body: bytes | None = None) -> Request:
+        """This request with another URL, other headers or another body."""
+        return Request(
+            method=self.method,
+            url=self.url if url is None else url,
+            headers=self.headers if headers is None else headers,
+            door=self.door,
+            body=self.body if body is None else body,
+            tunnel=self.tunnel,
+            source=self.source,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:

@@ -1,4 +1,4 @@
-"""The load of the benchmark: raw keep-alive connections that ask and read whole answers, with little work of its own."""
+"""The load of the benchmark: raw keep-alive connections that ask, and read whole answers, at little cost."""
 
 from __future__ import annotations
 

@@ -46,6 +46,14 @@ def present(request: Request, recognises: Recognises) -> tuple[Presented, ...]:
     return found
 
 
+def raw_slots(request: Request) -> tuple[list[bytes] | None, ...] | None:
+    """Every header slot's bytes, to tell that two requests present the same; `None` where the query may hold more."""
+    if "?" in request.url.path:
+        return None
+    get = request.headers.index().get
+    return tuple([get(name) for name in _HEADER_SLOTS])
+
+
 def _value(slot: Slot, raw: bytes) -> str:
     text = raw.decode("utf-8", "surrogateescape").strip(" \t")
     if slot not in _WITH_SCHEME:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from llmauth.authenticators.base import Authenticator, Presented, wrong
-from llmauth.authenticators.presented import Claim, decide, invalid, present
+from llmauth.authenticators.presented import Claim, decide, invalid, present, raw_slots
 from llmauth.clock import Clock
 from llmauth.context import Decision, Identity
 from llmauth.errors import BadRequest, Forbidden, GatewayError, Unauthenticated, Unavailable
-from llmauth.http import Request
+from llmauth.http import Door, Request
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,16 @@ class Pending:
     gateway: bool
     presented: tuple[Presented, ...]
     started: float
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a connection presented, and what that proved: the same bytes on the same connection prove it again."""
+
+    presented: tuple[list[bytes] | None, ...]
+    tunnel: Identity | None
+    identity: Identity
+    decision: Decision
 
 
 class AuthRouter:
@@ -123,6 +133,28 @@ class AuthRouter:
             raise
         return identity, self._granted(identity, presented, tunnel, started)
 
+    def proof(self, request: Request, tunnel: Identity | None, answer: Answer) -> Proof | None:
+        """What to keep of an answer for the next request of the same connection; `None` where nothing may be kept."""
+        identity, decision = answer
+        if identity is None or request.door not in (Door.GATEWAY, Door.TUNNEL):
+            return None
+        presented = raw_slots(request)
+        return None if presented is None else Proof(presented, tunnel, identity, decision)
+
+    def again(self, proof: Proof, request: Request, tunnel: Identity | None) -> Answer | None:
+        """The answer for a request that presents what its connection presented before, as the identity stands now.
+
+        `None` when it presents something else, or when the identity has ended: `recall` then says why.
+        """
+        if proof.tunnel is not tunnel or raw_slots(request) != proof.presented:
+            return None
+        try:
+            if tunnel is not None and tunnel.key_id != proof.identity.key_id:
+                self._current(tunnel)
+            return self._current(proof.identity), proof.decision
+        except GatewayError:
+            return None
+
     async def authenticate(self, pending: Pending) -> Answer:
         """Who sent this, computed where memory does not know it. Raises as `recall` does; 503 when too many wait."""
         request, presented, tunnel = pending.request, pending.presented, pending.tunnel
@@ -156,6 +188,8 @@ class AuthRouter:
         return None
 
     def _current(self, tunnel: Identity) -> Identity:
+        if tunnel is ANONYMOUS and not self._enabled:
+            return tunnel
         method = self._by_name.get(tunnel.method)
         if method is None:
             raise invalid(wrong("revoked", f"method {tunnel.method} is off"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from llmauth.errors import InternalError
 from llmauth.http import Field, Headers, Request
 from llmauth.secrets import Secret
@@ -13,7 +11,7 @@ def setting(request: Request, *fields: Field) -> Request:
     """The request with each of `fields` exactly once: every value that it had under those names is gone."""
     names = {name.lower() for name, _ in fields}
     kept = [field for field in request.headers.fields if field[0].lower() not in names]
-    return replace(request, headers=Headers((*kept, *fields)))
+    return request.altered(headers=Headers((*kept, *fields)))
 
 
 def hosted(request: Request) -> Request:
@@ -24,7 +22,7 @@ def hosted(request: Request) -> Request:
         return request
     rest = [field for field in request.headers.fields if field[0].lower() != b"host"]
     # "It is RECOMMENDED that user agents send Host as the first field" (RFC 9110, 7.2).
-    return replace(request, headers=Headers(((b"Host", authority), *rest)))
+    return request.altered(headers=Headers(((b"Host", authority), *rest)))
 
 
 def sendable(secret: Secret) -> bytes:

@@ -1,0 +1,269 @@
+"""A caller's own program: official SDKs that are told nothing but by environment variables, and a stopwatch.
+
+Run as `python -I calls.py CALL...` by the Python that has the SDKs; it knows nothing of the gateway. It says
+`{"ready": true}` when they are loaded, and then, for each line on standard input, makes the next of its calls and
+prints one JSON line about it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
+QUESTION = "Who are you, in one sentence?"
+CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": QUESTION}]}
+MESSAGE = {"max_tokens": 64, "messages": [{"role": "user", "content": QUESTION}]}
+CLAUDE = "claude-sonnet-4-5"
+BEDROCK_CLAUDE = "anthropic.claude-3-sonnet-20240229-v1:0"
+CONVERSATION = {"modelId": BEDROCK_CLAUDE, "messages": [{"role": "user", "content": [{"text": QUESTION}]}]}
+INVOCATION = {
+    "modelId": BEDROCK_CLAUDE,
+    "body": json.dumps({"anthropic_version": "bedrock-2023-05-31", **MESSAGE}),
+}
+LONGEST_SHOWN = 24
+# What each client reads its credential from, beside the proxy's URL.
+SLOTS = {
+    "openai": ("OPENAI_API_KEY",),
+    "anthropic": ("ANTHROPIC_API_KEY",),
+    "bedrock": ("AWS_ACCESS_KEY_ID", "LLMAUTH_KEY"),
+    "curl": ("OPENAI_API_KEY",),
+}
+
+
+class Watch:
+    """The times of one call, in milliseconds from its beginning."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self.first_token: float | None = None
+
+    def now(self) -> float:
+        return round((time.perf_counter() - self._began) * 1000, 1)
+
+    def read(self, pieces: Iterable[str | None]) -> str:
+        """The text of a stream; its first token is the first piece that says something."""
+        text = ""
+        for piece in pieces:
+            if piece and self.first_token is None:
+                self.first_token = self.now()
+            text += piece or ""
+        return text
+
+
+Answer = tuple[int, "str | None", str]  # status, request id, what the model said
+
+
+# OpenAI
+
+
+def openai_client() -> Any:
+    return importlib.import_module("openai").OpenAI(max_retries=0)
+
+
+def chat(client: Any, watch: Watch) -> Answer:
+    raw = client.chat.completions.with_raw_response.create(**CHAT)
+    return raw.status_code, raw.headers.get("x-request-id"), raw.parse().choices[0].message.content
+
+
+def chat_stream(client: Any, watch: Watch) -> Answer:
+    raw = client.chat.completions.with_raw_response.create(**CHAT, stream=True)
+    text = watch.read(chunk.choices[0].delta.content for chunk in raw.parse() if chunk.choices)
+    return raw.status_code, raw.headers.get("x-request-id"), text
+
+
+def responses(client: Any, watch: Watch) -> Answer:
+    raw = client.responses.with_raw_response.create(model="gpt-4o", input=QUESTION)
+    return raw.status_code, raw.headers.get("x-request-id"), raw.parse().output_text
+
+
+# Anthropic
+
+
+def anthropic_client() -> Any:
+    return importlib.import_module("anthropic").Anthropic(max_retries=0)
+
+
+def messages(client: Any, watch: Watch) -> Answer:
+    raw = client.messages.with_raw_response.create(model=CLAUDE, **MESSAGE)
+    return raw.status_code, raw.headers.get("x-request-id"), raw.parse().content[0].text
+
+
+def messages_stream(client: Any, watch: Watch) -> Answer:
+    with client.messages.stream(model=CLAUDE, **MESSAGE) as stream:
+        text = watch.read(stream.text_stream)
+        return stream.response.status_code, stream.response.headers.get("x-request-id"), text
+
+
+# AWS
+
+
+class Aws:
+    """Both clients of Bedrock. Dummy AWS keys sign; with LLMAUTH_KEY set, an event hook adds that key as a header."""
+
+    def __init__(self) -> None:
+        session = importlib.import_module("boto3").Session()
+        self.runtime = session.client("bedrock-runtime")
+        self.control = session.client("bedrock")
+        if os.environ.get("LLMAUTH_KEY"):
+            for client in (self.runtime, self.control):
+                client.meta.events.register("before-sign", _add_key)
+
+
+def _add_key(request: Any, **_: Any) -> None:
+    request.headers["X-API-Key"] = os.environ["LLMAUTH_KEY"]
+
+
+def _aws_answer(answer: dict[str, Any], text: str) -> Answer:
+    told = answer["ResponseMetadata"]
+    return told["HTTPStatusCode"], told["HTTPHeaders"].get("x-request-id"), text
+
+
+def converse(aws: Aws, watch: Watch) -> Answer:
+    answer = aws.runtime.converse(**CONVERSATION)
+    return _aws_answer(answer, answer["output"]["message"]["content"][0]["text"])
+
+
+def converse_stream(aws: Aws, watch: Watch) -> Answer:
+    answer = aws.runtime.converse_stream(**CONVERSATION)
+    deltas = (event["contentBlockDelta"]["delta"] for event in answer["stream"] if "contentBlockDelta" in event)
+    return _aws_answer(answer, watch.read(delta.get("text") for delta in deltas))
+
+
+def invoke_model(aws: Aws, watch: Watch) -> Answer:
+    answer = aws.runtime.invoke_model(**INVOCATION)
+    return _aws_answer(answer, json.load(answer["body"])["content"][0]["text"])
+
+
+def invoke_model_stream(aws: Aws, watch: Watch) -> Answer:
+    answer = aws.runtime.invoke_model_with_response_stream(**INVOCATION)
+    events = (json.loads(event["chunk"]["bytes"]) for event in answer["body"])
+    return _aws_answer(answer, watch.read(event.get("delta", {}).get("text") for event in events))
+
+
+def list_models(aws: Aws, watch: Watch) -> Answer:
+    answer = aws.control.list_foundation_models()
+    return _aws_answer(answer, f"{len(answer['modelSummaries'])} models")
+
+
+# curl
+
+
+def curl_chat(_: None, watch: Watch) -> Answer:
+    """The headers come by standard input: what stands on a command line is read by everybody on the machine."""
+    base = os.environ.get("OPENAI_BASE_URL", "https://api.openai.com/v1")
+    headers = f"Content-Type: application/json\nAuthorization: Bearer {os.environ['OPENAI_API_KEY']}\n"
+    options = ["--silent", "--show-error", "--include", "--suppress-connect-headers", "--header", "@-"]
+    command = ["curl", *options, "--data", json.dumps(CHAT), f"{base}/chat/completions"]
+    done = subprocess.run(command, input=headers, capture_output=True, text=True, timeout=30, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip())
+    head, _, body = done.stdout.partition("\n\n")
+    found = re.search(r"^x-request-id: *(\S+)", head, re.IGNORECASE | re.MULTILINE)
+    status = int(head.split()[1])
+    text = json.loads(body)["choices"][0]["message"]["content"] if status == 200 else ""
+    return status, found[1] if found else None, text
+
+
+CLIENTS: dict[str, Callable[[], Any]] = {
+    "openai": openai_client,
+    "anthropic": anthropic_client,
+    "bedrock": Aws,
+    "curl": lambda: None,
+}
+CALLS: dict[str, Callable[[Any, Watch], Answer]] = {
+    "openai.chat": chat,
+    "openai.chat_stream": chat_stream,
+    "openai.responses": responses,
+    "anthropic.messages": messages,
+    "anthropic.messages_stream": messages_stream,
+    "bedrock.converse": converse,
+    "bedrock.converse_stream": converse_stream,
+    "bedrock.invoke_model": invoke_model,
+    "bedrock.invoke_model_stream": invoke_model_stream,
+    "bedrock.list_models": list_models,
+    "curl.chat": curl_chat,
+}
+
+
+def masked(value: str) -> str:
+    """A placeholder as it is, a key without its secret part."""
+    if len(value) <= LONGEST_SHOWN:
+        return value
+    return value[: value.rfind("_") + 1 or 8] + "…"
+
+
+def held(client: str) -> dict[str, str]:
+    """What this process has in place of a provider's credential, by the variable that it stands in; not masked."""
+    found = {name: os.environ[name] for name in SLOTS[client] if os.environ.get(name)}
+    password = urlsplit(os.environ.get("HTTPS_PROXY", "")).password
+    return found if password is None else {**found, "HTTPS_PROXY": password}
+
+
+def make(name: str, clients: dict[str, Any]) -> dict[str, Any]:
+    """One call, whatever becomes of it, in the shape that is printed."""
+    client = name.partition(".")[0]
+    has = held(client)
+    if client not in clients:
+        clients[client] = CLIENTS[client]()
+    watch = Watch()
+    status, request_id, text, error = None, None, "", None
+    try:
+        status, request_id, text = CALLS[name](clients[client], watch)
+    except Exception as problem:
+        status, request_id = told_by(problem)
+        error = f"{type(problem).__name__}: {problem}"[:500]
+        for value in has.values():
+            error = error.replace(value, masked(value))
+    return {
+        "call": name,
+        "held": {variable: masked(value) for variable, value in has.items()},
+        "status": status,
+        "first_token_ms": watch.first_token,
+        "total_ms": watch.now(),
+        "request_id": request_id,
+        "text": text,
+        "error": error,
+    }
+
+
+def told_by(problem: BaseException | None) -> tuple[int | None, str | None]:
+    """The HTTP status and the request id that an SDK's exception, or the one that caused it, tells of."""
+    while problem is not None:
+        response = getattr(problem, "response", None)
+        if isinstance(response, dict):  # botocore
+            metadata = response.get("ResponseMetadata", {})
+            return metadata.get("HTTPStatusCode"), metadata.get("HTTPHeaders", {}).get("x-request-id")
+        if getattr(problem, "status_code", None):
+            return problem.status_code, response.headers.get("x-request-id") if response is not None else None
+        refused = re.match(r"\d{3}(?= )", str(problem))  # a proxy's answer to CONNECT, told in words alone
+        if refused and "Proxy" in type(problem).__name__:
+            return int(refused[0]), None
+        problem = problem.__cause__ or problem.__context__
+    return None, None
+
+
+def say(line: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+def main(names: list[str]) -> None:
+    clients: dict[str, Any] = {}
+    for sdk in {"openai": "openai", "anthropic": "anthropic", "bedrock": "boto3"}.items():
+        if any(name.startswith(f"{sdk[0]}.") for name in names):
+            importlib.import_module(sdk[1])
+    say({"ready": True})
+    for name, _ in zip(names, sys.stdin, strict=False):
+        say(make(name, clients))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
