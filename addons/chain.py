@@ -21,16 +21,17 @@ from llmauth.gateway import Gateway
 def chain(gateway: Gateway, exchanges: Exchanges) -> list[Any]:
     """The addons of one gateway. The order is the same for every hook, in both directions."""
     limits = gateway.settings.upstream
+    report = Report(gateway, exchanges)
     return [
         Arrive(gateway, exchanges),
         Endpoints(gateway, exchanges),
         Screen(exchanges),
         Authenticate(gateway, exchanges),
-        Scrape(gateway, exchanges),
+        Scrape(gateway, exchanges, report.tell),
         Route(gateway, exchanges),
         Inject(gateway, exchanges),
         Faults(exchanges),
         Deadlines(exchanges, limits.connect_timeout, limits.first_byte_timeout),
-        Report(gateway, exchanges),
+        report,
         Gate(exchanges),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -57,13 +58,15 @@ class Scrape:
 
     name = "scrape"
 
-    def __init__(self, gateway: Gateway, exchanges: Exchanges) -> None:
+    def __init__(self, gateway: Gateway, exchanges: Exchanges, settle: Callable[[], None]) -> None:
         self.gateway = gateway
         self.exchanges = exchanges
+        self._settle = settle
 
     @stage(Authenticated)
     def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         if _is_read(exchange) and exchange.request.url.path == "/metrics":
+            self._settle()
             body, content_type = self.gateway.render_metrics()
             convert.answer(flow, Response(status=200, headers=_type(content_type), body=body))
 

@@ -52,6 +52,7 @@ class Exchange:
     sent_at: float | None = None
     first_byte_at: float | None = None
     timed_out: bool = False
+    provider_request_id: str | None = None
     reported: bool = False
 
     @property

@@ -54,7 +54,7 @@ def measures(scale: float) -> list[Measure]:
     return [
         Measure("JSON, keep-alive", chat, int(3000 * scale), 8),
         Measure("100-token stream", stream, int(600 * scale), 8, streams=True),
-        Measure("100-token stream, paced, 20 at once", paced, int(60 * scale) // 20 * 20 or 20, 20, streams=True),
+        Measure("100-token stream, paced, 20 at once", paced, max(int(200 * scale) // 20, 1) * 20, 20, streams=True),
         Measure("JSON, one at a time", chat, int(600 * scale), 1),
     ]
 

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 QUESTION = "Who are you, in one sentence?"
 CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": QUESTION}]}
 MESSAGE = {"max_tokens": 64, "messages": [{"role": "user", "content": QUESTION}]}
-CLAUDE = "claude-sonnet-4-5"
+CLAUDE = "claude-sonnet-5"
 BEDROCK_CLAUDE = "anthropic.claude-3-sonnet-20240229-v1:0"
 CONVERSATION = {"modelId": BEDROCK_CLAUDE, "messages": [{"role": "user", "content": [{"text": QUESTION}]}]}
 INVOCATION = {
@@ -142,13 +142,13 @@ def invoke_model(aws: Aws, watch: Watch) -> Answer:
     return _aws_answer(answer, json.load(answer["body"])["content"][0]["text"])
 
 
-def invoke_model_stream(aws: Aws, watch: Watch) -> Answer:
+def invoke_model_with_response_stream(aws: Aws, watch: Watch) -> Answer:
     answer = aws.runtime.invoke_model_with_response_stream(**INVOCATION)
     events = (json.loads(event["chunk"]["bytes"]) for event in answer["body"])
     return _aws_answer(answer, watch.read(event.get("delta", {}).get("text") for event in events))
 
 
-def list_models(aws: Aws, watch: Watch) -> Answer:
+def list_foundation_models(aws: Aws, watch: Watch) -> Answer:
     answer = aws.control.list_foundation_models()
     return _aws_answer(answer, f"{len(answer['modelSummaries'])} models")
 
@@ -187,8 +187,8 @@ CALLS: dict[str, Callable[[Any, Watch], Answer]] = {
     "bedrock.converse": converse,
     "bedrock.converse_stream": converse_stream,
     "bedrock.invoke_model": invoke_model,
-    "bedrock.invoke_model_stream": invoke_model_stream,
-    "bedrock.list_models": list_models,
+    "bedrock.invoke_model_with_response_stream": invoke_model_with_response_stream,
+    "bedrock.list_foundation_models": list_foundation_models,
     "curl.chat": curl_chat,
 }
 
@@ -256,11 +256,15 @@ def say(line: dict[str, Any]) -> None:
 
 
 def main(names: list[str]) -> None:
-    clients: dict[str, Any] = {}
-    for sdk in {"openai": "openai", "anthropic": "anthropic", "bedrock": "boto3"}.items():
-        if any(name.startswith(f"{sdk[0]}.") for name in names):
-            importlib.import_module(sdk[1])
+    try:
+        for client, module in {"openai": "openai", "anthropic": "anthropic", "bedrock": "boto3"}.items():
+            if any(name.startswith(f"{client}.") for name in names):
+                importlib.import_module(module)
+    except ImportError as problem:
+        say({"missing": str(problem)})
+        return
     say({"ready": True})
+    clients: dict[str, Any] = {}
     for name, _ in zip(names, sys.stdin, strict=False):
         say(make(name, clients))
 

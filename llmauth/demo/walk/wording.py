@@ -1,0 +1,73 @@
+"""How callers, calls, credentials and times are called in what a person reads."""
+
+from __future__ import annotations
+
+from llmauth.demo.walk.evidence import Outcome
+from llmauth.demo.walk.shells import PROXY
+
+_SDKS = {"openai": "OpenAI", "anthropic": "Anthropic", "bedrock": "boto3", "curl": "curl"}
+_STREAMED = {"chat_stream": "chat, streamed", "messages_stream": "messages, streamed"}
+_SHORT = {**_STREAMED, "invoke_model_with_response_stream": "invoke_model, streamed"}
+NONE = "–"
+
+
+def call(outcome: Outcome, *, whole: bool = False) -> str:
+    """`boto3 converse_stream`; the one method with a name too long for a table has it when `whole`."""
+    sdk, _, method = outcome.step.call.partition(".")
+    said = (_STREAMED if whole else _SHORT).get(method, method)
+    note = f", {outcome.step.note}" if outcome.step.note else ""
+    return f"{_SDKS[sdk]} {said}{note}"
+
+
+def held(outcome: Outcome, *, whole: bool = False) -> str:
+    """What stood where the provider's credential belongs; the gateway's key, where the SDK could send that."""
+    values = dict(outcome.report.held)
+    proxy, own = values.pop("HTTPS_PROXY", None), values.pop("LLMAUTH_KEY", None)
+    slot = own or next(iter(values.values()), NONE)
+    told = outcome.step.note in ("wrong key", "key revoked")
+    if whole and proxy:
+        return f"{_key(slot)} and {_key(proxy)}"
+    return _key(proxy) if proxy and told else _key(slot)
+
+
+def _key(masked: str) -> str:
+    """`llmauth_Ab12…`: four characters of a key's id tell it from the others."""
+    return f"{masked[:12]}…" if masked.startswith("llmauth_") else masked
+
+
+def received(outcome: Outcome, *, short: bool = False) -> str:
+    """What the provider received; for a call that it never saw, why not."""
+    if outcome.received is None:
+        code = outcome.access.code if outcome.access is not None else None
+        return f"nothing ({code})" if code and not short else "nothing"
+    return outcome.received.text.partition("/")[0] if short else outcome.received.text
+
+
+def way(outcome: Outcome) -> str:
+    """In one word, how the SDK was pointed at the gateway."""
+    return "proxy" if outcome.shell.way == PROXY else "base URL"
+
+
+def status(outcome: Outcome) -> str:
+    """The status that the caller saw."""
+    return NONE if outcome.report.status is None else str(outcome.report.status)
+
+
+def milliseconds(value: float | None) -> str:
+    """`0.41 ms`, `25.1 ms`, `1.2 s`."""
+    if value is None:
+        return NONE
+    if value >= 1000:
+        return f"{value / 1000:.1f} s"
+    return f"{value:.2f} ms" if value < 10 else f"{value:.1f} ms"
+
+
+def overhead(outcome: Outcome) -> float | None:
+    """Milliseconds from a request's arrival at the gateway to its departure for the provider."""
+    return None if outcome.access is None else outcome.access.overhead_ms
+
+
+def paid_by(outcome: Outcome) -> str:
+    """The instance whose credential paid."""
+    instance = outcome.access.instance if outcome.access is not None and outcome.received is not None else None
+    return instance or NONE

@@ -1,0 +1,133 @@
+"""What became of a request, as one observation for the metrics and one line for the access log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from llmauth.context import Authenticated, Credentialed, Decision, RequestContext, Routed
+from llmauth.errors import GatewayError
+from llmauth.http import Door, Request
+from llmauth.telemetry.metrics import Metrics, Observation
+
+log = logging.getLogger("llmauth.access")
+decisions_log = logging.getLogger("llmauth.decisions")
+
+# A client's method may be anything when the request was refused for it.
+_LONGEST_METHOD = 20
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """A finished request. Moments are monotonic seconds; `status` is what the client saw.
+
+    `cut` tells that the answer had begun and did not end; `provider_request_id` is the provider's own where it differs.
+    """
+
+    context: RequestContext
+    request: Request
+    status: int
+    finished: float
+    sent_at: float | None
+    first_byte_at: float | None
+    error: GatewayError | None
+    decisions: tuple[Decision, ...]
+    cut: bool
+    provider_request_id: str | None
+
+
+def write(outcomes: Iterable[Outcome], metrics: Metrics) -> None:
+    """Count each outcome, log its line, and at debug level each decision that led to it."""
+    told, in_detail = log.isEnabledFor(logging.INFO), decisions_log.isEnabledFor(logging.DEBUG)
+    for outcome in outcomes:
+        metrics.observe(observation(outcome))
+        if in_detail:
+            for facts in decisions(outcome):
+                decisions_log.handle(_record(decisions_log, logging.DEBUG, "decision", facts))
+        if told:
+            log.handle(_record(log, logging.INFO, "request", line(outcome)))
+
+
+def _record(logger: logging.Logger, level: int, message: str, facts: dict[str, Any]) -> logging.LogRecord:
+    """What `logger.info` would make, without looking for the caller's line, which is always the same."""
+    record = logging.LogRecord(logger.name, level, "", 0, message, None, None)
+    record.facts = facts
+    return record
+
+
+def observation(outcome: Outcome) -> Observation:
+    """The metrics' view: labels from the configuration and closed sets alone."""
+    context, error = outcome.context, outcome.error
+    started = context.started
+    target = context.target if isinstance(context, Routed) else None
+    return Observation(
+        instance=target.instance if target else "",
+        provider=target.provider if target else "",
+        region=(target.region or "") if target else "",
+        mode="transparent" if target else "",
+        protocol="native" if target else "",
+        model=(target.model or "") if target else "",
+        method=outcome.request.method,
+        status=outcome.status,
+        seconds=outcome.finished - started,
+        first_byte=outcome.first_byte_at - started if outcome.first_byte_at is not None else None,
+        overhead=outcome.sent_at - started if outcome.sent_at is not None else None,
+        error=error.code if error is not None else None,
+        aborted=outcome.cut,
+    )
+
+
+def line(outcome: Outcome) -> dict[str, Any]:
+    """The access log's view: who, where to, how it ended and how long it took; no header, no query and no body."""
+    context, request = outcome.context, outcome.request
+    facts: dict[str, Any] = {
+        "request_id": context.request_id,
+        "door": request.door.value,
+        "method": request.method[:_LONGEST_METHOD],
+        "status": outcome.status,
+        "ms": _milliseconds(outcome.finished - context.started),
+        "stage": type(context).__name__,
+        "source": request.source,
+    }
+    if request.door is Door.CONNECT:
+        facts["target"] = str(request.tunnel)
+    if isinstance(context, Authenticated):
+        facts["user"], facts["key_id"] = context.identity.user, context.identity.key_id
+    if isinstance(context, Routed):
+        facts["instance"], facts["provider"] = context.target.instance, context.target.provider
+    if isinstance(context, Credentialed):
+        facts["strategy"] = context.strategy
+    if outcome.sent_at is not None:
+        facts["overhead_ms"] = _milliseconds(outcome.sent_at - context.started)
+    if outcome.first_byte_at is not None:
+        facts["first_byte_ms"] = _milliseconds(outcome.first_byte_at - context.started)
+    if outcome.error is not None:
+        facts.update(_refusal(outcome.error))
+    elif outcome.cut:
+        facts["cut"] = True
+    if outcome.provider_request_id is not None:
+        facts["provider_request_id"] = outcome.provider_request_id
+    return facts
+
+
+def decisions(outcome: Outcome) -> Iterator[dict[str, Any]]:
+    """Each router's decision, in the order in which they were made."""
+    for each in outcome.decisions:
+        yield {
+            "request_id": outcome.context.request_id,
+            "router": each.router,
+            "input": each.input,
+            "outcome": each.outcome,
+            "reason": each.reason,
+            "ms": round(each.took * 1000, 3),
+        }
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 2)
+
+
+def _refusal(error: GatewayError) -> dict[str, Any]:
+    return {"code": error.code, "fault": error.fault, "detail": error.detail or error.message}
