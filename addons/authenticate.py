@@ -26,12 +26,15 @@ class Authenticate:
     @stage(RequestContext)
     def http_connect(self, flow: http.HTTPFlow, exchange: Exchange) -> Awaitable[None] | None:
         """A wrong proxy credential is refused whatever the target; none at all is let in where nothing is dialled."""
+        # After a refused CONNECT the connection goes on, and another client of a proxy before us may be the next on it.
+        self.exchanges.peer(flow.client_conn).identity = None
         return self._judge(flow, exchange, tunnel=None)
 
     @stage(RequestContext)
     def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> Awaitable[None] | None:
         """Each request proves itself, or stands on its tunnel's proof, which is checked again here."""
-        return self._judge(flow, exchange, tunnel=self.exchanges.peer(flow.client_conn).identity)
+        inside = exchange.door is Door.TUNNEL
+        return self._judge(flow, exchange, self.exchanges.peer(flow.client_conn).identity if inside else None)
 
     def _judge(self, flow: http.HTTPFlow, exchange: Exchange, tunnel: Identity | None) -> Awaitable[None] | None:
         request, auth = exchange.request, self.gateway.auth

@@ -15,6 +15,7 @@ from addons.stage import stage
 from llmauth.context import Authenticated, RequestContext
 from llmauth.gateway import Gateway
 from llmauth.http import Door, Headers, Response
+from llmauth.screening import screen_framing
 
 _READS = ("GET", "HEAD")
 SERVICE = "llm-proxy-auth"
@@ -31,12 +32,12 @@ class Endpoints:
 
     @stage(RequestContext)
     def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
-        if not _is_read(exchange):
+        if not _is_read(exchange) or exchange.request.url.path not in ("/health", "/ready"):
             return
-        if exchange.request.url.path == "/health":
-            convert.answer(flow, self._health())
-        elif exchange.request.url.path == "/ready":
-            convert.answer(flow, self._ready())
+        # Before screening, since the probes of some load balancers send no Host; but two proxies that read one head
+        # differently would mix up whose answer is whose.
+        screen_framing(exchange.request)
+        convert.answer(flow, self._health() if exchange.request.url.path == "/health" else self._ready())
 
     def _health(self) -> Response:
         running = len(self.exchanges.open)

@@ -17,6 +17,10 @@ from llmauth.forwarding import outgoing
 from llmauth.gateway import Gateway
 from llmauth.http import Headers
 from llmauth.providers.base import Verdict
+from llmauth.telemetry.access import clocked
+
+# The sixth router's record, for as long as no strategy reads a vault.
+NO_VAULT = Decision(router="vault", input="-", outcome="n/a", reason="the strategy reads no vault")
 
 
 class Inject:
@@ -32,10 +36,12 @@ class Inject:
     def request(self, flow: http.HTTPFlow, exchange: Exchange) -> Awaitable[None] | None:
         """From memory where a lease is held; otherwise a thread fetches one and this request waits for it."""
         assert isinstance(exchange.context, Routed)
+        asked = time.perf_counter()
         held = self.gateway.credential.held(exchange.context.target)
         if held is None:
             return self._acquire(flow, exchange)
-        self._sign(flow, exchange, *held)
+        leased, decision = held
+        self._sign(flow, exchange, leased, clocked(decision, asked))
         return None
 
     async def _acquire(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
@@ -53,7 +59,7 @@ class Inject:
         exchange.approved_at = time.monotonic()
         exchange.generation = leased.generation
         exchange.context = advance(
-            context, Credentialed, decision, strategy=leased.strategy, expires_at=leased.expires_at
+            context, Credentialed, decision, NO_VAULT, strategy=leased.strategy, expires_at=leased.expires_at
         )
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:

@@ -69,7 +69,7 @@ class Report:
         shown = index.get(b"x-request-id")
         if shown is None:
             response.headers.fields += ((b"X-Request-Id", exchange.context.request_id.encode()),)
-        else:
+        elif exchange.error is None:
             exchange.provider_request_id = shown[0].decode("ascii", "replace")
         if self.exchanges.draining:
             response.headers["Connection"] = "close"

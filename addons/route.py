@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from mitmproxy import http
 
 from addons.exchange import Exchange, Exchanges
@@ -10,6 +12,7 @@ from llmauth.context import Authenticated, RequestContext, Routed, advance
 from llmauth.errors import HostNotServed
 from llmauth.gateway import Gateway
 from llmauth.routers.mode import Passage
+from llmauth.telemetry.access import clocked
 
 
 class Route:
@@ -34,11 +37,13 @@ class Route:
     def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Judged by door, host and path alone, so that a wrong path is refused before its body is sent."""
         assert isinstance(exchange.context, Authenticated)
+        arrived = time.perf_counter()
         route, mode = self.gateway.mode.route(exchange.request)
+        routed = time.perf_counter()
         handler, provider = self.gateway.provider.handler(route)
         exchange.route = route
         exchange.handler = handler
-        exchange.decisions = (mode, provider)
+        exchange.decisions = (clocked(mode, arrived), clocked(provider, routed))
 
     @stage(Authenticated)
     def request(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
@@ -46,7 +51,7 @@ class Route:
         assert exchange.route is not None
         assert exchange.handler is not None
         exchange.request = exchange.request.altered(body=flow.request.raw_content or b"")
+        arrived = time.perf_counter()
         target, decision = self.gateway.model.resolve(exchange.route, exchange.handler, exchange.request)
-        exchange.context = advance(
-            exchange.context, Routed, *exchange.decisions, decision, route=exchange.route, target=target
-        )
+        decisions = (*exchange.decisions, clocked(decision, arrived))
+        exchange.context = advance(exchange.context, Routed, *decisions, route=exchange.route, target=target)

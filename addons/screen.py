@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from mitmproxy import http
+from mitmproxy.tls import TlsData
 
 from addons.exchange import Exchange, Exchanges
 from addons.stage import stage
 from addons.wire.stream import BODY_LIMIT
 from llmauth.context import RequestContext
-from llmauth.errors import BodyTooLarge, InternalError
+from llmauth.errors import BadRequest, BodyTooLarge, InternalError
 from llmauth.screening import screen
 
 
@@ -22,14 +23,29 @@ class Screen:
 
     @stage(RequestContext)
     def http_connect(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        # Python's http.client before 3.12 opens its tunnels in HTTP/1.0.
+        _check_version(flow, b"HTTP/1.0", b"HTTP/1.1")
         screen(exchange.request, sni=None)
 
     @stage(RequestContext)
     def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         if flow.client_conn.error:
             raise InternalError("This connection was given up.", close=True)
+        _check_version(flow, b"HTTP/1.1")
         screen(exchange.request, sni=flow.client_conn.sni)
         length = exchange.request.headers.get("content-length")
         if length is not None and int(length) > BODY_LIMIT:
             limit = BODY_LIMIT // (1024 * 1024)
             raise BodyTooLarge(f"The request body is over the limit of {limit} MiB.", close=True)
+
+    def tls_established_client(self, data: TlsData) -> None:
+        """The server name as it came: mitmproxy takes one that is no valid name for none, and none is allowed."""
+        assert data.ssl_conn is not None
+        name = data.ssl_conn.get_servername()
+        data.conn.sni = None if name is None else name.decode("latin-1")
+
+
+def _check_version(flow: http.HTTPFlow, *served: bytes) -> None:
+    """mitmproxy would send any version on as it came, and takes a first line that says HTTP/2.0 for HTTP/2."""
+    if flow.request.data.http_version not in served:
+        raise BadRequest("Only HTTP/1.1 is served.", hint="nginx: set proxy_http_version 1.1.", close=True)

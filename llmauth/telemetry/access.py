@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from llmauth.context import Authenticated, Credentialed, Decision, RequestContext, Routed
@@ -48,6 +49,13 @@ def write(outcomes: Iterable[Outcome], metrics: Metrics) -> None:
                 decisions_log.handle(_record(decisions_log, logging.DEBUG, "decision", facts))
         if told:
             log.handle(_record(log, logging.INFO, "request", line(outcome)))
+
+
+def clocked(decision: Decision, since: float) -> Decision:
+    """The decision with the time it took since a `time.perf_counter()`; as it is where nobody would read that."""
+    if not decisions_log.isEnabledFor(logging.DEBUG):
+        return decision
+    return replace(decision, took=time.perf_counter() - since)
 
 
 def _record(logger: logging.Logger, level: int, message: str, facts: dict[str, Any]) -> logging.LogRecord:
