@@ -48,6 +48,8 @@ class Exchange:
     approved: HostPort | None = None
     generation: int = 0
     error: GatewayError | None = None
+    head_took: float = 0.0
+    body_in_at: float | None = None
     approved_at: float | None = None
     sent_at: float | None = None
     first_byte_at: float | None = None

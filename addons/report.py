@@ -128,10 +128,25 @@ def _outcome(flow: http.HTTPFlow, exchange: Exchange) -> Outcome:
         request=exchange.request,
         status=response.status_code if response is not None else _UNSEEN,
         finished=time.monotonic(),
-        sent_at=exchange.sent_at,
+        overhead=_overhead(exchange),
+        dial=_dial(exchange),
         first_byte_at=exchange.first_byte_at,
         error=error,
         decisions=decisions if refused is None else (*decisions, refused),
         cut=flow.error is not None and exchange.first_byte_at is not None,
         provider_request_id=exchange.provider_request_id,
     )
+
+
+def _overhead(exchange: Exchange) -> float | None:
+    """What we took to judge and sign, without the time that the client took to send its body."""
+    if exchange.approved_at is None or exchange.body_in_at is None:
+        return None
+    return exchange.head_took + exchange.approved_at - exchange.body_in_at
+
+
+def _dial(exchange: Exchange) -> float | None:
+    """What it took to have a connection to the provider: nothing where one was open."""
+    if exchange.sent_at is None or exchange.approved_at is None:
+        return None
+    return exchange.sent_at - exchange.approved_at

@@ -44,14 +44,17 @@ class Route:
         exchange.route = route
         exchange.handler = handler
         exchange.decisions = (clocked(mode, arrived), clocked(provider, routed))
+        exchange.head_took = time.monotonic() - exchange.context.started
 
     @stage(Authenticated)
     def request(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """The body is in: the model it names decides the target."""
         assert exchange.route is not None
         assert exchange.handler is not None
+        exchange.body_in_at = time.monotonic()
         exchange.request = exchange.request.altered(body=flow.request.raw_content or b"")
         arrived = time.perf_counter()
         target, decision = self.gateway.model.resolve(exchange.route, exchange.handler, exchange.request)
-        decisions = (*exchange.decisions, clocked(decision, arrived))
+        mode, provider = exchange.decisions
+        decisions = (mode, clocked(decision, arrived), provider)
         exchange.context = advance(exchange.context, Routed, *decisions, route=exchange.route, target=target)

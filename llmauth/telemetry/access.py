@@ -22,16 +22,17 @@ _LONGEST_METHOD = 20
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
-    """A finished request. Moments are monotonic seconds; `status` is what the client saw.
+    """A finished request. Moments are monotonic seconds, stretches are seconds; `status` is what the client saw.
 
-    `cut` tells that the answer had begun and did not end; `provider_request_id` is the provider's own where it differs.
+    `overhead` is what we took to judge and sign, `dial` what it took to have a connection to the provider. `cut` tells that the answer had begun and did not end; `provider_request_id` is the provider's own where it differs.
     """
 
     context: RequestContext
     request: Request
     status: int
     finished: float
-    sent_at: float | None
+    overhead: float | None
+    dial: float | None
     first_byte_at: float | None
     error: GatewayError | None
     decisions: tuple[Decision, ...]
@@ -81,7 +82,7 @@ def observation(outcome: Outcome) -> Observation:
         status=outcome.status,
         seconds=outcome.finished - started,
         first_byte=outcome.first_byte_at - started if outcome.first_byte_at is not None else None,
-        overhead=outcome.sent_at - started if outcome.sent_at is not None else None,
+        overhead=outcome.overhead,
         error=error.code if error is not None else None,
         aborted=outcome.cut,
     )
@@ -107,8 +108,10 @@ def line(outcome: Outcome) -> dict[str, Any]:
         facts["instance"], facts["provider"] = context.target.instance, context.target.provider
     if isinstance(context, Credentialed):
         facts["strategy"] = context.strategy
-    if outcome.sent_at is not None:
-        facts["overhead_ms"] = _milliseconds(outcome.sent_at - context.started)
+    if outcome.overhead is not None:
+        facts["overhead_ms"] = _milliseconds(outcome.overhead)
+    if outcome.dial is not None:
+        facts["dial_ms"] = _milliseconds(outcome.dial)
     if outcome.first_byte_at is not None:
         facts["first_byte_ms"] = _milliseconds(outcome.first_byte_at - context.started)
     if outcome.error is not None:

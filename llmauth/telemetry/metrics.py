@@ -47,7 +47,7 @@ _MOST_UNCOUNTED = 256
 class Observation:
     """One request and its answer. Times are seconds; the fields of the target are empty where none was reached.
 
-    `first_byte` and `overhead` reach from its arrival to the answer's first byte, and to its departure upstream.
+    `first_byte` reaches from its arrival to the answer's first byte; `overhead` is what we took to judge and sign it.
     `error` is the code of a refusal of ours; `aborted` tells that the answer had begun and did not end.
     """
 
@@ -263,7 +263,7 @@ class Metrics:
             _FIRST_TOKEN,
         )
         self._overhead = self._histogram(
-            "proxy_overhead_seconds", "From a request's arrival to its departure upstream.", ("instance",), _OVERHEAD
+            "proxy_overhead_seconds", "What we took to judge and sign a request.", ("instance",), _OVERHEAD
         )
         self._aborted = self._counter(
             "stream_aborted_total", "Answers that had begun and did not end, on either side.", ("instance",)
