@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mitmproxy import http
-from mitmproxy.tls import TlsData
+from mitmproxy.tls import ClientHelloData
 
 from addons.exchange import Exchange, Exchanges
 from addons.stage import stage
@@ -11,6 +11,8 @@ from addons.wire.stream import BODY_LIMIT
 from llmauth.context import RequestContext
 from llmauth.errors import BadRequest, BodyTooLarge, InternalError
 from llmauth.screening import screen
+
+_SERVER_NAME = 0  # RFC 6066, 3: the number of the extension
 
 
 class Screen:
@@ -38,11 +40,11 @@ class Screen:
             limit = BODY_LIMIT // (1024 * 1024)
             raise BodyTooLarge(f"The request body is over the limit of {limit} MiB.", close=True)
 
-    def tls_established_client(self, data: TlsData) -> None:
-        """The server name as it came: mitmproxy takes one that is no valid name for none, and none is allowed."""
-        assert data.ssl_conn is not None
-        name = data.ssl_conn.get_servername()
-        data.conn.sni = None if name is None else name.decode("latin-1")
+    def tls_clienthello(self, data: ClientHelloData) -> None:
+        """mitmproxy takes a server name that is no valid name, or several, for none; and none is allowed."""
+        hello = data.client_hello
+        if hello.sni is None and any(kind == _SERVER_NAME for kind, _ in hello.extensions):
+            data.context.client.sni = ""
 
 
 def _check_version(flow: http.HTTPFlow, *served: bytes) -> None:

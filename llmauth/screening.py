@@ -28,14 +28,22 @@ def screen(request: Request, *, sni: str | None = None) -> None:
     read the request: one length, one host, one path.
     """
     _check_method(request)
-    _check_fields(request.headers)
+    screen_framing(request)
     index = request.headers.index()
-    _check_framing(index)
     if b"upgrade" in index:
         _check_upgrade(index[b"upgrade"])
     _CHECK_PLACE[request.door](request, index.get(b"host", []), sni)
     if request.door is not Door.CONNECT:
         _check_path(request.url.path)
+
+
+def screen_framing(request: Request) -> None:
+    """Judge only what tells where the next request of this connection begins: for what is answered before the rest.
+
+    Raises BadRequest or HeadTooLarge.
+    """
+    _check_fields(request.headers)
+    _check_framing(request.headers.index())
 
 
 def _check_method(request: Request) -> None:
@@ -84,6 +92,10 @@ def _check_upgrade(values: list[bytes]) -> None:
 def _check_connect(request: Request, hosts: list[bytes], sni: str | None) -> None:
     """Python's http.client before 3.12 sends no Host with CONNECT, Java sends it without the port: both are honest."""
     target = request.tunnel or request.url.origin
+    index = request.headers.index()
+    if b"transfer-encoding" in index or index.get(b"content-length", [b"0"]) != [b"0"]:
+        # "A CONNECT request message does not have content" (RFC 9110, 9.3.6): readers differ on what it would mean.
+        raise _malformed("A CONNECT with a body is not served.")
     if hosts and _parsed(_only(hosts), target.port) != target:
         raise _misdirected("The Host header", "the CONNECT target")
 

@@ -24,7 +24,8 @@ _LONGEST_METHOD = 20
 class Outcome:
     """A finished request. Moments are monotonic seconds, stretches are seconds; `status` is what the client saw.
 
-    `overhead` is what we took to judge and sign, `dial` what it took to have a connection to the provider. `cut` tells that the answer had begun and did not end; `provider_request_id` is the provider's own where it differs.
+    `overhead` is what we took to judge and sign, `dial` what it took to have a connection to the provider. `cut` tells
+    that the answer had begun and did not end; `provider_request_id` is the provider's own where it differs.
     """
 
     context: RequestContext
