@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from wsgiref.simple_server import WSGIServer
 
-from llmauth import credentials, providers
+from llmauth import authenticators, credentials, providers
 from llmauth.addresses import normalise_host
-from llmauth.authenticators.keys import IssuedKeys
 from llmauth.ca import Authority
 from llmauth.clock import Clock, SystemClock
 from llmauth.config.settings import Settings, ca_domains
@@ -55,7 +54,7 @@ class Gateway:
         self.provider = ProviderRouter(self.handlers)
         self._keys = KeyStore(settings.storage.url, clock)
         self.auth = AuthRouter(
-            [IssuedKeys(self._keys, clock)],
+            [authenticators.build(one, self._keys, clock) for one in settings.auth.methods],
             enabled=settings.auth.enabled,
             clock=clock,
             on_failure=self.metrics.auth_failed,

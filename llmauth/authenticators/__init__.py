@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from pydantic import BaseModel
+from llmauth.authenticators.base import Authenticator
+from llmauth.authenticators.keys import ApiKeyOptions, IssuedKeys
+from llmauth.clock import Clock
+from llmauth.storage.keys import KeyStore
 
-from llmauth.authenticators.keys import ApiKeyOptions
+MethodOptions = ApiKeyOptions
+"""One entry of `auth.methods`, told by its `type`."""
 
-METHODS: Mapping[str, type[BaseModel]] = {"api_key": ApiKeyOptions}
-
-
-def require_methods(names: Iterable[str]) -> tuple[str, ...]:
-    """The names, each once and all known. ValueError for an unknown one and for none at all.
-
-    Whoever mistypes a method must not run without authentication.
-    """
-    wanted = tuple(dict.fromkeys(names))
-    if not wanted:
-        raise ValueError(f"auth.methods names no method. Known: {', '.join(METHODS)}.")
-    for name in wanted:
-        if name not in METHODS:
-            raise ValueError(_unknown(name))
-    return wanted
+METHODS: Mapping[str, tuple[type[MethodOptions], Callable[[Any, KeyStore, Clock], Authenticator]]] = {
+    "api_key": (ApiKeyOptions, lambda options, store, clock: IssuedKeys(store, clock)),
+}
 
 
-def _unknown(name: str) -> str:
-    near = get_close_matches(name.lower().replace("-", "_"), METHODS, n=1)
-    tail = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(METHODS)}."
-    return f"Unknown authentication method {name[:40]!r}, {tail}"
+def build(options: MethodOptions, store: KeyStore, clock: Clock) -> Authenticator:
+    """The method of these options, which judges by this store."""
+    return METHODS[options.type][1](options, store, clock)

@@ -32,7 +32,7 @@ class ApiKeyOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    type: Literal["api_key"] = "api_key"
+    type: Literal["api_key"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from llmauth.addresses import HostPort, is_ip_literal, normalise_host, parse_authority
+from llmauth.authenticators import METHODS, MethodOptions
 from llmauth.durations import parse_duration
 
 
@@ -148,20 +149,17 @@ class Upstream(Section):
 LATER_METHODS = ("basic", "oidc", "alb", "aws_iam", "service_account", "mtls", "sigv4", "session", "totp", "jwt")
 
 
-class ApiKeyMethod(Section):
-    """Keys that `llmauth keys create` issues."""
-
-    type: Literal["api_key"]
-
-
 def _method(value: object) -> object:
     """A bare name stands for a mapping with that `type`."""
     entry = {"type": value} if isinstance(value, str) else value
     name = entry.get("type") if isinstance(entry, dict) else None
     if name in LATER_METHODS:
         raise unavailable(f"the method '{name}'")
-    if isinstance(name, str) and name != "api_key":
-        raise PydanticCustomError("choice", "wanted {expected}", {"expected": "'api_key'"})
+    if isinstance(name, str) and name not in METHODS:
+        # Whoever mistypes a method must not run without authentication.
+        raise PydanticCustomError(
+            "choice", "wanted {expected}", {"expected": ", ".join(f"'{known}'" for known in METHODS)}
+        )
     return entry
 
 
@@ -169,8 +167,8 @@ class Auth(Section):
     """Who may call, and how that is proved."""
 
     enabled: bool = True
-    methods: Annotated[tuple[Annotated[ApiKeyMethod, BeforeValidator(_method)], ...], NotEmpty] = (
-        ApiKeyMethod(type="api_key"),
+    methods: Annotated[tuple[Annotated[MethodOptions, BeforeValidator(_method)], ...], NotEmpty] = (
+        MethodOptions(type="api_key"),
     )
     require_2fa: Annotated[bool, _only(False, what="the second factor")] = False
     session_duration: Duration = 43_200.0

@@ -23,7 +23,6 @@ class AnthropicHandler(BoundHandler[AnthropicOptions]):
     provider = "anthropic"
     options_model = AnthropicOptions
     shape = REFUSALS
-    default_strategies = ("environment", "keyring")
 
     @property
     def own_base_url(self) -> str:

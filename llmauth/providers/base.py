@@ -74,8 +74,6 @@ class ProviderHandler(Protocol):
 
     provider: ClassVar[ProviderType]
     shape: ClassVar[RefusalShape]
-    # Strategies, by their type, where the configuration names none.
-    default_strategies: ClassVar[tuple[str, ...]]
     # Whether the model stands in the body, which must then be parsed to learn it.
     model_in_body: ClassVar[bool]
 
@@ -131,7 +129,6 @@ class BoundHandler[Options: ProviderOptions]:
     provider: ClassVar[ProviderType]
     options_model: ClassVar[type[ProviderOptions]]
     shape: ClassVar[RefusalShape]
-    default_strategies: ClassVar[tuple[str, ...]]
     model_in_body: ClassVar[bool] = True
 
     def __init__(self, name: str, options: Options, clock: Clock | None = None) -> None:

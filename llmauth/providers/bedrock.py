@@ -64,7 +64,6 @@ class BedrockHandler(BoundHandler[BedrockOptions]):
     provider = "bedrock"
     options_model = BedrockOptions
     shape = REFUSALS
-    default_strategies = ("workload_identity", "environment", "aws_profile")
     model_in_body = False
 
     @property

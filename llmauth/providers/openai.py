@@ -23,7 +23,6 @@ class OpenAIHandler(BoundHandler[OpenAIOptions]):
     provider = "openai"
     options_model = OpenAIOptions
     shape = REFUSALS
-    default_strategies = ("environment", "keyring")
 
     @property
     def own_base_url(self) -> str:
