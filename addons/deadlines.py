@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 
 from mitmproxy import ctx, http
 from mitmproxy.utils import asyncio_utils
 
 from addons.exchange import Exchange, Exchanges
+
+logger = logging.getLogger(__name__)
 
 _TICK = 0.25
 
@@ -34,12 +37,18 @@ class Deadlines:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(_TICK)
-            now = time.monotonic()
-            for flow in list(self.exchanges.open):
-                exchange = self.exchanges.of(flow)
-                if exchange is not None and self._over(exchange, now):
-                    exchange.timed_out = True
-                    give_up(flow)
+            try:
+                self._look(time.monotonic())
+            except Exception:
+                # Without this task nobody would ever be given up; the next round is a quarter of a second away.
+                logger.exception("The deadlines could not be checked")
+
+    def _look(self, now: float) -> None:
+        for flow in list(self.exchanges.open):
+            exchange = self.exchanges.of(flow)
+            if exchange is not None and self._over(exchange, now):
+                exchange.timed_out = True
+                give_up(flow)
 
     def _over(self, exchange: Exchange, now: float) -> bool:
         if exchange.timed_out or exchange.first_byte_at is not None or exchange.approved is None:

@@ -106,12 +106,21 @@ class FailClosed(addonmanager.AddonManager):
         self._updated(data)
 
     async def trigger_event(self, event: hooks.Hook) -> None:
-        if event.name in _LIFECYCLE or len(event.args()) != 1:
-            await super().trigger_event(event)
+        if event.name == "done":
+            await super().trigger_event(event)  # one that fails keeps no other from ending well
+            return
+        if event.name in _LIFECYCLE:
+            for addon in self.chain:
+                await self.invoke_addon(addon, event)
             return
         rest = self.dispatch(event)
         if rest is not None:
             await rest
+
+    def trigger(self, event: hooks.Hook) -> None:
+        """Load and configure: what fails here keeps the server from starting, instead of a line in the log."""
+        for addon in self.chain:
+            self.invoke_addon_sync(addon, event)
 
     async def handle_lifecycle(self, event: hooks.Hook) -> None:
         await self.trigger_event(event)

@@ -31,6 +31,7 @@ class Inject:
     def __init__(self, gateway: Gateway, exchanges: Exchanges) -> None:
         self.gateway = gateway
         self.exchanges = exchanges
+        self._tells_id = gateway.settings.upstream.request_id
 
     @stage(Routed)
     def request(self, flow: http.HTTPFlow, exchange: Exchange) -> Awaitable[None] | None:
@@ -52,7 +53,8 @@ class Inject:
         context, handler = exchange.context, exchange.handler
         assert isinstance(context, Routed)
         assert handler is not None
-        bare = outgoing(exchange.request, context.route, handler, context.request_id)
+        told = context.request_id if self._tells_id else None
+        bare = outgoing(exchange.request, context.route, handler, told)
         signed = handler.authorize(bare, leased.credential)
         convert.apply(signed, flow)
         exchange.approved = signed.url.origin

@@ -13,18 +13,19 @@ from llmauth.screening import hop_by_hop_names
 _REPLACED = frozenset({b"x-request-id", b"x_request_id", b"x-request_id", b"x_request-id"})
 
 
-def outgoing(request: Request, route: Route, handler: ProviderHandler, request_id: str) -> Request:
+def outgoing(request: Request, route: Route, handler: ProviderHandler, request_id: str | None) -> Request:
     """The client's request, addressed to the provider and carrying no credential at all.
 
     Only these headers differ from what came: credentials and hop-by-hop headers are gone, Host names the provider,
-    `X-Request-Id` is ours, and a chunked body has a length (it was read whole).
+    `X-Request-Id` is ours (or gone, where there is none to send), and a chunked body has a length (it was read whole).
     """
     headers = request.headers
     dropped = credential_names(headers, route.path) | hop_by_hop_names(headers) | _REPLACED
     path = strip_query(route.path)
     url = _native(request, path) if route.native else handler.forward(path, request.method)
     fields = [field for field in headers.fields if field[0].lower() not in dropped]
-    fields.append((b"X-Request-Id", request_id.encode("ascii")))
+    if request_id is not None:
+        fields.append((b"X-Request-Id", request_id.encode("ascii")))
     if b"content-length" in dropped or b"content-length" not in headers.index():
         _tell_length(fields, request)
     return request.altered(url=url, headers=Headers(fields))

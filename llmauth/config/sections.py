@@ -144,6 +144,7 @@ class Upstream(Section):
     allow_private: tuple[HostName, ...] = ()
     connect_timeout: Duration = 10.0
     first_byte_timeout: Duration = 600.0
+    request_id: bool = True
 
 
 LATER_METHODS = ("basic", "oidc", "alb", "aws_iam", "service_account", "mtls", "sigv4", "session", "totp", "jwt")
