@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 ProviderType = Literal["bedrock", "openai", "anthropic", "azure", "vertex", "ibm", "oracle"]
 
@@ -86,9 +86,10 @@ class Credentialed(Routed):
     expires_at: float | None
 
 
-def advance[Stage: RequestContext](
-    context: RequestContext, stage: type[Stage], *decisions: Decision, **more: Any
-) -> Stage:
+Stage = TypeVar("Stage", bound=RequestContext)
+
+
+def advance(context: RequestContext, stage: type[Stage], *decisions: Decision, **more: Any) -> Stage:
     """The context one stage on: all it held, the new fields, and the decisions that led there.
 
     TypeError when a field of the stage is missing: nothing reaches it half known.

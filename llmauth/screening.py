@@ -14,7 +14,7 @@ MAX_FIELDS = 200
 MAX_HEAD = 64 * 1024
 MAX_URL = 16 * 1024
 
-type _Index = Mapping[bytes, list[bytes]]
+_Index = Mapping[bytes, list[bytes]]
 
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"  # RFC 9110, 5.6.2
 _CR, _LF, _NUL = b"\r\n\0"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from llmauth.errors import GatewayError, MethodNotAllowed, Unauthenticated, Unavailable
 from llmauth.http import Field, Headers, Response
+
+Value = TypeVar("Value")
 
 JSON = (b"Content-Type", b"application/json")
 
@@ -40,7 +42,7 @@ class RefusalShape(Protocol):
         ...
 
 
-def by_class[Value](table: Mapping[type[GatewayError], Value], error: GatewayError) -> Value:
+def by_class(table: Mapping[type[GatewayError], Value], error: GatewayError) -> Value:
     """The entry of the error's own class, or of the nearest class it descends from."""
     return next(table[cls] for cls in type(error).__mro__ if cls in table)
 

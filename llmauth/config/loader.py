@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -17,8 +17,10 @@ from llmauth.config.tree import Node, join, merge
 
 __all__ = ["ConfigError", "Problem", "load", "read", "validate"]
 
+Model = TypeVar("Model", bound=BaseModel)
 
-def load[Model: BaseModel](
+
+def load(
     paths: Sequence[Path], model: type[Model], environ: Mapping[str, str], context: Mapping[str, Any] | None = None
 ) -> Model:
     """Read, merge and validate; `context` reaches pydantic's validators. Raises ConfigError with all faults."""
@@ -36,7 +38,7 @@ def read(paths: Sequence[Path], environ: Mapping[str, str], problems: list[Probl
     return tree or Node(value={}, place=Place(source="configuration"))
 
 
-def validate[Model: BaseModel](
+def validate(
     tree: Node, model: type[Model], problems: list[Problem], context: Mapping[str, Any] | None = None
 ) -> Model:
     """The tree as a model. Raises ConfigError with the faults found here and those already in `problems`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from enum import Enum
-from typing import ClassVar, NoReturn, Protocol
+from typing import ClassVar, Generic, NoReturn, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, field_validator
@@ -123,7 +123,10 @@ class ProviderHandler(Protocol):
         ...
 
 
-class BoundHandler[Options: ProviderOptions]:
+Options = TypeVar("Options", bound=ProviderOptions)
+
+
+class BoundHandler(Generic[Options]):
     """What the handlers share: a base URL, the hosts that the credential is bound to, and the check of both."""
 
     provider: ClassVar[ProviderType]

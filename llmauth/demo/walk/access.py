@@ -15,7 +15,7 @@ _LOGGER = "llmauth.access"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """One line: a request, as the gateway saw it. `code` is that of a refusal of its own."""
+    """One line: a request, as the gateway saw it. `code` is that of a refusal of its own; `dial_ms` is not in the overhead."""
 
     timestamp: str
     request_id: str
@@ -27,6 +27,7 @@ class Access:
     instance: str | None = None
     strategy: str | None = None
     overhead_ms: float | None = None
+    dial_ms: float | None = None
     code: str | None = None
 
 

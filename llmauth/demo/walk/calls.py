@@ -46,7 +46,7 @@ class Watch:
         self.first_token: float | None = None
 
     def now(self) -> float:
-        return round((time.perf_counter() - self._began) * 1000, 1)
+        return round((time.perf_counter() - self._began) * 1000, 2)
 
     def read(self, pieces: Iterable[str | None]) -> str:
         """The text of a stream; its first token is the first piece that says something."""

@@ -20,7 +20,9 @@ from llmauth.demo.walk.shells import Shell
 
 CALL_LIMIT = 30.0
 _SCRIPT = Path(__file__).with_name("calls.py")
-_ADVICE = "Run scripts/install --clients, or set LLMAUTH_CLIENTS_PYTHON to a Python that has openai, anthropic and boto3."
+_ADVICE = (
+    "Run scripts/install --clients, or set LLMAUTH_CLIENTS_PYTHON to a Python that has openai, anthropic and boto3."
+)
 
 _NO_ANSWER = f"no answer: the caller's process died, or was ended after {CALL_LIMIT:.0f} s"
 

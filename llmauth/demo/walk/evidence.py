@@ -57,9 +57,7 @@ def judge(
     else:
         problems += _met_by_provider(access, arrived, received)
     problems += [f"{name} of the caller reached the provider" for name in leaked(shell.variables, arrived)]
-    return Outcome(
-        shell=shell, step=step, report=report, access=access, received=received, problems=tuple(problems)
-    )
+    return Outcome(shell=shell, step=step, report=report, access=access, received=received, problems=tuple(problems))
 
 
 def _seen_by_caller(step: Step, report: Report) -> Iterable[str]:

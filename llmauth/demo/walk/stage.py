@@ -13,6 +13,7 @@ from llmauth.demo.emulators import Emulators
 from llmauth.demo.walk import configuration
 from llmauth.demo.walk.problem import DemoFailed
 from llmauth.demo.walk.proxy import Proxy, choose_port
+from llmauth.demo.walk.shells import Place
 from llmauth.storage.home import StateError
 from llmauth.storage.keys import KeyStore
 
@@ -89,3 +90,8 @@ class Stage:
     def bundle(self) -> Path:
         """The public roots with the gateway's CA: what the callers' variables point at."""
         return self.folder / "ca-bundle.pem"
+
+
+def place_of(stage: Stage) -> Place:
+    """What callers must know of a stage."""
+    return Place(port=stage.port, bundle=stage.bundle, keys=stage.keys)

@@ -56,7 +56,7 @@ def _stacked(outcomes: Sequence[Outcome]) -> Table:
 
 
 def _empty(*titles: str) -> Table:
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True, header_style="bold")
+    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for title in titles:
         made.add_column(title, overflow="fold")
     return made

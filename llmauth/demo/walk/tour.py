@@ -11,8 +11,8 @@ from contextlib import ExitStack
 from llmauth.demo.walk.access import AccessLog
 from llmauth.demo.walk.client import Client, interpreter
 from llmauth.demo.walk.evidence import Outcome, judge
-from llmauth.demo.walk.shells import Place, Shell, Step, cast
-from llmauth.demo.walk.stage import Stage
+from llmauth.demo.walk.shells import Shell, Step, cast
+from llmauth.demo.walk.stage import Stage, place_of
 
 # "Running servers refuse it within a second", says `llmauth keys revoke`.
 REVOKED_WITHIN = 1.0
@@ -41,8 +41,7 @@ def walk(stage: Stage, tell: Tell) -> Iterator[Outcome]:
 
 def shells_of(stage: Stage) -> tuple[Shell, ...]:
     """The cast, placed on this stage."""
-    place = Place(port=stage.port, bundle=stage.bundle, keys=stage.keys)
-    return cast(place, curl=shutil.which("curl") is not None)
+    return cast(place_of(stage), curl=shutil.which("curl") is not None)
 
 
 def _make(stage: Stage, client: Client, step: Step, log: AccessLog) -> Outcome:

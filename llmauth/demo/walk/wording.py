@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from llmauth.demo.walk.evidence import Outcome
 from llmauth.demo.walk.shells import PROXY
 
 _SDKS = {"openai": "OpenAI", "anthropic": "Anthropic", "bedrock": "boto3", "curl": "curl"}
 _STREAMED = {"chat_stream": "chat, streamed", "messages_stream": "messages, streamed"}
 _SHORT = {**_STREAMED, "invoke_model_with_response_stream": "invoke_model, streamed"}
+_KEY = re.compile(r"(llmauth_\w{4})\w+")
 NONE = "–"
 
 
@@ -26,13 +29,17 @@ def held(outcome: Outcome, *, whole: bool = False) -> str:
     slot = own or next(iter(values.values()), NONE)
     told = outcome.step.note in ("wrong key", "key revoked")
     if whole and proxy:
-        return f"{_key(slot)} and {_key(proxy)}"
-    return _key(proxy) if proxy and told else _key(slot)
+        return f"{_short(slot)} and {_short(proxy)}"
+    return _short(proxy if proxy and told else slot)
 
 
-def _key(masked: str) -> str:
-    """`llmauth_Ab12…`: four characters of a key's id tell it from the others."""
-    return f"{masked[:12]}…" if masked.startswith("llmauth_") else masked
+def _short(masked: str) -> str:
+    return variable(masked.rstrip("…"))
+
+
+def variable(value: str) -> str:
+    """A variable's value, with any key of the gateway in it shortened: four characters of its id tell it from others."""
+    return _KEY.sub(r"\1…", value)
 
 
 def received(outcome: Outcome, *, short: bool = False) -> str:

@@ -21,7 +21,7 @@ class Dog(BaseModel):
     tail: int = Field(default=1, alias="wag")
 
 
-type Pet = Annotated[Cat | Dog, Field(discriminator="type")]
+Pet = Annotated[Cat | Dog, Field(discriminator="type")]
 
 
 class Pets(RootModel[list[Pet]]): ...

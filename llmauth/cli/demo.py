@@ -1,0 +1,111 @@
+"""`llmauth demo`: the whole of it on loopback, with emulated providers and the official SDKs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from llmauth.demo.walk import report
+from llmauth.demo.walk.audience import watch
+from llmauth.demo.walk.client import interpreter
+from llmauth.demo.walk.document import document
+from llmauth.demo.walk.evidence import Outcome
+from llmauth.demo.walk.problem import DemoFailed
+from llmauth.demo.walk.shells import USERS
+from llmauth.demo.walk.stage import Stage
+from llmauth.demo.walk.tour import walk
+
+app = typer.Typer(help="Run the proxy with emulated providers, and send real calls through it.")
+
+_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="End after the calls, instead of with Ctrl-C.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One document, for scripts.")] = False,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Of the proxy; any free one unless given.")] = None,
+) -> None:
+    """Start the proxy before emulated providers, call through it with the official SDKs, and show what each side saw.
+
+    Needs no account, no key and no internet. Ends with status 0 when every call went as it must, else with 1.
+    """
+    try:
+        with _ended_by_signals():
+            ok = _perform(port, once=once, as_json=as_json)
+    except DemoFailed as error:
+        typer.echo(f"Error: {error}", err=True)
+        ok = False
+    raise typer.Exit(0 if ok else 1)
+
+
+def _perform(port: int | None, *, once: bool, as_json: bool) -> bool:
+    """Whether every call went as it must."""
+    began = time.monotonic()
+    interpreter(os.environ)  # before anything is started that would have to be ended
+    with Stage(USERS, port) as stage:
+        outcomes = _walk(stage)
+        if as_json:
+            facts = document(stage, outcomes, seconds=time.monotonic() - began, serving=not once)
+            typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        else:
+            _show(stage, outcomes, once=once)
+        if not once:
+            _serve(stage, None if as_json else Console(highlight=False))
+    return not any(outcome.problems for outcome in outcomes)
+
+
+def _walk(stage: Stage) -> list[Outcome]:
+    """The walk, with a line on a terminal that tells what is going on."""
+    progress = Console(stderr=True, highlight=False)
+    if not progress.is_terminal:
+        return list(walk(stage, lambda what: None))
+    with progress.status("Starting the emulated providers …") as status:
+        return list(walk(stage, lambda what: status.update(f"{what} …")))
+
+
+def _show(stage: Stage, outcomes: Sequence[Outcome], *, once: bool) -> None:
+    console = Console(highlight=False)
+    report.show(console, outcomes)
+    if not once:
+        report.invite(console, stage)
+
+
+def _serve(stage: Stage, console: Console | None) -> None:
+    """Until a signal ends it, which is how it is meant to end; what callers do is told on the way."""
+    try:
+        for line in watch(stage):
+            if console is not None:
+                console.print(line)
+    except KeyboardInterrupt:
+        if console is not None:
+            console.print("\nEnded.")
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """A hang-up or SIGTERM ends us as Ctrl-C does, so that no child outlives us; a second one does not cut that short."""
+    before = {number: signal.getsignal(number) for number in _ENDINGS}
+
+    def end(number: int, frame: FrameType | None) -> None:
+        for each in _ENDINGS:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
