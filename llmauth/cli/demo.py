@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from llmauth.demo.walk import report
+from llmauth.demo.walk import interruption, report
 from llmauth.demo.walk.audience import watch
 from llmauth.demo.walk.client import interpreter
 from llmauth.demo.walk.document import document
@@ -25,8 +23,6 @@ from llmauth.demo.walk.stage import Stage
 from llmauth.demo.walk.tour import walk
 
 app = typer.Typer(help="Run the proxy with emulated providers, and send real calls through it.")
-
-_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @app.command()
@@ -40,7 +36,7 @@ def demo(
     Needs no account, no key and no internet. Ends with status 0 when every call went as it must, else with 1.
     """
     try:
-        with _ended_by_signals():
+        with interruption.by_signals():
             ok = _perform(port, once=once, as_json=as_json)
     except DemoFailed as error:
         typer.echo(f"Error: {error}", err=True)
@@ -54,13 +50,11 @@ def _perform(port: int | None, *, once: bool, as_json: bool) -> bool:
     interpreter(os.environ)  # before anything is started that would have to be ended
     with Stage(USERS, port) as stage:
         outcomes = _walk(stage)
+        seconds = time.monotonic() - began
         if as_json:
-            facts = document(stage, outcomes, seconds=time.monotonic() - began, serving=not once)
-            typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+            _print_document(stage, outcomes, seconds, once=once)
         else:
-            _show(stage, outcomes, once=once)
-        if not once:
-            _serve(stage, None if as_json else Console(highlight=False))
+            _print_report(stage, outcomes, once=once)
     return not any(outcome.problems for outcome in outcomes)
 
 
@@ -73,39 +67,26 @@ def _walk(stage: Stage) -> list[Outcome]:
         return list(walk(stage, lambda what: status.update(f"{what} …")))
 
 
-def _show(stage: Stage, outcomes: Sequence[Outcome], *, once: bool) -> None:
+def _print_document(stage: Stage, outcomes: Sequence[Outcome], seconds: float, *, once: bool) -> None:
+    with _serving(once):
+        facts = document(stage, outcomes, seconds=seconds, serving=not once)
+        typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        for _ in () if once else watch(stage):
+            pass
+
+
+def _print_report(stage: Stage, outcomes: Sequence[Outcome], *, once: bool) -> None:
     console = Console(highlight=False)
-    report.show(console, outcomes)
+    with _serving(once):
+        report.show(console, outcomes)
+        if not once:
+            report.invite(console, stage)
+        for line in () if once else watch(stage):
+            console.print(line)
     if not once:
-        report.invite(console, stage)
+        console.print("\nEnded.")
 
 
-def _serve(stage: Stage, console: Console | None) -> None:
-    """Until a signal ends it, which is how it is meant to end; what callers do is told on the way."""
-    try:
-        for line in watch(stage):
-            if console is not None:
-                console.print(line)
-    except KeyboardInterrupt:
-        if console is not None:
-            console.print("\nEnded.")
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """A hang-up or SIGTERM ends us as Ctrl-C does, so that no child outlives us; a second one does not cut that short."""
-    before = {number: signal.getsignal(number) for number in _ENDINGS}
-
-    def end(number: int, frame: FrameType | None) -> None:
-        for each in _ENDINGS:
-            signal.signal(each, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, end)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _serving(once: bool) -> AbstractContextManager[None]:
+    """Once all calls are made and told, Ctrl-C is how it is meant to end."""
+    return nullcontext() if once else suppress(KeyboardInterrupt)

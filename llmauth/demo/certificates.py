@@ -13,7 +13,9 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import NameOID
+
+from llmauth.ca.certificates import SERVER_AUTH, key_pem, key_usage, unsigned
 
 _DAY = timedelta(days=1)
 
@@ -39,11 +41,10 @@ class Authority:
         """A new one, good for a week."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = _name("LLM Proxy Auth demo CA")
-        usage = _usage(certificates=True)
         certificate = (
-            _builder(name, name, key, -_DAY * 60, _DAY * 7)
+            _begun(name, name, key, -_DAY * 60, _DAY * 7)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(usage, critical=True)
+            .add_extension(key_usage(signs_certificates=True), critical=True)
             .sign(key, hashes.SHA256())
         )
         return cls(certificate, key)
@@ -60,15 +61,15 @@ class Authority:
         names = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
         certificate = (
-            _builder(_name("LLM Proxy Auth demo providers"), self.certificate.subject, key, start, end)
+            _begun(_name("LLM Proxy Auth demo providers"), self.certificate.subject, key, start, end)
             .add_extension(names, critical=False)
             .add_extension(issuer, critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(certificates=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(key_usage(signs_certificates=False), critical=True)
+            .add_extension(SERVER_AUTH, critical=False)
             .sign(self.key, hashes.SHA256())
         )
-        return _private(key) + certificate.public_bytes(serialization.Encoding.PEM)
+        return key_pem(key) + certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def server_context(authority: Authority, hosts: Iterable[str], kind: Certificate) -> ssl.SSLContext:
@@ -91,37 +92,9 @@ def _name(common_name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
-def _builder(
+def _begun(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, start: timedelta, end: timedelta
 ) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now + start)
-        .not_valid_after(now + end)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    )
-
-
-def _usage(*, certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not certificates,
-        key_cert_sign=certificates,
-        crl_sign=certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    now, public = datetime.now(UTC), key.public_key()
+    identifier = x509.SubjectKeyIdentifier.from_public_key(public)
+    return unsigned(subject, issuer, public, now + start, now + end).add_extension(identifier, critical=False)

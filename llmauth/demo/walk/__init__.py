@@ -1,1 +1,1 @@
-"""`llmauth demo`: a real gateway before the emulated providers, real SDKs that call through it, and the proof of both."""
+"""`llmauth demo`: a real gateway before emulated providers, real SDKs that call through it, and the proof of both."""

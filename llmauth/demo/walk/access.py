@@ -15,7 +15,7 @@ _LOGGER = "llmauth.access"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """One line: a request, as the gateway saw it. `code` is that of a refusal of its own; `dial_ms` is not in the overhead."""
+    """One line: a request, as the gateway saw it. `code` is that of a refusal of its own; `dial_ms` comes on top."""
 
     timestamp: str
     request_id: str
@@ -50,9 +50,8 @@ class AccessLog:
         return lines
 
     def of(self, request_id: str | None, status: int | None, *, limit: float = 2.0) -> Access | None:
-        """The line of a call that is over, by an id that the caller was told, else the next of this status.
-
-        A CONNECT that was refused tells an SDK nothing but the status. `None` when no line comes within `limit` seconds.
+        """The line of a call that is over, by an id that the caller was told, else the next of this status: a CONNECT
+        that was refused tells an SDK no more. `None` when no line comes within `limit` seconds.
         """
         ends = time.monotonic() + limit
         while True:

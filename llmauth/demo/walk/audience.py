@@ -20,6 +20,10 @@ def watch(stage: Stage) -> Iterator[Text]:
     """A line for each request from now on, without an end; DemoFailed when the gateway ends by itself."""
     log = AccessLog(stage.proxy.log_file)
     log.take()
+    return _follow(stage, log)
+
+
+def _follow(stage: Stage, log: AccessLog) -> Iterator[Text]:
     while stage.proxy.running:
         for access in log.take():
             if access.instance is not None or access.code is not None:

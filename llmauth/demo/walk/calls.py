@@ -46,6 +46,7 @@ class Watch:
         self.first_token: float | None = None
 
     def now(self) -> float:
+        """How long it has taken so far."""
         return round((time.perf_counter() - self._began) * 1000, 2)
 
     def read(self, pieces: Iterable[str | None]) -> str:
@@ -60,26 +61,28 @@ class Watch:
 
 Answer = tuple[int, "str | None", str]  # status, request id, what the model said
 
+# Each of the following takes its client and the watch, and calls as the SDK's own documentation shows it.
+
 
 # OpenAI
 
 
-def openai_client() -> Any:
+def _openai_client() -> Any:
     return importlib.import_module("openai").OpenAI(max_retries=0)
 
 
-def chat(client: Any, watch: Watch) -> Answer:
+def _chat(client: Any, watch: Watch) -> Answer:
     raw = client.chat.completions.with_raw_response.create(**CHAT)
     return raw.status_code, raw.headers.get("x-request-id"), raw.parse().choices[0].message.content
 
 
-def chat_stream(client: Any, watch: Watch) -> Answer:
+def _chat_stream(client: Any, watch: Watch) -> Answer:
     raw = client.chat.completions.with_raw_response.create(**CHAT, stream=True)
     text = watch.read(chunk.choices[0].delta.content for chunk in raw.parse() if chunk.choices)
     return raw.status_code, raw.headers.get("x-request-id"), text
 
 
-def responses(client: Any, watch: Watch) -> Answer:
+def _responses(client: Any, watch: Watch) -> Answer:
     raw = client.responses.with_raw_response.create(model="gpt-4o", input=QUESTION)
     return raw.status_code, raw.headers.get("x-request-id"), raw.parse().output_text
 
@@ -87,16 +90,16 @@ def responses(client: Any, watch: Watch) -> Answer:
 # Anthropic
 
 
-def anthropic_client() -> Any:
+def _anthropic_client() -> Any:
     return importlib.import_module("anthropic").Anthropic(max_retries=0)
 
 
-def messages(client: Any, watch: Watch) -> Answer:
+def _messages(client: Any, watch: Watch) -> Answer:
     raw = client.messages.with_raw_response.create(model=CLAUDE, **MESSAGE)
     return raw.status_code, raw.headers.get("x-request-id"), raw.parse().content[0].text
 
 
-def messages_stream(client: Any, watch: Watch) -> Answer:
+def _messages_stream(client: Any, watch: Watch) -> Answer:
     with client.messages.stream(model=CLAUDE, **MESSAGE) as stream:
         text = watch.read(stream.text_stream)
         return stream.response.status_code, stream.response.headers.get("x-request-id"), text
@@ -126,29 +129,29 @@ def _aws_answer(answer: dict[str, Any], text: str) -> Answer:
     return told["HTTPStatusCode"], told["HTTPHeaders"].get("x-request-id"), text
 
 
-def converse(aws: Aws, watch: Watch) -> Answer:
+def _converse(aws: Aws, watch: Watch) -> Answer:
     answer = aws.runtime.converse(**CONVERSATION)
     return _aws_answer(answer, answer["output"]["message"]["content"][0]["text"])
 
 
-def converse_stream(aws: Aws, watch: Watch) -> Answer:
+def _converse_stream(aws: Aws, watch: Watch) -> Answer:
     answer = aws.runtime.converse_stream(**CONVERSATION)
     deltas = (event["contentBlockDelta"]["delta"] for event in answer["stream"] if "contentBlockDelta" in event)
     return _aws_answer(answer, watch.read(delta.get("text") for delta in deltas))
 
 
-def invoke_model(aws: Aws, watch: Watch) -> Answer:
+def _invoke_model(aws: Aws, watch: Watch) -> Answer:
     answer = aws.runtime.invoke_model(**INVOCATION)
     return _aws_answer(answer, json.load(answer["body"])["content"][0]["text"])
 
 
-def invoke_model_with_response_stream(aws: Aws, watch: Watch) -> Answer:
+def _invoke_model_with_response_stream(aws: Aws, watch: Watch) -> Answer:
     answer = aws.runtime.invoke_model_with_response_stream(**INVOCATION)
     events = (json.loads(event["chunk"]["bytes"]) for event in answer["body"])
     return _aws_answer(answer, watch.read(event.get("delta", {}).get("text") for event in events))
 
 
-def list_foundation_models(aws: Aws, watch: Watch) -> Answer:
+def _list_foundation_models(aws: Aws, watch: Watch) -> Answer:
     answer = aws.control.list_foundation_models()
     return _aws_answer(answer, f"{len(answer['modelSummaries'])} models")
 
@@ -156,7 +159,7 @@ def list_foundation_models(aws: Aws, watch: Watch) -> Answer:
 # curl
 
 
-def curl_chat(_: None, watch: Watch) -> Answer:
+def _curl_chat(client: None, watch: Watch) -> Answer:
     """The headers come by standard input: what stands on a command line is read by everybody on the machine."""
     base = os.environ.get("OPENAI_BASE_URL", "https://api.openai.com/v1")
     headers = f"Content-Type: application/json\nAuthorization: Bearer {os.environ['OPENAI_API_KEY']}\n"
@@ -173,23 +176,23 @@ def curl_chat(_: None, watch: Watch) -> Answer:
 
 
 CLIENTS: dict[str, Callable[[], Any]] = {
-    "openai": openai_client,
-    "anthropic": anthropic_client,
+    "openai": _openai_client,
+    "anthropic": _anthropic_client,
     "bedrock": Aws,
     "curl": lambda: None,
 }
 CALLS: dict[str, Callable[[Any, Watch], Answer]] = {
-    "openai.chat": chat,
-    "openai.chat_stream": chat_stream,
-    "openai.responses": responses,
-    "anthropic.messages": messages,
-    "anthropic.messages_stream": messages_stream,
-    "bedrock.converse": converse,
-    "bedrock.converse_stream": converse_stream,
-    "bedrock.invoke_model": invoke_model,
-    "bedrock.invoke_model_with_response_stream": invoke_model_with_response_stream,
-    "bedrock.list_foundation_models": list_foundation_models,
-    "curl.chat": curl_chat,
+    "openai.chat": _chat,
+    "openai.chat_stream": _chat_stream,
+    "openai.responses": _responses,
+    "anthropic.messages": _messages,
+    "anthropic.messages_stream": _messages_stream,
+    "bedrock.converse": _converse,
+    "bedrock.converse_stream": _converse_stream,
+    "bedrock.invoke_model": _invoke_model,
+    "bedrock.invoke_model_with_response_stream": _invoke_model_with_response_stream,
+    "bedrock.list_foundation_models": _list_foundation_models,
+    "curl.chat": _curl_chat,
 }
 
 
@@ -200,21 +203,23 @@ def masked(value: str) -> str:
     return value[: value.rfind("_") + 1 or 8] + "…"
 
 
-def held(client: str) -> dict[str, str]:
+def _held(client: str) -> dict[str, str]:
     """What this process has in place of a provider's credential, by the variable that it stands in; not masked."""
     found = {name: os.environ[name] for name in SLOTS[client] if os.environ.get(name)}
     password = urlsplit(os.environ.get("HTTPS_PROXY", "")).password
     return found if password is None else {**found, "HTTPS_PROXY": password}
 
 
-def make(name: str, clients: dict[str, Any]) -> dict[str, Any]:
+def _make(name: str, clients: dict[str, Any]) -> dict[str, Any]:
     """One call, whatever becomes of it, in the shape that is printed."""
     client = name.partition(".")[0]
-    has = held(client)
+    has = _held(client)
     if client not in clients:
         clients[client] = CLIENTS[client]()
     watch = Watch()
-    status, request_id, text, error = None, None, "", None
+    status: int | None = None
+    request_id: str | None = None
+    text, error = "", ""
     try:
         status, request_id, text = CALLS[name](clients[client], watch)
     except Exception as problem:
@@ -230,19 +235,20 @@ def make(name: str, clients: dict[str, Any]) -> dict[str, Any]:
         "total_ms": watch.now(),
         "request_id": request_id,
         "text": text,
-        "error": error,
+        "error": error or None,
     }
 
 
 def told_by(problem: BaseException | None) -> tuple[int | None, str | None]:
     """The HTTP status and the request id that an SDK's exception, or the one that caused it, tells of."""
     while problem is not None:
-        response = getattr(problem, "response", None)
+        response: Any = getattr(problem, "response", None)
+        status: int | None = getattr(problem, "status_code", None)
         if isinstance(response, dict):  # botocore
             metadata = response.get("ResponseMetadata", {})
             return metadata.get("HTTPStatusCode"), metadata.get("HTTPHeaders", {}).get("x-request-id")
-        if getattr(problem, "status_code", None):
-            return problem.status_code, response.headers.get("x-request-id") if response is not None else None
+        if status:
+            return status, response.headers.get("x-request-id") if response is not None else None
         refused = re.match(r"\d{3}(?= )", str(problem))  # a proxy's answer to CONNECT, told in words alone
         if refused and "Proxy" in type(problem).__name__:
             return int(refused[0]), None
@@ -250,23 +256,24 @@ def told_by(problem: BaseException | None) -> tuple[int | None, str | None]:
     return None, None
 
 
-def say(line: dict[str, Any]) -> None:
+def _say(line: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()
 
 
 def main(names: list[str]) -> None:
+    """Load what these calls need, and make one for each line that comes in."""
     try:
         for client, module in {"openai": "openai", "anthropic": "anthropic", "bedrock": "boto3"}.items():
             if any(name.startswith(f"{client}.") for name in names):
                 importlib.import_module(module)
     except ImportError as problem:
-        say({"missing": str(problem)})
+        _say({"missing": str(problem)})
         return
-    say({"ready": True})
+    _say({"ready": True})
     clients: dict[str, Any] = {}
     for name, _ in zip(names, sys.stdin, strict=False):
-        say(make(name, clients))
+        _say(_make(name, clients))
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ class Client:
 
     def __enter__(self) -> Self:
         # Isolated: beside the script, or in a PYTHONPATH, may lie an openai.py that is none.
-        command = [self._python, "-I", "-X", "utf8", _SCRIPT, *(step.call for step in self.shell.steps)]
+        command = [str(self._python), "-I", "-X", "utf8", str(_SCRIPT), *(step.call for step in self.shell.steps)]
         environ = surroundings.for_caller(os.environ, str(self._home), self.shell.variables)
         self._process = subprocess.Popen(
             command,

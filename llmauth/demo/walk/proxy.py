@@ -32,7 +32,9 @@ class Proxy:
         command = [sys.executable, "-m", "llmauth", "serve", "--config", str(config)]
         environ = surroundings.for_proxy(os.environ, variables)
         with log_file.open("wb") as log:
-            self._process = subprocess.Popen(command, env=environ, cwd=_PLACE, stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                command, env=environ, cwd=_PLACE, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
 
     def wait_until_ready(self) -> None:
         """Returns when it has its credentials and takes requests; DemoFailed, with its own last words, otherwise."""

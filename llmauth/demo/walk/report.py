@@ -18,7 +18,9 @@ from llmauth.demo.walk.stage import Stage, place_of
 from llmauth.demo.walk.table import table
 
 _QUESTION = '{"model": "gpt-4o", "messages": [{"role": "user", "content": "Who are you?"}]}'
-CURL = f"curl https://api.openai.com/v1/chat/completions -H 'Content-Type: application/json' -d '{_QUESTION}'"
+# With --cacert: where CURL_CA_BUNDLE is set already, curl does not look at SSL_CERT_FILE.
+_OPTIONS = "--cacert \"$SSL_CERT_FILE\" -H 'Content-Type: application/json'"
+CURL = f"curl {_OPTIONS} https://api.openai.com/v1/chat/completions -d '{_QUESTION}'"
 
 
 def show(console: Console, outcomes: Sequence[Outcome]) -> None:
@@ -32,6 +34,8 @@ def _holdings(outcomes: Sequence[Outcome]) -> RenderableType:
     """The shells of those who call with every SDK."""
     shells = {outcome.shell.caller: outcome.shell for outcome in outcomes if len(outcome.shell.steps) > 2}
     grid = Table.grid(padding=(0, 2))
+    grid.add_column()
+    grid.add_column(overflow="fold")
     for caller, shell in shells.items():
         grid.add_row(Text(caller, "bold"), _variables(shell))
     return Group(Text("All that the callers hold is a key of the proxy, and placeholders:"), "", grid, "")
@@ -44,7 +48,7 @@ def _variables(shell: Shell) -> Text:
 
 def findings(outcomes: Sequence[Outcome]) -> RenderableType:
     """Whether all went as it must, who paid, and what it cost in time."""
-    return Group(_verdict(outcomes), *_problems(outcomes), "", _bill(outcomes), "", _cost(outcomes))
+    return Group("", _verdict(outcomes), *_problems(outcomes), "", _bill(outcomes), "", _cost(outcomes))
 
 
 def _verdict(outcomes: Sequence[Outcome]) -> Text:
@@ -77,9 +81,7 @@ def _cost(outcomes: Sequence[Outcome]) -> Text:
     if not taken:
         return Text("")
     middle, most = wording.milliseconds(statistics.median(taken)), wording.milliseconds(max(taken))
-    said = (
-        f"Our overhead, from a request's arrival until it is judged and signed: {middle} in the middle, {most} at most "
-    )
+    said = f"Our overhead, from a request's arrival until it is judged and signed: median {middle}, at most {most} "
     return Text(said + "(a key's first use costs more than its later ones). Opening connections is not counted.")
 
 
@@ -104,7 +106,8 @@ def trial(stage: Stage) -> dict[str, str]:
 
 def live(access: Access, received: str | None) -> Text:
     """One line for a request that came after the walk."""
-    told = access.code or f"{access.target or access.instance or wording.NONE} received {received or 'nothing'}"
+    where = access.instance or access.target or "the proxy"
+    told = f"{where} received {received or 'nothing'}{f', {access.code}' if access.code else ''}"
     spent = "" if access.overhead_ms is None else f"  overhead {wording.milliseconds(access.overhead_ms)}"
     style = "green" if access.status < 400 else "yellow"
     who = access.user or "no one"

@@ -10,14 +10,14 @@ from typing import Self
 
 from llmauth.ca import Authority
 from llmauth.demo.emulators import Emulators
-from llmauth.demo.walk import configuration
+from llmauth.demo.walk import configuration, interruption
 from llmauth.demo.walk.problem import DemoFailed
 from llmauth.demo.walk.proxy import Proxy, choose_port
 from llmauth.demo.walk.shells import Place
 from llmauth.storage.home import StateError
 from llmauth.storage.keys import KeyStore
 
-_PACE = 0.01  # seconds a token
+_PACE, _TOKENS = 0.01, 16  # seconds a token, tokens an answer
 
 
 class Stage:
@@ -47,7 +47,9 @@ class Stage:
     def _set(self) -> None:
         self.port = choose_port(self._wanted_port)
         self.folder = Path(self._ends.enter_context(tempfile.TemporaryDirectory(prefix="llmauth-demo-")))
-        self.emulators = self._ends.enter_context(Emulators(state=self.folder / "emulators", pace=_PACE))
+        self.emulators = self._ends.enter_context(
+            Emulators(state=self.folder / "emulators", pace=_PACE, tokens=_TOKENS)
+        )
         self.home, self.callers_home = self.folder / "home", self.folder / "callers"
         for folder in (self.home, self.callers_home):
             folder.mkdir(mode=0o700)
@@ -59,8 +61,9 @@ class Stage:
             credentials=self.emulators.credentials,
         )
         variables = configuration.variables(self.emulators.credentials) | {"LLMAUTH_HOME": str(self.home)}
-        self.proxy = Proxy(self.config, self.port, self.folder / "gateway.log", variables)
-        self._ends.callback(self.proxy.stop)
+        with interruption.deferred():
+            self.proxy = Proxy(self.config, self.port, self.folder / "gateway.log", variables)
+            self._ends.callback(self.proxy.stop)
         self.keys = self._issue_keys()
 
     def _issue_keys(self) -> dict[str, str]:

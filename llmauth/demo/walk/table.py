@@ -30,8 +30,8 @@ def _flat(outcomes: Sequence[Outcome], *, roomy: bool) -> Table:
     for outcome, last in _with_ends(outcomes):
         cells: list[Text | str] = [
             Text(outcome.shell.caller, "bold"),
-            wording.call(outcome, whole=roomy),
-            outcome.shell.way if roomy else wording.way(outcome),
+            wording.call(outcome),
+            wording.way(outcome),
             Text(wording.held(outcome, whole=roomy), "yellow"),
             Text(wording.received(outcome), _colour(outcome)),
         ]
@@ -42,7 +42,7 @@ def _flat(outcomes: Sequence[Outcome], *, roomy: bool) -> Table:
 
 
 def _stacked(outcomes: Sequence[Outcome]) -> Table:
-    made = _empty("caller", "call, and what the client held → what the provider received")
+    made = _empty("caller", "call; client held → provider received")
     _numbers(made, total=False)
     for outcome, last in _with_ends(outcomes):
         call = Text.assemble(
@@ -56,7 +56,7 @@ def _stacked(outcomes: Sequence[Outcome]) -> Table:
 
 
 def _empty(*titles: str) -> Table:
-    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for title in titles:
         made.add_column(title, overflow="fold")
     return made

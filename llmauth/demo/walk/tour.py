@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
+from llmauth.demo.walk import interruption
 from llmauth.demo.walk.access import AccessLog
 from llmauth.demo.walk.client import Client, interpreter
 from llmauth.demo.walk.evidence import Outcome, judge
@@ -27,11 +28,12 @@ def walk(stage: Stage, tell: Tell) -> Iterator[Outcome]:
     """
     python = interpreter(os.environ)
     with ExitStack() as ends:
-        clients = [ends.enter_context(Client(python, shell, stage.callers_home)) for shell in shells_of(stage)]
+        with interruption.deferred():
+            clients = [ends.enter_context(Client(python, shell, stage.callers_home)) for shell in shells_of(stage)]
         tell("Starting the proxy, and loading the SDKs")
-        stage.wait_until_ready()
         for client in clients:
             client.wait_until_ready()
+        stage.wait_until_ready()
         log = AccessLog(stage.proxy.log_file)
         for client in clients:
             for step in client.shell.steps:

@@ -8,16 +8,19 @@ from llmauth.demo.walk.evidence import Outcome
 from llmauth.demo.walk.shells import PROXY
 
 _SDKS = {"openai": "OpenAI", "anthropic": "Anthropic", "bedrock": "boto3", "curl": "curl"}
-_STREAMED = {"chat_stream": "chat, streamed", "messages_stream": "messages, streamed"}
-_SHORT = {**_STREAMED, "invoke_model_with_response_stream": "invoke_model, streamed"}
+_METHODS = {
+    "chat_stream": "chat, streamed",
+    "messages_stream": "messages, streamed",
+    "invoke_model_with_response_stream": "invoke_model, streamed",
+}
 _KEY = re.compile(r"(llmauth_\w{4})\w+")
 NONE = "–"
 
 
-def call(outcome: Outcome, *, whole: bool = False) -> str:
-    """`boto3 converse_stream`; the one method with a name too long for a table has it when `whole`."""
+def call(outcome: Outcome) -> str:
+    """`boto3 converse_stream`, `OpenAI chat, key revoked`: at most 28 characters."""
     sdk, _, method = outcome.step.call.partition(".")
-    said = (_STREAMED if whole else _SHORT).get(method, method)
+    said = _METHODS.get(method, method)
     note = f", {outcome.step.note}" if outcome.step.note else ""
     return f"{_SDKS[sdk]} {said}{note}"
 
@@ -27,10 +30,10 @@ def held(outcome: Outcome, *, whole: bool = False) -> str:
     values = dict(outcome.report.held)
     proxy, own = values.pop("HTTPS_PROXY", None), values.pop("LLMAUTH_KEY", None)
     slot = own or next(iter(values.values()), NONE)
-    told = outcome.step.note in ("wrong key", "key revoked")
+    key_matters = outcome.step.note in ("wrong key", "key revoked")
     if whole and proxy:
-        return f"{_short(slot)} and {_short(proxy)}"
-    return _short(proxy if proxy and told else slot)
+        return f"{_short(slot)} + {_short(proxy)}"
+    return _short(proxy if proxy and key_matters else slot)
 
 
 def _short(masked: str) -> str:
@@ -38,7 +41,7 @@ def _short(masked: str) -> str:
 
 
 def variable(value: str) -> str:
-    """A variable's value, with any key of the gateway in it shortened: four characters of its id tell it from others."""
+    """A variable's value with a gateway's key in it shortened: four characters of its id tell it from others."""
     return _KEY.sub(r"\1…", value)
 
 
@@ -61,12 +64,13 @@ def status(outcome: Outcome) -> str:
 
 
 def milliseconds(value: float | None) -> str:
-    """`0.41 ms`, `25.1 ms`, `1.2 s`."""
+    """`0.41 ms`, `25.1 ms`, `254 ms`, `1.2 s`: at most 7 characters."""
     if value is None:
         return NONE
     if value >= 1000:
         return f"{value / 1000:.1f} s"
-    return f"{value:.2f} ms" if value < 10 else f"{value:.1f} ms"
+    digits = 2 if value < 10 else 1 if value < 100 else 0
+    return f"{value:.{digits}f} ms"
 
 
 def overhead(outcome: Outcome) -> float | None:

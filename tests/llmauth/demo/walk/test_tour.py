@@ -1,0 +1,37 @@
+"""The walk with a small cast: a good call, a key that ends in an open tunnel, and a provider that says no."""
+
+from __future__ import annotations
+
+import pytest
+
+from llmauth.demo.behaviour import Behaviour
+from llmauth.demo.walk import tour
+from llmauth.demo.walk.shells import PROXY, Place, Shell, Step, behind_proxy
+from llmauth.demo.walk.stage import Stage
+
+
+def small(place: Place, *, curl: bool) -> tuple[Shell, ...]:
+    steps = (
+        Step(call="openai.chat"),
+        Step(call="openai.responses"),
+        Step(call="openai.chat", status=401, note="key revoked", revoke=True),
+    )
+    variables = behind_proxy(place, "carol", place.keys["carol"])
+    return (Shell(caller="carol", way=PROXY, variables=variables, steps=steps),)
+
+
+def test_walks_and_finds_what_goes_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tour, "cast", small)
+    told: list[str] = []
+    with Stage(("carol",)) as stage:
+        stage.emulators.behave("api.openai.com", Behaviour(status=403), path="/v1/responses")
+        good, broken, revoked = tour.walk(stage, told.append)
+        requests = stage.emulators.requests()
+    assert good.problems == ()
+    assert good.received is not None
+    assert good.received.real
+    assert broken.problems[0].startswith("expected status 200, got 403, PermissionDeniedError")
+    assert revoked.problems == ()
+    assert revoked.received is None
+    assert len(requests) == 2
+    assert told[-1] == "carol calls openai.chat"
