@@ -192,8 +192,8 @@ class Reply:
             for token in words.tokens(_SPEAKER, self._count):
                 yield {"text": token}
         else:
-            for start in range(0, len(self._written), 4):
-                yield {"toolUse": {"input": self._written[start : start + 4]}}
+            for piece in words.pieces(self._written):
+                yield {"toolUse": {"input": piece}}
 
 
 def _frame(kind: str, payload: dict[str, Any]) -> bytes:

@@ -242,8 +242,8 @@ class Reply:
         else:
             template = _delta({"type": "input_json_delta", "partial_json": words.Template.HOLE})
             yield template.fill("")
-            for start in range(0, len(self._written), 4):
-                yield template.fill(self._written[start : start + 4])
+            for piece in words.pieces(self._written):
+                yield template.fill(piece)
 
 
 def _event(name: str, **members: Any) -> Event:

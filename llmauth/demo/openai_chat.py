@@ -145,6 +145,5 @@ def _tool(spoken: Spoken, frame: dict[str, Any], ending: dict[str, Any], index: 
     function = {"name": spoken.tool, "arguments": ""}
     begun = {"index": 0, "id": f"call_{secrets.token_hex(12)}", "type": "function", "function": function}
     yield _chunk(frame, ending, index, {"role": "assistant", "content": None, "tool_calls": [begun]})
-    for start in range(0, len(spoken.arguments), 4):
-        piece = {"index": 0, "function": {"arguments": spoken.arguments[start : start + 4]}}
-        yield _chunk(frame, ending, index, {"tool_calls": [piece]})
+    for piece in words.pieces(spoken.arguments):
+        yield _chunk(frame, ending, index, {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]})

@@ -129,8 +129,8 @@ class Reply:
 
     def _argue(self, arguments: str) -> Iterator[bytes]:
         where = {"item_id": self._item_id, "output_index": 0}
-        for start in range(0, len(arguments), 4):
-            yield self._event("response.function_call_arguments.delta", **where, delta=arguments[start : start + 4])
+        for piece in words.pieces(arguments):
+            yield self._event("response.function_call_arguments.delta", **where, delta=piece)
 
     def _close(self, tool: dict[str, Any] | None) -> Iterator[bytes]:
         where: dict[str, Any] = {"item_id": self._item_id, "output_index": 0}

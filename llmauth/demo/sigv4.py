@@ -167,7 +167,7 @@ def canonical_path(path: str) -> str:
 def canonical_query(query: str) -> str:
     """Names and values, decoded and encoded again, sorted by name and then by value."""
     pairs = []
-    for pair in query.split("&") if query else ():
+    for pair in filter(None, query.split("&")):  # AWS skips blank ones
         name, _, value = pair.partition("=")
         pairs.append((_encoded(name), _encoded(value)))
     return "&".join(f"{name}={value}" for name, value in sorted(pairs))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -35,6 +36,11 @@ def dumps(value: object) -> bytes:
 def quoted(token: str) -> bytes:
     """A token as a JSON string."""
     return dumps(token)
+
+
+def pieces(arguments: str) -> Iterator[str]:
+    """The JSON of a tool's arguments as a model streams it: in pieces that are no JSON of their own."""
+    return (arguments[start : start + 4] for start in range(0, len(arguments), 4))
 
 
 class Template:

@@ -179,12 +179,18 @@ class ModeRouter:
     def _shape_of_path(self, path: str) -> RefusalShape:
         found = _TRANSPARENT.match(path)
         if found is None:
-            return next((shape for prefix, shape in _SHAPES if path.startswith(prefix)), OPENAI)
+            return _shape_by_prefix(path)
         way = self._by_name.get(found[1])
         if way is not None:
             return self._instances[way.instance].shape
         kind = ALIASES.get(found[1], found[1])
-        return next((handler.shape for served, handler in HANDLERS.items() if served == kind), OPENAI)
+        of_kind = (handler.shape for served, handler in HANDLERS.items() if served == kind)
+        # Of a name that nobody knows, the provider's own path tells which SDK is asking.
+        return next(of_kind, None) or _shape_by_prefix(path[found.end() :])
+
+
+def _shape_by_prefix(path: str) -> RefusalShape:
+    return next((shape for prefix, shape in _SHAPES if path.startswith(prefix)), OPENAI)
 
 
 def _owners(instances: Mapping[str, ProviderHandler]) -> dict[HostPort, tuple[str, ...]]:

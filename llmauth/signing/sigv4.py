@@ -1,4 +1,4 @@
-"""AWS Signature Version 4 over the very bytes that will be sent: method, raw path, query, four headers, body."""
+"""AWS Signature Version 4 over the very bytes that will be sent: method, raw path, query, some headers, body."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _UNRESERVED = "-_.~"
 def sign(request: Request, keys: AwsKeys, *, region: str, service: str, now: float) -> Request:
     """The request with `Host`, `X-Amz-Date`, `Authorization` and, for temporary keys, `X-Amz-Security-Token`.
 
-    `now` is Unix time; AWS accepts about five minutes of difference. Signed are these headers and `Content-Type`, and
-    no other: a hop that drops or rewrites a further one would break the signature.
+    `now` is Unix time; AWS accepts about five minutes of difference. Signed are these headers, `Content-Type` and every
+    further `X-Amz-…`, and no other: a hop that drops or rewrites one more would break the signature.
     """
     request = hosted(request)
     date = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
@@ -50,18 +50,31 @@ def _added(keys: AwsKeys, date: str) -> list[Field]:
 
 
 def _payload(request: Request, added: list[Field], date: str) -> _Payload:
-    headers = {name.decode("ascii"): value.decode("ascii") for name, value in added}
-    headers["Host"] = request.url.authority
-    content_type = ",".join(request.headers.all("content-type"))
-    if content_type:
-        headers["Content-Type"] = _ascii(content_type)
+    headers = _signed(request)
+    headers.update((name.decode("ascii").lower(), value.decode("ascii")) for name, value in added)
+    headers["host"] = request.url.authority
     return _Payload(request.method, _signed_url(request.url), headers, request.body, {"timestamp": date})
 
 
-def _ascii(value: str) -> str:
+def _signed(request: Request) -> dict[str, str]:
+    """What AWS wants signed of the client's own headers, by lower-case name; the values of a repeated one are joined.
+
+    "Any x-amz-* headers that you plan to include in your request must also be added": the AWS SDK for JavaScript sends
+    an `x-amz-user-agent`.
+    """
+    return {
+        name.decode("ascii"): _ascii(name, b",".join(values))
+        for name, values in request.headers.index().items()
+        if name.startswith(b"x-amz-") or (name == b"content-type" and any(values))
+    }
+
+
+def _ascii(name: bytes, value: bytes) -> str:
     if not value.isascii():
-        raise BadRequest("The Content-Type header holds characters beyond ASCII.", hint="Send a plain media type.")
-    return value
+        raise BadRequest(
+            f"The header {name.decode('ascii')} holds characters beyond ASCII.", hint="AWS signs it as text."
+        )
+    return value.decode("ascii")
 
 
 def _authorization(payload: _Payload, keys: AwsKeys, region: str, service: str) -> bytes:
@@ -78,7 +91,8 @@ def _signed_url(url: Url) -> str:
     """The URL with its query as AWS canonicalises it: every name and value decoded, then encoded. The path stays raw.
 
     "URI-encode each parameter name and value": botocore leaves that to its caller, and a client may have sent `arn:aws`
-    where botocore would have written `arn%3Aaws`. The request itself keeps its spelling.
+    where botocore would have written `arn%3Aaws`. "Blank entries are skipped", says AWS's own C library of `a&&b`. The
+    request itself keeps its spelling.
     """
     origin = f"{url.scheme}://{url.authority}"
     if "?" not in url.path:

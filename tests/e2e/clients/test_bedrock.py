@@ -68,7 +68,11 @@ def endpoints(runtime: str, control: str | None = None) -> dict[str, str]:
 KEY_HEADER = "X_API_KEY"
 WAYS: dict[str, Way] = {
     "key in the proxy URL": lambda g: {**ways.key_in_the_proxy(g), **DUMMY},
-    "session keys as a placeholder": lambda g: {**ways.key_in_the_proxy(g), **DUMMY, "AWS_SESSION_TOKEN": "placeholder"},
+    "session keys as a placeholder": lambda g: {
+        **ways.key_in_the_proxy(g),
+        **DUMMY,
+        "AWS_SESSION_TOKEN": "placeholder",
+    },
     "bearer placeholder": lambda g: {**ways.key_in_the_proxy(g), "AWS_BEARER_TOKEN_BEDROCK": "placeholder"},
     "key as the bearer token": lambda g: {**ways.key_in_the_sdk(g), "AWS_BEARER_TOKEN_BEDROCK": g.key()},
     "proxy over TLS": lambda g: {**ways.key_in_the_tls_proxy(g), **DUMMY},
@@ -166,9 +170,7 @@ result = [client.messages.create(**asked).content[0].text, streamed, asyncio.run
     ],
     ids=["key in the proxy URL", "key as the bearer token", "base URL with a header"],
 )
-def test_anthropics_bedrock_client_is_answered(
-    gateway: Serving, emulators: Emulators, sdks: Sdks, way: Way
-) -> None:
+def test_anthropics_bedrock_client_is_answered(gateway: Serving, emulators: Emulators, sdks: Sdks, way: Way) -> None:
     """It signs for itself, and sends the colon of a model id as it is."""
     whole, streamed, later = sdks.run(ANTHROPIC, way(gateway), model=SONNET)
     assert whole == streamed == later

@@ -189,10 +189,25 @@ def test_two_content_types_are_signed_as_they_are_sent():
     assert verify(request, TEMPORARY.secret_access_key)
 
 
-def test_a_content_type_beyond_ascii_is_the_callers_fault():
-    request = build("/model/x/invoke", headers=[(b"content-type", b"text/\xff")])
-    with pytest.raises(BadRequest):
-        signed(request)
+def test_every_further_amz_header_is_signed_as_aws_asks():
+    """The AWS SDK for JavaScript sends one; a repeated one counts as its values, joined."""
+    further = [
+        (b"x-amz-user-agent", b"aws-sdk-js/3.1  lang/js"),
+        (b"X-Amz-Meta", b"one"),
+        (b"x-amz-meta", b"two,  three"),
+        (b"x-amz-empty", b""),
+        (b"x-amzn-trace-id", b"Root=1"),
+        (b"amz-sdk-request", b"attempt=1"),
+    ]
+    names = verify(signed(build("/model/x/invoke", headers=further)), TEMPORARY.secret_access_key)
+    set_by_us = ["content-type", "host", "x-amz-date", "x-amz-security-token"]
+    assert names == sorted([*set_by_us, "x-amz-empty", "x-amz-meta", "x-amz-user-agent"])
+
+
+@pytest.mark.parametrize("name", [b"content-type", b"x-amz-meta"])
+def test_a_signed_header_beyond_ascii_is_the_callers_fault(name):
+    with pytest.raises(BadRequest, match=name.decode()):
+        signed(build("/model/x/invoke", headers=[(name, b"text/\xff")]))
 
 
 def test_a_session_token_with_a_line_break_is_refused_without_being_shown():
