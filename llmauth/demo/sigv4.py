@@ -140,12 +140,15 @@ def _body_digest(index: dict[bytes, bytes], body: bytes) -> str:
 def canonical_request(request: Request, signed: str, digest: str) -> str:
     """The text that is hashed and signed: method, path, query, signed headers, their names, and the body's hash."""
     path, _, query = request.head.target.decode("ascii").partition("?")
-    headers = "".join(
-        f"{name}:{' '.join(request.head.index[name.encode()].decode('utf-8', 'surrogateescape').split())}\n"
-        for name in signed.split(";")
-    )
+    headers = "".join(f"{name}:{_canonical_value(request, name.encode())}\n" for name in signed.split(";"))
     method = request.head.method.decode("ascii")
     return "\n".join((method, canonical_path(path), canonical_query(query), headers, signed, digest))
+
+
+def _canonical_value(request: Request, name: bytes) -> str:
+    """All values of a header, blanks folded; AWS joins them by a comma alone."""
+    values = (value for field, value in request.head.fields if field.lower() == name)
+    return ",".join(" ".join(value.decode("utf-8", "surrogateescape").split()) for value in values)
 
 
 @lru_cache(maxsize=256)
