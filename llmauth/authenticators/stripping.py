@@ -16,6 +16,7 @@ _NAMES = (
     "ocp-apim-subscription-key",
     "x-totp-code",
     "x-session-token",
+    "sec-websocket-protocol",  # where browsers put a key; no upgrade is carried, so it is nothing else
     "x-amz-date",
     "x-amz-security-token",
     "x-amz-content-sha256",

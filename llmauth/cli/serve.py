@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,8 @@ from llmauth.telemetry import logs
 
 # mitmproxy writes the secrets of every TLS session where these point, and reads them when it is imported.
 _LEAKS = ("SSLKEYLOGFILE", "MITMPROXY_SSLKEYLOGFILE")
+
+_STARTED = time.monotonic()
 
 app = typer.Typer(help="Run the proxy.")
 
@@ -43,4 +46,4 @@ def serve(
     os.umask(0o077)
     from addons.launch.serve import serve as run
 
-    run(settings, os.environ)
+    run(settings, os.environ, _STARTED)

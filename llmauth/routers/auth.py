@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import copy
-import hmac
-import logging
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from llmauth.authenticators.base import Authenticator, Presented, wrong
+from llmauth.authenticators.failures import Failures, OnFailure, reason_of
+from llmauth.authenticators.flights import QUEUE_LIMIT, WORKERS, Flights
 from llmauth.authenticators.presented import Claim, decide, invalid, present, raw_slots
 from llmauth.clock import Clock
 from llmauth.context import Decision, Identity
-from llmauth.errors import BadRequest, Forbidden, GatewayError, Unauthenticated, Unavailable
+from llmauth.errors import GatewayError, Unauthenticated
 from llmauth.http import Door, Request
 
-log = logging.getLogger(__name__)
-
 Answer = tuple[Identity | None, Decision]
-OnFailure = Callable[[str, str], None]
 
 ANONYMOUS: Final = Identity(user="anonymous", method="none")
-WORKERS = 2
-# At about two milliseconds a key and two at a time, the last of a thousand callers that come back after a restart
-# waits a second or two. A much shorter queue would send most of them away.
-QUEUE_LIMIT = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +63,8 @@ class AuthRouter:
         self._by_name = {method.name: method for method in methods}
         self._enabled = enabled
         self._clock = clock
-        self._on_failure = on_failure or (lambda method, reason: None)
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="authenticate")
-        self._most = workers + queue_limit
-        self._flights: dict[tuple[str, str], Future[Identity]] = {}
-        self._secret = os.urandom(32)
+        self._failures = Failures(on_failure)
+        self._flights = Flights(workers, queue_limit)
 
     def start(self) -> None:
         """Let every method load what it needs; a StateError of theirs means that the server must not start."""
@@ -87,8 +73,8 @@ class AuthRouter:
                 method.start()
 
     def stop(self) -> None:
-        """End the methods and the pool; what waits in the pool is cancelled."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """End the threads and the methods; what waits for a thread is cancelled."""
+        self._flights.close()
         if self._enabled:
             for method in self._methods:
                 method.stop()
@@ -167,11 +153,7 @@ class AuthRouter:
             if tunnel is not None:  # it may have ended while this was waiting
                 tunnel = self._current(tunnel)
             identity = decide(
-                claims,
-                door=request.door,
-                tunnel=tunnel,
-                intercepted=pending.intercepted,
-                gateway=pending.gateway,
+                claims, door=request.door, tunnel=tunnel, intercepted=pending.intercepted, gateway=pending.gateway
             )
         except GatewayError as error:
             self._report(error, request, presented, tunnel, pending.started)
@@ -213,31 +195,10 @@ class AuthRouter:
         method = self._method_of(presented)
         assert method is not None
         try:
-            # Shielded: when this caller leaves, others may be waiting for the same answer.
-            identity = await asyncio.shield(asyncio.wrap_future(self._flight(method, presented)))
-        except GatewayError as error:
-            shared = copy.copy(error)  # one error reaches all who waited, and each request adds its own facts to it
-            if isinstance(shared, Unauthenticated):
-                return Claim(presented=presented, wrong=shared)
-            raise shared from None
+            identity = await self._flights.identity(method, presented)
+        except Unauthenticated as error:
+            return Claim(presented=presented, wrong=error)
         return Claim(presented=presented, identity=identity)
-
-    def _flight(self, method: Authenticator, presented: Presented) -> Future[Identity]:
-        """The one computation for this value, begun unless it is under way."""
-        key = (method.name, presented.value)
-        flight = self._flights.get(key)
-        if flight is None:
-            if len(self._flights) >= self._most:
-                raise Unavailable(
-                    "Too many credentials wait to be checked.",
-                    hint="Try again in a second.",
-                    detail="the queue of the authentication pool is full",
-                    retry_after=1,
-                )
-            flight = self._pool.submit(method.authenticate, presented)
-            self._flights[key] = flight
-            flight.add_done_callback(lambda _: self._flights.pop(key, None))
-        return flight
 
     def _granted(
         self, identity: Identity | None, presented: tuple[Presented, ...], tunnel: Identity | None, started: float
@@ -258,50 +219,27 @@ class AuthRouter:
         tunnel: Identity | None,
         started: float,
     ) -> None:
-        """Tell log, metrics and the error itself why nobody was let in; never with the value."""
-        reason = _reason(error)
-        judges = (self._method_of(each) for each in presented)
-        method = next((judge.name for judge in judges if judge is not None), tunnel.method if tunnel else "none")
+        """Tell the error itself, the log and the metrics why nobody was let in."""
         slots = _slots(presented, tunnel)
         vars(error)["decision"] = Decision(
             router="auth",
             input=slots,
-            outcome=reason,
+            outcome=reason_of(error),
             reason=error.message,
             took=self._clock.monotonic() - started,
         )
-        self._on_failure(method, reason)
-        log.log(
-            logging.INFO if reason == "missing" else logging.WARNING,
-            "auth_failed",
-            extra={
-                "reason": reason,
-                "method": method,
-                "source": request.source,
-                "slots": slots,
-                "fp": "+".join(map(self._fingerprint, presented)),
-                "detail": error.detail,
-            },
-        )
-
-    def _fingerprint(self, presented: Presented) -> str:
-        """Tells equal values from different ones in one run of the process, and can be turned into no value."""
-        value = presented.value.encode("utf-8", "surrogateescape")
-        return hmac.digest(self._secret, value, "sha256").hex()[:8]
+        judges = (self._method_of(each) for each in presented)
+        method = next((judge.name for judge in judges if judge is not None), tunnel.method if tunnel else "none")
+        self._failures.tell(error, method=method, slots=slots, source=request.source, presented=presented)
 
 
 _INSIDE = "a CONNECT to an intercepted host; each request inside proves its own"
-_REASONS: dict[type[GatewayError], str] = {BadRequest: "doubled", Forbidden: "conflict", Unavailable: "unavailable"}
 
 
 def decision_of(error: GatewayError) -> Decision | None:
     """The auth router's record of a refusal of its own, `None` for an error of somebody else."""
     decision = vars(error).get("decision")
     return decision if isinstance(decision, Decision) else None
-
-
-def _reason(error: GatewayError) -> str:
-    return error.reason if isinstance(error, Unauthenticated) else _REASONS.get(type(error), error.code)
 
 
 def _slots(presented: tuple[Presented, ...], tunnel: Identity | None) -> str:

@@ -21,6 +21,13 @@ def test_the_text_has_more_than_ascii() -> None:
     assert "emulated X" in words.text("X", 40)
 
 
+@pytest.mark.parametrize(("arguments", "count"), [("", 0), ("{}", 1), ('{"a":1,"b":"日本"}', 4)])
+def test_pieces_join_to_the_arguments(arguments: str, count: int) -> None:
+    found = list(words.pieces(arguments))
+    assert "".join(found) == arguments
+    assert len(found) == count
+
+
 @pytest.mark.parametrize("token", ["plain", 'quo"te', "back\\slash", "🙂", "\n"])
 def test_a_template_is_the_same_event_with_another_token(token: str) -> None:
     template = words.Template({"a": [{"b": words.Template.HOLE}], "c": 1})

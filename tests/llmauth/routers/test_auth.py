@@ -5,20 +5,20 @@ import base64
 import itertools
 import json
 import logging
-import threading
 import time
 
 import pytest
 
-from llmauth.authenticators.base import Presented
+from llmauth.authenticators.flights import QUEUE_LIMIT
 from llmauth.authenticators.keys import IssuedKeys
 from llmauth.clock import SystemClock
 from llmauth.context import Identity
 from llmauth.errors import BadRequest, Forbidden, GatewayError, InternalError, Unauthenticated, Unavailable
 from llmauth.http import Door, Headers, Request, Url
-from llmauth.routers.auth import ANONYMOUS, QUEUE_LIMIT, AuthRouter, Pending, decision_of
+from llmauth.routers.auth import ANONYMOUS, AuthRouter, Pending, decision_of
 from llmauth.storage.key_text import new_key
 from llmauth.storage.keys import KeyStore
+from tests.fixtures.methods import Slow
 
 
 @pytest.fixture
@@ -307,42 +307,6 @@ async def test_a_value_of_odd_bytes_is_refused_and_logged(router, caplog):
     assert (await refused(router, ("X-API-Key", "llmauth_\udcff\udcfe"))).reason == "malformed"
     assert (await refused(router, ("Authorization", "Bearer \udcff"))).reason == "unrecognised"
     assert len(caplog.records) >= 2
-
-
-class Slow:
-    """A method that computes until it is told to end."""
-
-    name = "slow"
-
-    def __init__(self):
-        self.calls = []
-        self.go = threading.Event()
-        self.error = None
-
-    def start(self):
-        pass
-
-    def stop(self):
-        pass
-
-    def usable(self):
-        return True
-
-    def recognises(self, presented):
-        return presented.value.startswith("slow")
-
-    def recall(self, presented):
-        return None
-
-    def authenticate(self, presented: Presented):
-        self.calls.append(presented.value)
-        assert self.go.wait(10)
-        if self.error is not None:
-            raise self.error
-        return Identity(user=presented.value, method=self.name)
-
-    def current(self, identity):
-        return identity
 
 
 @pytest.fixture

@@ -1,12 +1,8 @@
-"""The metrics: promised names, numeric statuses, closed label values, cost, and the listener of their own."""
+"""The metrics: promised names, numeric statuses, closed label values, and cost."""
 
 import shutil
-import socket
-import struct
 import subprocess
 import timeit
-import urllib.error
-import urllib.request
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -182,64 +178,3 @@ def test_promtool_finds_nothing():
         ["promtool", "check", "metrics"], input=full().render()[0], capture_output=True, check=False
     )
     assert (result.returncode, result.stderr) == (0, b"")
-
-
-def test_the_listener_serves_metrics_and_nothing_else():
-    metrics = full()
-    server = metrics.serve(0)
-    try:
-        base = f"http://127.0.0.1:{server.server_port}"
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"{base}/metrics") as answer:
-            assert answer.headers["content-type"].startswith("text/plain; version=")
-            assert b"connected_clients 1.0" in answer.read()
-        for path in ("/", "/metrics/", "/favicon.ico", "/health"):
-            with pytest.raises(urllib.error.HTTPError) as caught:
-                opener.open(base + path)
-            assert caught.value.code == 404
-            caught.value.close()
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-def test_the_listener_refreshes_the_gauges_and_survives_its_failing():
-    metrics = Metrics()
-    calls: list[bool] = []
-
-    def refresh() -> None:
-        metrics.health("ready", True)
-        calls.append(True)
-        raise ValueError("canary")
-
-    server = metrics.serve(0, refresh=refresh)
-    try:
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"http://127.0.0.1:{server.server_port}/metrics") as answer:
-            assert b'health_check_status{check="ready"} 1.0' in answer.read()
-        assert calls == [True]
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-def test_a_client_that_leaves_prints_nothing(capfd):
-    server = Metrics().serve(0)
-    try:
-        for data in (b"", b"GET", b"\x00\xff\r\n\r\n", b"GET /metrics HTTP/1.1\r\n\r\n"):
-            with socket.create_connection(("127.0.0.1", server.server_port)) as client:
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                client.sendall(data)
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
-            f"http://127.0.0.1:{server.server_port}/metrics"
-        ) as answer:
-            assert answer.status == 200
-    finally:
-        server.shutdown()
-        server.server_close()
-    assert capfd.readouterr().err == ""
-
-
-def test_a_port_that_is_taken_is_an_os_error():
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
-        Metrics().serve(taken.getsockname()[1])

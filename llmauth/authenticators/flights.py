@@ -1,0 +1,55 @@
+"""The few threads that compute who presented a value: each value once, however many wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from llmauth.authenticators.base import Authenticator, Presented
+from llmauth.context import Identity
+from llmauth.errors import GatewayError, Unavailable
+
+WORKERS = 2
+# At about two milliseconds a key and two at a time, the last of a thousand callers that come back after a restart
+# waits a second or two. A much shorter queue would send most of them away.
+QUEUE_LIMIT = 1024
+
+
+class Flights:
+    """The computations that are under way, and a queue of those that wait for a thread."""
+
+    def __init__(self, workers: int = WORKERS, queue_limit: int = QUEUE_LIMIT) -> None:
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="authenticate")
+        self._most = workers + queue_limit
+        self._under_way: dict[tuple[str, str], Future[Identity]] = {}
+
+    async def identity(self, method: Authenticator, presented: Presented) -> Identity:
+        """What the method computes. Raises what it raises, and Unavailable when too many wait already."""
+        try:
+            # Shielded: when this caller leaves, others may be waiting for the same answer.
+            return await asyncio.shield(asyncio.wrap_future(self._flight(method, presented)))
+        except GatewayError as error:
+            # One error reaches all who waited, and each request adds its own facts to it.
+            raise copy.copy(error) from None
+
+    def _flight(self, method: Authenticator, presented: Presented) -> Future[Identity]:
+        """The one computation for this value, begun unless it is under way."""
+        key = (method.name, presented.value)
+        flight = self._under_way.get(key)
+        if flight is None:
+            if len(self._under_way) >= self._most:
+                raise Unavailable(
+                    "Too many credentials wait to be checked.",
+                    hint="Try again in a second.",
+                    detail="the queue of the authentication pool is full",
+                    retry_after=1,
+                )
+            flight = self._pool.submit(method.authenticate, presented)
+            self._under_way[key] = flight
+            flight.add_done_callback(lambda _: self._under_way.pop(key, None))
+        return flight
+
+    def close(self) -> None:
+        """End the threads; what waits for one is cancelled."""
+        self._pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,63 @@
+"""A strategy at its place in an instance's order: what it said last, and when it may be asked again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from llmauth.credentials.cache import Source
+
+Jitter = Callable[[], float]
+"""A number between 0 and 1, another one each time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackOff:
+    """Seconds before a strategy is asked again: doubled from `first` to `longest`."""
+
+    first: float
+    longest: float
+
+    def after(self, failures: int) -> float:
+        """The wait after so many failures in a row."""
+        return float(min(self.first * 2 ** min(failures - 1, 10), self.longest))
+
+
+# What does not exist here will hardly exist in a second; what is broken may be mended by then.
+UNAVAILABLE = BackOff(first=5.0, longest=60.0)
+FAILED = BackOff(first=1.0, longest=30.0)
+# While an instance has no credential at all, its recovery shall be noticed soon.
+LONGEST_WITHOUT = 10.0
+
+
+class Candidate:
+    """One strategy. `reason` says why it gave nothing when it was last asked, `None` when it was not or did."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.label = source.strategy.label
+        self.reason: str | None = None
+        self._failures = 0
+        self._failed_at = -math.inf
+        self._delay = 0.0
+
+    def wait(self, now: float, *, usable: bool) -> float:
+        """Seconds until it may be asked again; `usable` says whether the instance has a credential meanwhile."""
+        delay = self._delay if usable else min(self._delay, LONGEST_WITHOUT)
+        return max(0.0, self._failed_at + delay - now)
+
+    def refused(self, reason: str, back_off: BackOff, now: float, jitter: float) -> bool:
+        """Note a refusal; whether it says something new."""
+        new = reason != self.reason
+        self.reason = reason
+        self._failures += 1
+        self._failed_at = now
+        self._delay = back_off.after(self._failures) * (1 - jitter / 2)
+        return new
+
+    def answered(self) -> None:
+        """Note that it gave a credential."""
+        self.reason = None
+        self._failures = 0
+        self._delay = 0.0

@@ -1,0 +1,151 @@
+"""The metrics of one process: their names, as promised, their labels and buckets, and the values labels may take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+
+from llmauth.errors import GatewayError
+
+OTHER = "other"
+NONE = "none"
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT"})
+# Codes that a refusal gives instead of its class's own.
+_MORE_CODES = frozenset({"model_not_allowed", "insufficient_quota"})
+
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+_FIRST_TOKEN = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300, 600)
+_OVERHEAD = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
+_TARGET = ("instance", "provider", "region", "mode", "protocol", "model")
+
+TargetKey = tuple[str, str, str, str, str, str, int]
+"""Instance, provider, region, mode, protocol, model and status."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpSeries:
+    """What counts the requests of one method and status."""
+
+    count: Callable[[], None]
+    seconds: Callable[[float], None]
+    count_error: Callable[[], None] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetSeries:
+    """What counts the requests to one target that ended with one status."""
+
+    count: Callable[[], None]
+    seconds: Callable[[float], None]
+    first_token: Callable[[float], None] | None
+    overhead: Callable[[float], None]
+    count_aborted: Callable[[], None]
+
+
+class Series:
+    """All collectors, in a registry of their own."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        self._define_targets()
+        self._define_requests()
+        self._define_state()
+
+    def http(self, method: str, status: int) -> HttpSeries:
+        """Looks the series up by their labels, which costs more than counting; 0 stands for no status."""
+        code = _code(status)
+        failed = self._http_errors.labels(method, code).inc if status >= 400 or status == 0 else None
+        return HttpSeries(
+            count=self._http_requests.labels(method, code).inc,
+            seconds=self._http_seconds.labels(method).observe,
+            count_error=failed,
+        )
+
+    def target(self, key: TargetKey) -> TargetSeries:
+        """Looks the series up by their labels, which costs more than counting."""
+        *names, model, status = key
+        instance, provider, region, mode, protocol = (str(name) or NONE for name in names)
+        labels = (instance, provider, region, mode, protocol, str(model))
+        return TargetSeries(
+            count=self._requests.labels(*labels, _code(status)).inc,
+            seconds=self._request_seconds.labels(*labels).observe,
+            first_token=self._first_token.labels(instance, str(model)).observe if 200 <= status < 400 else None,
+            overhead=self._overhead.labels(instance).observe,
+            count_aborted=self._aborted.labels(instance).inc,
+        )
+
+    def _define_targets(self) -> None:
+        self._requests = self._counter(
+            "bedrock_proxy_requests_total", "Requests that were routed to a provider instance.", (*_TARGET, "status")
+        )
+        self._request_seconds = self._histogram(
+            "bedrock_proxy_request_duration_seconds", "From a routed request's arrival to its end.", _TARGET, _SECONDS
+        )
+        self._first_token = self._histogram(
+            "time_to_first_token_seconds",
+            "From a request's arrival to the first byte of an answer that succeeded.",
+            ("instance", "model"),
+            _FIRST_TOKEN,
+        )
+        self._overhead = self._histogram(
+            "proxy_overhead_seconds", "What we took to judge and sign a request.", ("instance",), _OVERHEAD
+        )
+        self._aborted = self._counter(
+            "stream_aborted_total", "Answers that had begun and did not end, on either side.", ("instance",)
+        )
+
+    def _define_requests(self) -> None:
+        self._http_requests = self._counter(
+            "http_requests_total", "All requests, with those we answered ourselves.", ("method", "status")
+        )
+        self._http_seconds = self._histogram(
+            "http_request_duration_seconds", "From any request's arrival to its end.", ("method",), _SECONDS
+        )
+        self._http_errors = self._counter(
+            "http_request_errors_total", "Requests that ended with a status of 400 or more.", ("method", "status")
+        )
+        self.errors = self._counter("error_total", "Refusals of ours, by their code.", ("error_type",))
+
+    def _define_state(self) -> None:
+        self.health = self._gauge(
+            "health_check_status", "Whether a check of this process passes (1) or not.", ("check",)
+        )
+        self.clients = self._gauge("connected_clients", "Open client connections.", ())
+        self.auth_failures = self._counter("auth_failures_total", "Callers that were not let in.", ("method", "reason"))
+        self.aws_retrievals = self._counter(
+            "aws_credential_retrievals_total", "How often AWS credentials were asked for.", ("instance", "result")
+        )
+        self.expiry = self._gauge(
+            "credential_expiry_seconds", "Until the credential in use ends.", ("instance", "strategy")
+        )
+        self.strategy_active = self._gauge(
+            "credential_strategy_active", "Whether a strategy is the one in use (1) or not.", ("instance", "strategy")
+        )
+
+    def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, labels: tuple[str, ...]) -> Gauge:
+        return Gauge(name, text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(name, text, labels, registry=self.registry, buckets=buckets)
+
+
+def codes() -> frozenset[str]:
+    """The code of every refusal that this program knows."""
+    return frozenset(_codes(GatewayError)) | _MORE_CODES
+
+
+def _codes(error: type[GatewayError]) -> Iterator[str]:
+    yield error.code
+    for below in error.__subclasses__():
+        yield from _codes(below)
+
+
+def _code(status: int) -> str:
+    return str(status) if status else "000"

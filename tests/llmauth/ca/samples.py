@@ -1,0 +1,13 @@
+"""The domains that the tests' authority may sign, and a leaf as the file that a server is given."""
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from llmauth.ca import Leaf
+from llmauth.ca.certificates import key_pem
+
+DOMAINS = ("api.openai.com", "amazonaws.com", "llm.internal")
+DAY = 86_400
+
+
+def pem(leaf: Leaf) -> bytes:
+    return key_pem(leaf.private_key) + leaf.certificate.public_bytes(Encoding.PEM)

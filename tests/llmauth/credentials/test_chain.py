@@ -1,0 +1,249 @@
+"""An instance's chain: order, switching, back-off, status, log lines, and what a client is told."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Callable
+
+import pytest
+
+from llmauth.clock import ManualClock
+from llmauth.credentials.base import StrategyFailed, StrategyUnavailable
+from llmauth.credentials.cache import Leased, Source
+from llmauth.credentials.chain import Chain
+from llmauth.errors import NoCredential
+from tests.fixtures.strategies import HOUR, Fake
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def lines(caplog) -> Callable[[], list[str]]:
+    """What was logged at INFO and above since the last call."""
+    caplog.set_level(logging.INFO)
+
+    def take() -> list[str]:
+        found = [f"{record.levelname} {record.getMessage()}" for record in caplog.records if record.levelno >= 20]
+        caplog.clear()
+        return found
+
+    return take
+
+
+def chain_of(clock, *strategies) -> Chain:
+    slots = asyncio.Semaphore(4)
+    return Chain("one", [Source(one, slots) for one in strategies], clock, lambda: 0.0)
+
+
+async def acquired(chain: Chain) -> Leased:
+    leased = await chain.lease.acquire(10.0)
+    assert leased is not None
+    return leased
+
+
+async def refused(chain: Chain) -> NoCredential:
+    assert await chain.lease.acquire(10.0) is None
+    return chain.refusal()
+
+
+async def renewed(chain: Chain) -> None:
+    """Let what `held` started come to its end."""
+    running = chain.lease._running
+    if running is not None:
+        await asyncio.wait({running})
+
+
+async def label_now(chain: Chain) -> str:
+    return (await acquired(chain)).strategy
+
+
+# Order and switching
+
+
+async def test_the_first_that_yields_is_active_and_the_rest_stand_by(clock, lines) -> None:
+    absent = Fake("workload_identity (aws)", clock, StrategyUnavailable("AWS workload identity not available on aks"))
+    vault, secret = Fake("vault (hashicorp)", clock, HOUR), Fake("kubernetes_secret", clock)
+    chain = chain_of(clock, absent, vault, secret)
+    leased = await acquired(chain)
+    assert (leased.strategy, leased.source, leased.generation) == ("vault (hashicorp)", "at vault (hashicorp)", 1)
+    assert secret.loads == 0
+    assert lines() == [
+        "INFO [one] Trying strategy: workload_identity (aws)",
+        "WARNING [one] ⚠️  AWS workload identity not available on aks",
+        "INFO [one] Trying strategy: vault (hashicorp)",
+        "INFO [one] ✅ Successfully initialized with vault (hashicorp)",
+        "INFO [one] Credentials TTL: 3600 seconds",
+    ]
+
+
+async def test_the_lines_of_a_workload_identity(clock, lines, caplog) -> None:
+    await acquired(chain_of(clock, Fake("workload_identity", clock, HOUR)))
+    assert [(record.instance, record.strategy) for record in caplog.records] == [("one", "workload_identity")] * 3
+    assert lines() == [
+        "INFO [one] Trying strategy: workload_identity",
+        "INFO [one] ✅ Successfully initialized with workload_identity",
+        "INFO [one] Credentials will auto-rotate every 60 minutes",
+    ]
+
+
+async def test_one_failed_renewal_changes_nothing(clock, lines) -> None:
+    first, second = Fake("first", clock, HOUR), Fake("second", clock)
+    chain = chain_of(clock, first, second)
+    await acquired(chain)
+    lines()
+    first.answer = StrategyFailed("AWS refused AssumeRole: AccessDenied")
+    clock.advance(0.85 * HOUR)
+    assert await label_now(chain) == "first"
+    await renewed(chain)
+    assert await label_now(chain) == "first"
+    assert second.loads == 0
+    assert lines() == ["ERROR [one] ❌ first failed: AWS refused AssumeRole: AccessDenied"]
+    assert chain.status().state == "ready"
+
+
+async def test_after_the_end_the_next_serves_and_the_better_returns_at_a_renewal(clock, lines) -> None:
+    first, second = Fake("first", clock, HOUR), Fake("second", clock)
+    chain = chain_of(clock, first, second)
+    await acquired(chain)
+    lines()
+    first.answer = StrategyFailed("down")
+    clock.advance(HOUR)
+    assert chain.lease.held() is None
+    assert await label_now(chain) == "second"
+    assert lines() == [
+        "INFO [one] Trying strategy: first",
+        "ERROR [one] ❌ first failed: down",
+        "INFO [one] Trying strategy: second",
+        "WARNING [one] Credentials now come from second, not from first: down",
+        "INFO [one] ✅ Successfully initialized with second",
+    ]
+    first.answer = HOUR
+    clock.advance(61)
+    assert await label_now(chain) == "second"
+    await renewed(chain)
+    assert await label_now(chain) == "first"
+    assert "WARNING [one] Credentials now come from first, not from second: it is available again" in lines()
+
+
+async def test_a_renewal_that_failed_just_before_the_end_does_not_block_the_next(clock) -> None:
+    first, second = Fake("first", clock, HOUR), Fake("second", clock)
+    chain = chain_of(clock, first, second)
+    await acquired(chain)
+    first.answer = StrategyFailed("down")
+    clock.advance(HOUR - 0.5)
+    chain.lease.held()
+    await renewed(chain)
+    clock.advance(0.5)
+    assert await label_now(chain) == "second"
+    assert first.loads == 2  # asked once in this step of its back-off
+
+
+async def test_a_reason_is_logged_once_and_a_new_one_again(clock, lines) -> None:
+    only = Fake("only", clock, StrategyFailed("down"))
+    chain = chain_of(clock, only)
+    for _ in range(5):
+        await refused(chain)
+        clock.advance(60)
+    only.answer = StrategyFailed("still down, differently")
+    await refused(chain)
+    assert only.loads == 6
+    assert lines() == [
+        "INFO [one] Trying strategy: only",
+        "ERROR [one] ❌ only failed: down",
+        "ERROR [one] ❌ only failed: still down, differently",
+    ]
+
+
+# Refusing
+
+
+async def test_a_client_sees_labels_and_the_log_the_reasons(clock, lines) -> None:
+    absent = Fake("workload_identity (aws)", clock, StrategyUnavailable("not here"))
+    broken = Fake("file", clock, StrategyFailed("/etc/key cannot be read: EACCES"))
+    error = await refused(chain_of(clock, absent, broken))
+    assert error.status == 500
+    assert error.code == "credential_unavailable"
+    assert error.message == "Cannot authenticate to provider one (tried workload_identity (aws), file)."
+    assert "EACCES" not in error.sentence
+    assert error.detail == "workload_identity (aws): not here; file: /etc/key cannot be read: EACCES"
+
+
+async def test_an_unexpected_error_is_told_by_its_class(clock, lines) -> None:
+    """R1: texts of libraries carry URLs, headers and signed requests."""
+    chain = chain_of(clock, Fake("only", clock, RuntimeError("canary-7f3a")))
+    error = await refused(chain)
+    assert error.detail == "only: unexpected RuntimeError"
+    assert not any("canary" in line for line in lines())
+
+
+async def test_nothing_that_has_ended_is_leased(clock) -> None:
+    """S11: an expired credential is an error, never a request."""
+    chain = chain_of(clock, Fake("only", clock, -1.0))
+    error = await refused(chain)
+    assert "has already ended" in error.detail
+
+
+async def test_a_source_that_is_away_is_asked_once_a_step_and_soon_noticed_back(clock) -> None:
+    """F2: recovery within 15 s, without a restart."""
+    only = Fake("only", clock, StrategyFailed("down"))
+    chain = chain_of(clock, only)
+    asked: list[float] = []
+    begun = clock.monotonic()
+    for _ in range(600):
+        before = only.loads
+        await refused(chain)
+        if only.loads > before:
+            asked.append(round(clock.monotonic() - begun, 1))
+        clock.advance(0.1)
+    steps = [later - earlier for earlier, later in itertools.pairwise(asked)]
+    assert steps == pytest.approx([1, 2, 4, 8, 10, 10, 10, 10], abs=0.11)
+    only.answer = HOUR
+    clock.advance(10)
+    assert await label_now(chain) == "only"
+
+
+async def test_an_answer_ends_the_back_off(clock) -> None:
+    only = Fake("only", clock, StrategyFailed("down"))
+    chain = chain_of(clock, only)
+    for wait in (0, 1, 2):
+        clock.advance(wait)
+        await refused(chain)
+    clock.advance(4)
+    only.answer = HOUR
+    leased = await acquired(chain)
+    only.answer = StrategyFailed("down")
+    chain.lease.discard(leased.generation)
+    for wait, loads in ((0, 5), (1, 6)):
+        clock.advance(wait)
+        await refused(chain)
+        assert only.loads == loads
+
+
+async def test_what_is_not_available_here_is_not_asked_again_for_five_seconds(clock) -> None:
+    only = Fake("only", clock, StrategyUnavailable("not here"))
+    chain = chain_of(clock, only)
+    for wait, loads in [(0, 1), (4.9, 1), (0.1, 2), (9.9, 2), (0.1, 3)]:
+        clock.advance(wait)
+        await refused(chain)
+        assert only.loads == loads
+
+
+async def test_a_better_strategy_that_stays_away_is_asked_less_and_less(clock) -> None:
+    absent, only = Fake("absent", clock, StrategyUnavailable("not here")), Fake("only", clock)
+    chain = chain_of(clock, absent, only)
+    await acquired(chain)
+    for _ in range(30):
+        clock.advance(61)
+        chain.lease.held()
+        await renewed(chain)
+    assert only.loads == 31
+    assert absent.loads == 31  # never more often than once a minute
+    clock.advance(30)
+    chain.lease.held()
+    await renewed(chain)
+    assert absent.loads == 31

@@ -1,0 +1,40 @@
+"""The series: what is looked up once counts under its labels, and nothing but a success has a first token."""
+
+import pytest
+
+from llmauth.errors import GatewayError
+from llmauth.telemetry.series import Series, TargetKey, codes
+
+TARGET = {"instance": "one", "provider": "openai", "region": "none", "mode": "m", "protocol": "p", "model": "other"}
+
+
+def key(status: int) -> TargetKey:
+    return ("one", "openai", "", "m", "p", "other", status)
+
+
+def test_a_series_counts_under_its_labels():
+    series = Series()
+    found = series.target(key(200))
+    found.count()
+    found.count()
+    found.seconds(0.3)
+    assert series.registry.get_sample_value("bedrock_proxy_requests_total", {**TARGET, "status": "200"}) == 2
+    assert series.registry.get_sample_value("bedrock_proxy_request_duration_seconds_sum", TARGET) == 0.3
+
+
+@pytest.mark.parametrize(("status", "succeeded"), [(200, True), (302, True), (400, False), (503, False), (0, False)])
+def test_only_what_succeeded_has_a_first_token_and_is_no_error(status, succeeded):
+    series = Series()
+    assert (series.target(key(status)).first_token is not None) is succeeded
+    assert (series.http("GET", status).count_error is None) is succeeded
+
+
+def test_no_status_is_three_zeros():
+    series = Series()
+    series.http("GET", 0).count()
+    assert series.registry.get_sample_value("http_requests_total", {"method": "GET", "status": "000"}) == 1
+
+
+def test_every_refusal_has_a_code():
+    assert {error.code for error in GatewayError.__subclasses__()} <= codes()
+    assert {"model_not_allowed", "insufficient_quota"} <= codes()
