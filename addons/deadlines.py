@@ -59,11 +59,11 @@ class Deadlines:
 
 
 def give_up(flow: http.HTTPFlow) -> None:
-    """Close the upstream connection of a flow, dialling or open; its stream then answers the client."""
+    """Close the upstream connection of a flow, dialling, in its handshake or open; its stream answers the client."""
     handler = ctx.master.addons.get("proxyserver").connections.get(flow.client_conn.id)
     if handler is None:
         return
     for connection in list(handler.transports):
         # Before it is open a flow does not know its connection, and an HTTP/1 client has one request at a time.
-        if connection is flow.server_conn or (connection is not handler.client and not connection.connected):
+        if connection is flow.server_conn or (connection is not handler.client and not connection.tls_established):
             handler.close_connection(connection)

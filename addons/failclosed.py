@@ -106,16 +106,20 @@ class FailClosed(addonmanager.AddonManager):
         self._updated(data)
 
     async def trigger_event(self, event: hooks.Hook) -> None:
-        if event.name == "done":
-            await super().trigger_event(event)  # one that fails keeps no other from ending well
-            return
         if event.name in _LIFECYCLE:
-            for addon in self.chain:
-                await self.invoke_addon(addon, event)
+            async with asyncio.timeout(self._time_limit):
+                await self._live(event)
             return
         rest = self.dispatch(event)
         if rest is not None:
             await rest
+
+    async def _live(self, event: hooks.Hook) -> None:
+        if event.name == "done":
+            await super().trigger_event(event)  # one that fails keeps no other from ending well
+            return
+        for addon in self.chain:
+            await self.invoke_addon(addon, event)
 
     def trigger(self, event: hooks.Hook) -> None:
         """Load and configure: what fails here keeps the server from starting, instead of a line in the log."""

@@ -39,6 +39,8 @@ def _judge(exchange: Exchange, fault: UpstreamFault) -> GatewayError:
     instance = exchange.handler.name if exchange.handler is not None else "?"
     if fault.code is ErrorCode.REQUEST_TOO_LARGE:
         return BodyTooLarge(f"The request body is over the limit of {BODY_LIMIT // (1024 * 1024)} MiB.", close=True)
+    if exchange.timed_out and exchange.sent_at is None:
+        return UpstreamTimeout(f"The provider of instance '{instance}' could not be connected to in time.")
     if exchange.timed_out:
         return UpstreamTimeout(f"The provider of instance '{instance}' did not begin to answer in time.")
     if _BAD_CERTIFICATE in fault.msg.lower():

@@ -8,9 +8,11 @@ from mitmproxy import http
 
 from addons.exchange import Exchange, Exchanges
 from addons.stage import stage
+from addons.wire.stream import BODY_LIMIT
 from llmauth.context import Authenticated, RequestContext, Routed, advance
-from llmauth.errors import HostNotServed
+from llmauth.errors import BodyTooLarge, HostNotServed
 from llmauth.gateway import Gateway
+from llmauth.http import Request
 from llmauth.routers.mode import Passage
 from llmauth.telemetry.access import clocked
 
@@ -37,6 +39,7 @@ class Route:
     def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Judged by door, host and path alone, so that a wrong path is refused before its body is sent."""
         assert isinstance(exchange.context, Authenticated)
+        _check_length(exchange.request)
         arrived = time.perf_counter()
         route, mode = self.gateway.mode.route(exchange.request)
         routed = time.perf_counter()
@@ -58,3 +61,11 @@ class Route:
         mode, provider = exchange.decisions
         decisions = (mode, clocked(decision, arrived), provider)
         exchange.context = advance(exchange.context, Routed, *decisions, route=exchange.route, target=target)
+
+
+def _check_length(request: Request) -> None:
+    """Here and not in screening, since who proved nothing is told that first; a chunked body is judged as it grows."""
+    length = request.headers.get("content-length")
+    if length is not None and int(length) > BODY_LIMIT:
+        limit = BODY_LIMIT // (1024 * 1024)
+        raise BodyTooLarge(f"The request body is over the limit of {limit} MiB.", close=True)

@@ -7,9 +7,8 @@ from mitmproxy.tls import ClientHelloData
 
 from addons.exchange import Exchange, Exchanges
 from addons.stage import stage
-from addons.wire.stream import BODY_LIMIT
 from llmauth.context import RequestContext
-from llmauth.errors import BadRequest, BodyTooLarge, InternalError
+from llmauth.errors import BadRequest, InternalError
 from llmauth.screening import screen
 
 _SERVER_NAME = 0  # RFC 6066, 3: the number of the extension
@@ -35,10 +34,6 @@ class Screen:
             raise InternalError("This connection was given up.", close=True)
         _check_version(flow, b"HTTP/1.1")
         screen(exchange.request, sni=flow.client_conn.sni)
-        length = exchange.request.headers.get("content-length")
-        if length is not None and int(length) > BODY_LIMIT:
-            limit = BODY_LIMIT // (1024 * 1024)
-            raise BodyTooLarge(f"The request body is over the limit of {limit} MiB.", close=True)
 
     def tls_clienthello(self, data: ClientHelloData) -> None:
         """mitmproxy takes a server name that is no valid name, or several, for none; and none is allowed."""

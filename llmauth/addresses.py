@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 # RFC 1123 labels after IDNA; the underscore is met in internal names and is harmless in a comparison.
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
+_LONGEST = 254  # of a name, its trailing dot included
 _NUMERIC = re.compile(r"(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+)){0,3}")
 
 
@@ -28,6 +29,9 @@ def normalise_host(host: str) -> str:
     Raises ValueError for whatever is no host name: blanks, control characters, user-info, `%`, empty labels. An IP
     literal is returned in its canonical spelling (without brackets).
     """
+    # Strangers send this, and IDNA takes a fifth of a second for what fits into a request head.
+    if len(host) > _LONGEST:
+        raise ValueError("not a host name")
     literal = _literal(host)
     if literal is not None:
         return literal
@@ -44,11 +48,13 @@ def normalise_host(host: str) -> str:
 
 
 def _literal(host: str) -> str | None:
-    inner = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    bracketed = host.startswith("[") and host.endswith("]")
     try:
-        return str(ipaddress.ip_address(inner))
+        address = ipaddress.ip_address(host[1:-1] if bracketed else host)
     except ValueError:
         return None
+    # Python takes any text behind the `%` of a zone; only IPv6 addresses stand in brackets (RFC 3986, 3.2.2).
+    return None if "%" in host or (bracketed and address.version == 4) else str(address)
 
 
 def is_ip_literal(host: str) -> bool:
@@ -86,11 +92,17 @@ def is_private(address: str) -> bool:
         carried = ip.ipv4_mapped or ip.sixtofour or _nat64(ip)
         if carried is not None:
             ip = carried
-    return not ip.is_global or ip.is_multicast or ip.is_reserved or str(ip) in _METADATA
+    return not ip.is_global or ip.is_multicast or ip.is_reserved or any(ip in network for network in _NOT_PUBLIC)
 
 
-# Reachable under public-looking addresses: Azure's wire server and Alibaba's metadata service.
-_METADATA = frozenset({"168.63.129.16", "100.100.100.200"})
+# What Python, or an early 3.12, takes for global.
+_NOT_PUBLIC = (
+    ipaddress.ip_network("168.63.129.16/32"),  # Azure's wire server
+    ipaddress.ip_network("192.0.0.0/24"),  # protocol assignments; Oracle's metadata service is 192.0.0.192
+    ipaddress.ip_network("192.88.99.0/24"),  # relays of 6to4, which are no more (RFC 7526)
+    ipaddress.ip_network("3fff::/20"),  # documentation (RFC 9637)
+    ipaddress.ip_network("fec0::/10"),  # site-local, deprecated and still routed inside sites (RFC 3879)
+)
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 

@@ -1,9 +1,12 @@
 """Every answer that is a refusal: status, stable code, a sentence for the client, a hint, and whose fault it was.
 
 GatewayError
-├── BadRequest 400            MethodNotAllowed 405    UpgradeRefused 426    Misdirected 421
+├── BadRequest 400
 │   ├── BodyTooLarge 413
-│   └── HeadTooLarge 431
+│   ├── HeadTooLarge 431
+│   ├── MethodNotAllowed 405
+│   └── UpgradeRefused 426
+├── Misdirected 421
 ├── Unauthenticated 401 (407 where the proxy itself asks)
 │   └── SecondFactorRequired 401
 ├── Forbidden 403
@@ -14,9 +17,11 @@ GatewayError
 ├── RateLimited 429
 ├── InternalError 500
 │   └── NoCredential 500
-├── CredentialRejected 502    UpstreamUnreachable 502
+├── CredentialRejected 502
+├── UpstreamUnreachable 502
 │   └── UpstreamTimeout 504
-└── Unavailable 503           Draining 503
+└── Unavailable 503
+    └── Draining 503
 """
 
 from __future__ import annotations

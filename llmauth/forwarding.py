@@ -16,8 +16,8 @@ _REPLACED = frozenset({b"x-request-id", b"x_request_id", b"x-request_id", b"x_re
 def outgoing(request: Request, route: Route, handler: ProviderHandler, request_id: str | None) -> Request:
     """The client's request, addressed to the provider and carrying no credential at all.
 
-    Only these headers differ from what came: credentials and hop-by-hop headers are gone, Host names the provider,
-    `X-Request-Id` is ours (or gone, where there is none to send), and a chunked body has a length (it was read whole).
+    Only these headers differ from what came: credentials and hop-by-hop headers are gone, `X-Request-Id` is ours (or
+    gone, where there is none to send), and a chunked body has a length (it was read whole). Whoever signs sets Host.
     """
     headers = request.headers
     dropped = credential_names(headers, route.path) | hop_by_hop_names(headers) | _REPLACED

@@ -85,6 +85,7 @@ class Gateway:
         """Write what is still to be written, and stop every thread."""
         if self._metrics_server is not None:
             self._metrics_server.shutdown()
+            self._metrics_server.server_close()
         self.credential.close()
         self.auth.stop()
         self._keys.close()

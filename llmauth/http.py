@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from llmauth.addresses import HostPort
@@ -83,6 +83,10 @@ class Url:
     port: int
     path: str
 
+    def __repr__(self) -> str:
+        # Without the query, where clients of some APIs put their key.
+        return f"Url({self.scheme}://{HostPort(self.host, self.port)}{self.route_path}{'?…' * ('?' in self.path)})"
+
     @property
     def origin(self) -> HostPort:
         return HostPort(self.host, self.port)
@@ -90,7 +94,8 @@ class Url:
     @property
     def authority(self) -> str:
         """Host header value: the port only where it is not the scheme's own."""
-        return self.host if self.port == (443 if self.scheme == "https" else 80) else f"{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.scheme == "https" else 80) else f"{host}:{self.port}"
 
     @property
     def route_path(self) -> str:
@@ -107,14 +112,15 @@ class Url:
 class Request:
     """A request. `tunnel` is the CONNECT target where there is one; `source` is the peer's address, for logs.
 
-    `body` is empty until the body has been read: what is judged at the head is judged without it.
+    `body` is empty until the body has been read: what is judged at the head is judged without it. The repr shows
+    neither it nor any header's value nor the query.
     """
 
     method: str
     url: Url
     headers: Headers
     door: Door
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
     tunnel: HostPort | None = None
     source: str = ""
 
@@ -137,4 +143,4 @@ class Response:
 
     status: int
     headers: Headers
-    body: bytes
+    body: bytes = field(repr=False)

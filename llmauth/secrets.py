@@ -24,10 +24,14 @@ class Secret:
 
     def fingerprint(self) -> str:
         """Eight hex digits that let two log lines be compared without telling the value."""
-        return hashlib.sha256(self._value.encode()).hexdigest()[:8]
+        return hashlib.sha256(self._encoded()).hexdigest()[:8]
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and hmac.compare_digest(self._value.encode(), other._value.encode())
+        return isinstance(other, Secret) and hmac.compare_digest(self._encoded(), other._encoded())
+
+    def _encoded(self) -> bytes:
+        # A variable whose bytes are no UTF-8 holds surrogates, and the error of a strict encoder shows the whole text.
+        return self._value.encode("utf-8", "surrogatepass")
 
     def __hash__(self) -> int:
         return hash((Secret, self._value))

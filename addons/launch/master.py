@@ -16,8 +16,8 @@ from mitmproxy.utils import asyncio_utils
 
 from addons.chain import chain
 from addons.exchange import Exchanges
-from addons.failclosed import FailClosed
-from addons.launch.listeners import Listeners
+from addons.failclosed import HOOK_TIME_LIMIT, FailClosed
+from addons.launch.listeners import Listeners, ListenFailed, unopened
 from addons.launch.watchdog import Watchdog
 from addons.wire.certificates import GatewayTls
 from addons.wire.dial import Dialer
@@ -48,19 +48,22 @@ _POLL = 0.05
 Chain = Callable[[Gateway, Exchanges], Sequence[Any]]
 
 
-class ListenFailed(OSError):
-    """A listener could not be opened; the log says which and why."""
-
-
 class GatewayMaster(master.Master):
     """Runs the chain until it is told to drain. Must be made inside the event loop that it will run in."""
 
-    def __init__(self, gateway: Gateway, listeners: Listeners, *, chain: Chain = chain) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        listeners: Listeners,
+        *,
+        chain: Chain = chain,
+        hook_time_limit: float = HOOK_TIME_LIMIT,
+    ) -> None:
         install()
         super().__init__(options.Options(), with_termlog=False)
         # A handler of mitmproxy's that starts a hook for every log record; nothing of ours listens to it.
         self._legacy_log_events.uninstall()
-        self.addons = FailClosed(self)
+        self.addons = FailClosed(self, hook_time_limit)
         self.gateway = gateway
         self.exchanges = Exchanges()
         self.exchanges.tls_listener = listeners.tls_mode
@@ -89,8 +92,7 @@ class GatewayMaster(master.Master):
             asyncio_utils.set_eager_task_factory(),
         ):
             self.should_exit.clear()
-            if not await self.proxyserver.setup_servers():
-                raise ListenFailed(errno.EADDRNOTAVAIL, self._why_not())
+            await self._listen()
             try:
                 await self.running()
                 ready()
@@ -98,9 +100,23 @@ class GatewayMaster(master.Master):
             finally:
                 await self.done()
 
-    def _why_not(self) -> str:
-        failed = (server.last_exception for server in self.proxyserver.servers)
-        return "; ".join(str(error) for error in failed if error is not None) or "a port could not be opened"
+    async def _listen(self) -> None:
+        quiet = logging.getLogger("mitmproxy.addons.proxyserver")
+        quiet.disabled = True  # it would say, in its own words, what the exception says in ours
+        try:
+            opened = await self.proxyserver.setup_servers()
+        finally:
+            quiet.disabled = False
+        if not opened:
+            raise self._why_not()
+
+    def _why_not(self) -> ListenFailed:
+        for server in self.proxyserver.servers:
+            if isinstance(server.last_exception, OSError):
+                option = "server.tls_port" if server.mode == self.exchanges.tls_listener else "server.port"
+                host, port = server.mode.listen_host(), server.mode.listen_port() or 0
+                return unopened(host, port, server.last_exception, option)
+        return ListenFailed(errno.EADDRNOTAVAIL, "A port could not be opened.")
 
     async def done(self) -> None:
         """The last hooks of every addon."""
@@ -126,9 +142,15 @@ class GatewayMaster(master.Master):
         self.options.update(server=False)
         logger.info("Draining", extra={"in_flight": len(self.exchanges.open), "limit_s": limit})
         ends = time.monotonic() + limit
-        while self.exchanges.open and time.monotonic() < ends:
+        while (self.exchanges.open or self._unsent()) and time.monotonic() < ends:
             await asyncio.sleep(_POLL)
         left = len(self.exchanges.open)
         if left:
             logger.warning("The drain limit is over; running requests are cut", extra={"cut": left})
         self.should_exit.set()
+
+    def _unsent(self) -> bool:
+        """Whether a client that reads slowly has not yet taken the end of an answer, which is over for the chain."""
+        handlers = self.proxyserver.connections.values()
+        writers = [io.writer for handler in handlers if (io := handler.transports.get(handler.client)) is not None]
+        return any(isinstance(w, asyncio.StreamWriter) and w.transport.get_write_buffer_size() for w in writers)

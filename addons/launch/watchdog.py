@@ -8,7 +8,6 @@ import logging
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
@@ -19,14 +18,21 @@ _EXIT_SOFTWARE = 70  # sysexits.h: an internal software error
 
 
 class Watchdog:
-    """A hook that blocks stops every client at once, and no timer of the loop itself can notice it; a thread can."""
+    """A hook that blocks stops every client at once, and no timer of the loop itself can notice it; a thread can.
+
+    It counts its own rounds rather than seconds: a process that was frozen as a whole (a paused container, a debugger)
+    has missed no beat of its own, and must not be ended for it.
+    """
 
     name = "watchdog"
 
-    def __init__(self, stuck_after: float = STUCK_AFTER, end: Callable[[int], None] = os._exit) -> None:
-        self._stuck_after = stuck_after
+    def __init__(
+        self, stuck_after: float = STUCK_AFTER, end: Callable[[int], None] = os._exit, beat: float = BEAT
+    ) -> None:
+        self._rounds = max(2, round(stuck_after / beat))
         self._end = end
-        self._last_beat = time.monotonic()
+        self._beat_every = beat
+        self._beats = 0
         self._stopped = threading.Event()
 
     def running(self) -> None:
@@ -37,14 +43,18 @@ class Watchdog:
         self._stopped.set()
 
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._last_beat = time.monotonic()
+        self._beats += 1
         if not self._stopped.is_set():
-            loop.call_later(BEAT, self._beat, loop)
+            loop.call_later(self._beat_every, self._beat, loop)
 
     def _watch(self) -> None:
-        while not self._stopped.wait(BEAT):
-            if time.monotonic() - self._last_beat > self._stuck_after:
-                logger.critical("The event loop stands still; the process ends", extra={"seconds": self._stuck_after})
+        seen, missed = self._beats, 0
+        while not self._stopped.wait(self._beat_every):
+            missed = missed + 1 if self._beats == seen else 0
+            seen = self._beats
+            if missed >= self._rounds:
+                seconds = self._rounds * self._beat_every
+                logger.critical("The event loop stands still; the process ends", extra={"seconds": seconds})
                 faulthandler.dump_traceback(sys.__stderr__ or sys.stderr, all_threads=True)
                 self._end(_EXIT_SOFTWARE)
                 return

@@ -7,6 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from mitmproxy import certs, tls
 from mitmproxy.addons import tlsconfig
@@ -60,10 +62,26 @@ class GatewayTls(tlsconfig.TlsConfig):
 
 
 def read_listener(certificate: Path, key: Path) -> certs.CertStoreEntry:
-    """The TLS listener's certificate, with its chain, and key; raises OSError or ValueError when one cannot be used."""
-    chain = x509.load_pem_x509_certificates(certificate.read_bytes())
-    private_key = load_pem_private_key(key.read_bytes(), password=None)
+    """The TLS listener's certificate, with its chain, and key; OSError or ValueError (a sentence) for unusable ones."""
+    chain = _chain(certificate)
+    private_key = _key(key)
     if chain[0].public_key() != private_key.public_key():
-        raise ValueError(f"{key} is not the key of the certificate in {certificate}")
+        raise ValueError(f"the first certificate belongs to another key than the one in {key}")
     rest = [certs.Cert(one) for one in chain]
     return certs.CertStoreEntry(rest[0], private_key, certificate, rest)  # type: ignore[arg-type]
+
+
+def _chain(file: Path) -> list[x509.Certificate]:
+    content = file.read_bytes()
+    try:
+        return x509.load_pem_x509_certificates(content)
+    except ValueError:
+        raise ValueError("this file holds no certificate in PEM form") from None
+
+
+def _key(file: Path) -> PrivateKeyTypes:
+    content = file.read_bytes()
+    try:
+        return load_pem_private_key(content, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ValueError(f"its key file {file} holds no private key in PEM form without a password") from None

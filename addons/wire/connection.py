@@ -106,7 +106,11 @@ class GatewayConnection(mode_servers.ProxyConnectionHandler):
 
     async def open_connection(self, command: commands.OpenConnection) -> None:
         dialling.set(True)
-        await super().open_connection(command)
+        try:
+            await super().open_connection(command)
+        finally:
+            # The stock handler keeps those that could not be opened, for as long as the client stays.
+            self.transports.pop(command.connection, None)
 
     def _wake(self, command: commands.RequestWakeup) -> None:
         task = asyncio_utils.create_task(
@@ -123,8 +127,11 @@ class GatewayConnection(mode_servers.ProxyConnectionHandler):
             writer.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     def _close(self, connection: Connection) -> None:
-        if self.transports[connection].handler is not None:
+        io = self.transports[connection]
+        if io.handler is not None:
             self.close_connection(connection)
+        elif isinstance(io.writer, asyncio.StreamWriter):
+            io.writer.close()  # a client that has only just come
 
 
 def _where(error: BaseException) -> dict[str, str]:

@@ -1,18 +1,49 @@
-"""HTTP/1 as we speak it: bounded heads, one data event a read, and trailers dropped instead of hanging."""
+"""HTTP/1 as we speak it: bounded, 1xx passed on, trailers dropped, and no end of an answer that could be a cut."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import h11
+from h11._readers import Http10Reader
+from mitmproxy import http
+from mitmproxy.net.http import http1
+from mitmproxy.net.http.validate import validate_headers
 from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.layers import ServerTLSLayer
 from mitmproxy.proxy.layers.http import _http1
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
-from mitmproxy.proxy.layers.http._events import ErrorCode, ResponseProtocolError
+from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
+    HttpEvent,
+    RequestHeaders,
+    RequestProtocolError,
+    ResponseHeaders,
+    ResponseProtocolError,
+)
+from OpenSSL import SSL
 
 from addons.last_resort import error_page
 
 HEAD_LIMIT = 64 * 1024
+# What a client may send ahead while its last request is still being answered; nobody who does so is known.
+AHEAD_LIMIT = 1024 * 1024
+# More 1xx heads than this before one answer, and it is no answer any more.
+INTERIM_LIMIT = 20
+
+_INTERIM = range(100, 200)
+_CONTINUE, _SWITCHING = 100, 101
+_ONE_HOP = frozenset(
+    {b"connection", b"content-length", b"keep-alive", b"proxy-authenticate", b"proxy-connection", b"upgrade"}
+)
+
+
+@dataclass
+class InterimHeaders(HttpEvent):
+    """A 1xx head of the provider's, after which its answer is still to come."""
+
+    response: http.Response
 
 
 class _Coalescing(_http1.Http1Connection):
@@ -42,10 +73,9 @@ class _Coalescing(_http1.Http1Connection):
     def _pull(self, event: events.Event, pieces: list[bytes]) -> bool:
         """Collect what the buffer holds of the body; whether the message ended."""
         if isinstance(event, events.ConnectionClosed):
-            read: Any = self.body_reader.read_eof()
-            return isinstance(read, h11.EndOfMessage)
+            return self._ended_by_close()
         while True:
-            read = self.body_reader(self.buf)
+            read: Any = self.body_reader(self.buf)
             if isinstance(read, h11.Data):
                 pieces.append(bytes(read.data))
                 continue
@@ -53,6 +83,11 @@ class _Coalescing(_http1.Http1Connection):
                 # Body bytes are taken as they come, so what is left is a chunk head or trailers without an end.
                 raise h11.RemoteProtocolError("a chunk head or the trailers are over the limit")
             return isinstance(read, h11.EndOfMessage)
+
+    def _ended_by_close(self) -> bool:
+        """Whether the end of the connection is the end of the message; h11.RemoteProtocolError when it cuts it off."""
+        read: Any = self.body_reader.read_eof()
+        return isinstance(read, h11.EndOfMessage)
 
     def _hand_on(self, pieces: list[bytes]) -> layer.CommandGenerator[None]:
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -68,25 +103,133 @@ class _Coalescing(_http1.Http1Connection):
 
 
 class BoundedServer(_Coalescing, _http1.Http1Server):
-    """The side that clients speak to: a head that grows over the limit is answered 431, in our own words."""
+    """The side that clients speak to: bounded in what it takes, and each answer framed as this client reads it."""
+
+    _asks_to_close = False
+
+    def send(self, event: HttpEvent) -> layer.CommandGenerator[None]:
+        if isinstance(event, InterimHeaders) or (
+            isinstance(event, ResponseHeaders) and event.response.status_code == _CONTINUE
+        ):
+            # The stock layer would take a 100 for the answer, and say nothing more when the provider then fails.
+            yield commands.SendData(self.conn, http1.assemble_response_head(event.response))
+        else:
+            if isinstance(event, ResponseHeaders):
+                event.response = self._framed(event.response)
+            yield from super().send(event)
+
+    def _framed(self, response: http.Response) -> http.Response:
+        """The head by which this client sees whether the body is whole, and whether the connection stays."""
+        request, headers = self.request, response.headers
+        assert request
+        if "transfer-encoding" not in headers and "content-length" not in headers and _ends_at_close(request, response):
+            # The end of a connection looks the same when the provider broke off; a last chunk does not.
+            response = response.copy()
+            response.headers["Transfer-Encoding"] = "chunked"
+        if self._asks_to_close and request.data.method != b"CONNECT":
+            response = response.copy()
+            response.headers["Connection"] = "close"
+        return response
 
     def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
-        yield from super().read_headers(event)
+        if self.buf.is_next_line_obviously_invalid_request_line():
+            self._skip_empty_lines()
+        for command in super().read_headers(event):
+            if isinstance(command, ReceiveHttp) and isinstance(command.event, RequestHeaders):
+                # Asked now: the chain makes this very object the request that is sent on, with other headers.
+                data = command.event.request.data
+                self._asks_to_close = http1.connection_close(data.http_version, data.headers)
+            yield command
         if self.state == self.read_headers and len(self.buf) > HEAD_LIMIT:
             yield commands.SendData(self.conn, error_page(431))
             yield commands.CloseConnection(self.conn)
             self.state = self.done
 
+    def _skip_empty_lines(self) -> None:
+        # "A server that is expecting to receive and parse a request-line SHOULD ignore at least one empty line (CRLF)
+        # received prior to the request-line" (RFC 9112, 2.2).
+        data = bytes(self.buf)
+        self.buf.maybe_extract_at_most(len(data) - len(data.lstrip(b"\r\n")))
+
+    def wait(self, event: events.Event) -> layer.CommandGenerator[None]:
+        yield from super().wait(event)
+        if isinstance(event, events.DataReceived) and len(self.buf) > AHEAD_LIMIT:
+            self.state = self.done
+            yield commands.CloseConnection(self.conn)
+            gone = RequestProtocolError(self.stream_id, "too much was sent ahead", ErrorCode.CLIENT_DISCONNECTED)
+            yield ReceiveHttp(gone)
+
 
 class BoundedClient(_Coalescing, _http1.Http1Client):
-    """The side that speaks to providers: a head over the limit is a broken answer."""
+    """The side that speaks to providers: a head over the limit, or 1xx without end, is a broken answer."""
+
+    _interim = 0
 
     def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
-        yield from super().read_headers(event)
-        if self.state == self.read_headers and len(self.buf) > HEAD_LIMIT and self.stream_id is not None:
-            yield commands.CloseConnection(self.conn)
-            yield ReceiveHttp(
-                ResponseProtocolError(
-                    self.stream_id, "the answer's head is over the limit", ErrorCode.GENERIC_SERVER_ERROR
-                )
-            )
+        found: http.Response | None = None
+        for command in super().read_headers(event):
+            found = _interim_of(command)
+            if found is not None:
+                break
+            yield command
+        if found is not None:
+            yield from self._pass_on(found, event)
+        elif self.state == self.read_headers and len(self.buf) > HEAD_LIMIT:
+            yield from self._refuse("the answer's head is over the limit")
+
+    def _pass_on(self, interim: http.Response, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
+        """Hand a 1xx head on and read the next; the stock layer, which took it for the answer, was stopped there."""
+        assert self.stream_id is not None
+        self.response = None
+        self._interim += 1
+        if self._interim > INTERIM_LIMIT or not _is_welcome(interim):
+            yield from self._refuse("1xx answers without end, a malformed one, or a switch of protocols")
+            return
+        fields = (f for f in interim.headers.fields if f[0].lower() not in _ONE_HOP)
+        interim.headers.fields = tuple(fields)
+        yield ReceiveHttp(InterimHeaders(self.stream_id, interim))
+        yield from self.read_headers(event)
+
+    def _refuse(self, why: str) -> layer.CommandGenerator[None]:
+        self.state = self.done
+        yield commands.CloseConnection(self.conn)
+        if self.stream_id is not None:
+            yield ReceiveHttp(ResponseProtocolError(self.stream_id, why, ErrorCode.GENERIC_SERVER_ERROR))
+
+    def mark_done(self, *, request: bool = False, response: bool = False) -> layer.CommandGenerator[None]:
+        self._interim = 0
+        yield from super().mark_done(request=request, response=response)
+
+    def _ended_by_close(self) -> bool:
+        # "A response that has neither chunked transfer coding nor Content-Length is complete only if a valid closure
+        # alert has been received" (RFC 9112, 9.8).
+        if isinstance(self.body_reader, Http10Reader) and not self._closed_properly():
+            raise h11.RemoteProtocolError("the connection ended without a closing alert")
+        return super()._ended_by_close()
+
+    def _closed_properly(self) -> bool:
+        tls = [b.tls for b in self.context.layers if isinstance(b, ServerTLSLayer) and b.conn is self.conn]
+        return not tls or bool(tls[-1].get_shutdown() & SSL.RECEIVED_SHUTDOWN)
+
+
+def _ends_at_close(request: http.Request, response: http.Response) -> bool:
+    return http1.expected_http_body_size(request, response) == -1
+
+
+def _interim_of(command: commands.Command) -> http.Response | None:
+    """The 1xx head that the stock layer is about to hand on as the answer."""
+    if not isinstance(command, ReceiveHttp) or not isinstance(command.event, ResponseHeaders):
+        return None
+    response = command.event.response
+    return response if response.status_code in _INTERIM else None
+
+
+def _is_welcome(response: http.Response) -> bool:
+    # No upgrade is ever asked for: the field ends at this hop.
+    if response.status_code == _SWITCHING:
+        return False
+    try:
+        validate_headers(response)
+    except ValueError:
+        return False
+    return True

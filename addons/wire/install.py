@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from mitmproxy import http, version
 from mitmproxy.proxy import mode_servers
 from mitmproxy.proxy.layers import http as http_layers
@@ -15,8 +17,8 @@ from addons.wire.stream import GatewayStream
 TESTED_WITH = ("12.2.3",)
 
 
-class UntestedVersion(RuntimeError):
-    """This mitmproxy is not one that the replacements were tested with."""
+class UntestedVersion(OSError):
+    """This mitmproxy is not one that the replacements were tested with; its text is a sentence for the operator."""
 
 
 def install() -> None:
@@ -27,8 +29,9 @@ def install() -> None:
     """
     if version.VERSION not in TESTED_WITH:
         raise UntestedVersion(
+            errno.ENOTSUP,
             f"mitmproxy {version.VERSION} is installed; this release was tested with {', '.join(TESTED_WITH)} only. "
-            "Install the locked requirements."
+            "Install the locked requirements.",
         )
     # Under `__debug__` mitmproxy checks the type of every field of every message it makes, which is a tenth of the time
     # of a request. Every message here is made by mitmproxy's own parser or by `convert`.

@@ -15,6 +15,7 @@ from mitmproxy.proxy.layers.modes import HttpProxy
 
 from addons.exchange import Exchanges
 from addons.wire.closed import Closed
+from addons.wire.http_layer import GatewayHttp
 
 # What a gateway connection seems to lead to until a request was routed; never dialled, `.invalid` cannot resolve.
 NOWHERE = ("gateway.invalid", 1)
@@ -34,11 +35,11 @@ class GatewayNextLayer(next_layer.NextLayer):
     def _next_layer(self, context: Context, data_client: bytes, data_server: bytes) -> Layer | None:
         if context.client.error:
             return Closed(context)
-        depth = [type(below) for below in context.layers]
-        if HttpLayer in depth:
+        below = context.layers
+        if any(isinstance(one, HttpLayer) for one in below):
             return self._in_tunnel(context, data_client)
-        if depth and depth[0] is HttpProxy:
-            return self._first(context, data_client, ended_tls=ClientTLSLayer in depth)
+        if below and isinstance(below[0], HttpProxy):
+            return self._first(context, data_client, ended_tls=_tls_layers(below) > 0)
         return Closed(context)
 
     def _first(self, context: Context, data: bytes, *, ended_tls: bool) -> Layer:
@@ -52,8 +53,8 @@ class GatewayNextLayer(next_layer.NextLayer):
         if _origin_form(data):
             peer.gateway = True
             context.server.address = NOWHERE
-            return HttpLayer(context, HTTPMode.transparent)
-        return HttpLayer(context, HTTPMode.regular)
+            return GatewayHttp(context, HTTPMode.transparent)
+        return GatewayHttp(context, HTTPMode.regular)
 
     def _in_tunnel(self, context: Context, data: bytes) -> Layer:
         """Inside a CONNECT whose target was let in: TLS that we end, or a request that is refused for its lack."""
@@ -62,7 +63,7 @@ class GatewayNextLayer(next_layer.NextLayer):
             return ClientTLSLayer(context)
         # It gives the inner request its scheme: plain HTTP in a tunnel arrives as http:// and is refused by screening.
         context.server.tls = ended_tls
-        return HttpLayer(context, HTTPMode.transparent)
+        return GatewayHttp(context, HTTPMode.transparent)
 
 
 def _tls_layers(layers: Sequence[Layer]) -> int:
@@ -82,9 +83,10 @@ def _tls(data: bytes) -> bool:
 
 def _origin_form(data: bytes) -> bool:
     """Whether the request target starts with `/` or `*`; waits for that byte, however slowly it comes."""
-    _, blank, target = data.partition(b" ")
+    line = data.lstrip(b"\r\n")
+    _, blank, target = line.partition(b" ")
     if not target:
-        if not blank and (len(data) > _LONGEST_METHOD or b"\n" in data):
+        if not blank and (len(data) > _LONGEST_METHOD or b"\n" in line):
             return False
         raise NeedsMoreData
     return target[:1] in (b"/", b"*")

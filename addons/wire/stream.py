@@ -6,8 +6,9 @@ import time
 from dataclasses import dataclass
 
 from mitmproxy import flow, http
+from mitmproxy.net.http.validate import validate_headers
 from mitmproxy.proxy import commands, events, layer
-from mitmproxy.proxy.layers.http import DropStream, HTTPMode, HttpStream, SendHttp
+from mitmproxy.proxy.layers.http import DropStream, HttpLayer, HTTPMode, HttpStream, SendHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     HttpEvent,
@@ -20,6 +21,8 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseProtocolError,
 )
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpResponseHeadersHook
+
+from addons.wire.http1 import InterimHeaders
 
 # How long a client may go on sending a body that was refused, before its connection is closed under it. Closing at once
 # would reset the connection, and the reset can overtake the answer.
@@ -46,11 +49,14 @@ class UpstreamFault(flow.Error):
 
 
 class GatewayStream(HttpStream):
-    """mitmproxy's stream with four changes, each for something that no hook can do."""
+    """mitmproxy's stream with five changes, each for something that no hook can do."""
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, events.Wakeup):
             yield commands.CloseConnection(self.context.client)
+        elif isinstance(event, InterimHeaders):
+            if self.server_state == self.state_wait_for_response_headers:
+                yield SendHttp(event, self.context.client)
         else:
             yield from super()._handle_event(event)
 
@@ -71,13 +77,16 @@ class GatewayStream(HttpStream):
         assert self.flow.response
         self.client_state = self.state_errored
         self.flow.response.timestamp_start = time.time()
+        self.flow.response.headers["Connection"] = "close"
         yield HttpResponseHeadersHook(self.flow)
         if (yield from self.check_killed(True)):
             return
         yield from self.send_response()
         self.flow.live = False
         yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
-        yield commands.CloseTcpConnection(self.context.client, half_close=True)
+        if sum(isinstance(below, HttpLayer) for below in self.context.layers) == 1:
+            # Inside a tunnel there is no half of a connection to close: the layers below would close all of it.
+            yield commands.CloseTcpConnection(self.context.client, half_close=True)
         yield commands.RequestWakeup(LINGER)
 
     def state_consume_request_body(self, event: events.Event) -> layer.CommandGenerator[None]:
@@ -110,8 +119,25 @@ class GatewayStream(HttpStream):
                 gone = RequestProtocolError(self.stream_id, "the answer was replaced", ErrorCode.CANCEL)
                 yield SendHttp(gone, self.context.server)
             yield from self.send_response()
+            # What came of the provider's answer while the hooks ran is still waiting to be read.
+            self.server_state = self.state_errored
 
     # 4. A provider that cannot be reached or breaks off is answered for in our own words, while nothing was sent yet.
+
+    def check_invalid(self, request: bool) -> layer.CommandGenerator[bool]:
+        if request:
+            return (yield from super().check_invalid(True))
+        assert self.flow.response
+        try:
+            validate_headers(self.flow.response)
+        except ValueError:
+            yield commands.CloseConnection(self.context.server)
+            why = "a malformed answer"
+            yield from self.handle_protocol_error(
+                ResponseProtocolError(self.stream_id, why, ErrorCode.RESPONSE_VALIDATION_FAILED)
+            )
+            return True
+        return False
 
     def handle_protocol_error(
         self, event: RequestProtocolError | ResponseProtocolError

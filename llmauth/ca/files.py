@@ -74,6 +74,7 @@ def publish(folder: Path, pem: str) -> None:
     path = folder / CERTIFICATE_FILE
     try:
         if not path.exists() or path.read_text() != pem:
+            # For whoever has the folder mounted, and so whatever the umask: `llmauth serve` has a narrow one.
             with _temporary(path, pem.encode(), 0o644) as new:
                 os.replace(new, path)
     except OSError:
@@ -84,9 +85,10 @@ def publish(folder: Path, pem: str) -> None:
 def _temporary(path: Path, content: bytes, mode: int = 0o600) -> Iterator[Path]:
     """A file beside `path` that is whole and on the disk; whatever happens, no key stays behind under its name."""
     new = path.with_name(f".{path.name}.{token_hex(8)}")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with open(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)
             file.write(content)
             file.flush()
             os.fsync(descriptor)

@@ -22,7 +22,11 @@ from llmauth.demo.walk.shells import USERS
 from llmauth.demo.walk.stage import Stage
 from llmauth.demo.walk.tour import walk
 
-app = typer.Typer(help="Run the proxy with emulated providers, and send real calls through it.")
+app = typer.Typer(
+    help="Run the proxy with emulated providers, and send real calls through it.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 
 
 @app.command()

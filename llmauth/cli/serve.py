@@ -18,7 +18,7 @@ _LEAKS = ("SSLKEYLOGFILE", "MITMPROXY_SSLKEYLOGFILE")
 
 _STARTED = time.monotonic()
 
-app = typer.Typer(help="Run the proxy.")
+app = typer.Typer(help="Run the proxy.", add_completion=False, pretty_exceptions_enable=False)
 
 ConfigOption = Annotated[
     list[Path] | None, typer.Option("--config", help="A configuration file; several are merged. Or LLMAUTH_CONFIG.")

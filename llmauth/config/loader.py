@@ -132,6 +132,8 @@ class _Fault:
             return "required, and not there; it says which kind this is"
         if self.kind == "extra_forbidden":
             return wording.unknown_key(self.key, self._siblings)
+        if self.kind == "unavailable":
+            return self._message  # all our own words: what it names is from a closed set, and so no secret
         message = re.sub(r"^(Value error|Assertion failed), ", "", self._message).rstrip(".")
         if self.kind in ("value_error", "assertion_error") and (self._about_key or not self._is_collection()):
             message = f"found {self.found()}: {message}"

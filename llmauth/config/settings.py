@@ -14,6 +14,7 @@ from llmauth.config.loader import read, validate
 from llmauth.config.problems import ConfigError, Place, Problem
 from llmauth.config.sections import Auth, Egress, Log, MetricsListener, Server, Storage, Upstream, is_loopback
 from llmauth.config.tree import Node, join, overlay
+from llmauth.credentials.later import LaterOptions
 from llmauth.providers.base import parse_base_url
 from llmauth.storage.home import state_folder
 
@@ -120,6 +121,13 @@ def _warnings(document: Document) -> Iterable[str]:
     server = document.server
     if not document.instances:
         yield "No instance is configured, so nothing can be called; add one under `instances:`."
+    for name, instance in document.instances.items():
+        later = [strategy.label for strategy in instance.strategies if isinstance(strategy, LaterOptions)]
+        if later and len(later) == len(instance.strategies):
+            yield (
+                f"Instance '{name}' gets no credential: this version has none of its strategies ({', '.join(later)}). "
+                "Add one that it has, such as environment or file."
+            )
     if not document.auth.enabled:
         yield "Authentication is off: every program on this machine may use the providers' credentials."
     if not is_loopback(server.host):

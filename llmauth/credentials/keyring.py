@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -52,11 +53,9 @@ class KeyringStrategy:
         secret = next((found for b in backends if (found := self._ask(b)) is not None), None)
         place = f"keyring entry {self._service}/{self._username}"
         if secret is None:
-            raise StrategyUnavailable(
-                f"there is no {place}; `llmauth secret set {self._username}` would make one"
-                if self._service == "llmauth"
-                else f"there is no {place}"
-            )
+            # The command of the keyring package, which asks for the value and keeps it where we look.
+            command = shlex.join(("keyring", "set", self._service, self._username))
+            raise StrategyUnavailable(f"there is no {place}; `{command}` makes one")
         credential = credential_at(place, secret, self._provider)
         return Loaded(credential=credential, source=place, refresh_after=self._refresh_after)
 

@@ -102,9 +102,8 @@ def test_403_where_two_users_meet(gateway: Serving, emulators: Emulators, sdks: 
 @sdk
 def test_404_for_an_instance_that_is_not_there(gateway: Serving, emulators: Emulators, sdks: Sdks, sdk: str) -> None:
     raised = problem(sdks, sdk, by_path(gateway, "openai_us9"), key=gateway.key())
-    assert (raised.kind, raised.status) == ("ClientError" if sdk is BEDROCK else "NotFoundError", 404)
-    if sdk is not BEDROCK:  # botocore reads no sentence from a shape that is not AWS's
-        assert "/transparent/bedrock_us1/" in raised.message
+    assert (raised.kind, raised.status) == ("ResourceNotFoundException" if sdk is BEDROCK else "NotFoundError", 404)
+    assert "/transparent/bedrock_us1/" in raised.message
 
 
 KINDS = {

@@ -1,0 +1,40 @@
+"""Exchanges as they are at some point of the chain, without a gateway."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+from mitmproxy import http
+
+from addons.exchange import Exchange, Exchanges, arrival
+from llmauth.addresses import HostPort
+from llmauth.codecs.openai.errors import REFUSALS
+from llmauth.http import Door, Headers, Request, Url
+from llmauth.providers.base import ProviderHandler
+from tests.addons.layers import flow
+
+TARGET = HostPort("api.openai.com", 443)
+
+
+def request(**more: Any) -> Request:
+    """A GET on the gateway door."""
+    url = Url("http", "gateway", 80, "/transparent/openai/v1/models")
+    given: dict[str, Any] = {"method": "GET", "url": url, "headers": Headers([]), "door": Door.GATEWAY, **more}
+    return Request(**given)
+
+
+def exchange(**more: Any) -> Exchange:
+    """An exchange that has just arrived, for an instance called `openai`; `more` are its later fields."""
+    handler = cast(ProviderHandler, SimpleNamespace(name="openai", shape=REFUSALS))
+    door = more.pop("door", Door.GATEWAY)
+    made = Exchange(arrival("id-1"), request(door=door), door, lambda _: REFUSALS, handler=handler)
+    for name, value in more.items():
+        setattr(made, name, value)
+    return made
+
+
+def begun(exchanges: Exchanges, *, resp: bool = False, **more: Any) -> tuple[http.HTTPFlow, Exchange]:
+    """A flow and its exchange, running."""
+    made = flow(resp=resp)
+    return made, exchanges.begin(made, exchange(**more))

@@ -1,0 +1,120 @@
+"""The credential goes in last, for its own host alone, and is given up when the provider refuses it."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+from mitmproxy import http
+
+from addons.inject import Inject
+from addons.route import Route
+from llmauth.addresses import HostPort
+from llmauth.context import Credentialed, Routed, Target
+from tests.addons import flows
+from tests.addons.conftest import House
+from tests.addons.test_route import arrived
+
+
+@pytest.fixture
+def inject(house: House) -> Inject:
+    return Inject(house.gateway, house.exchanges)
+
+
+def routed(house: House, flow: http.HTTPFlow) -> http.HTTPFlow:
+    """The flow as it comes to injection."""
+    route = Route(house.gateway, house.exchanges)
+    arrived(house, flow)
+    route.requestheaders(flow)
+    flow.request.raw_content = b"body"
+    route.request(flow)
+    assert isinstance(house.exchanges.of(flow).context, Routed)
+    return flow
+
+
+def status(flow: http.HTTPFlow) -> int | None:
+    return flow.response.status_code if flow.response else None
+
+
+async def played(inject: Inject, flow: http.HTTPFlow) -> http.HTTPFlow:
+    rest = inject.request(flow)
+    if rest is not None:
+        await rest
+    return flow
+
+
+async def test_it_waits_for_a_credential_once_and_then_has_it(house: House, inject: Inject) -> None:
+    await house.gateway.credential.acquire(Target(instance="openai", provider="openai"))
+    flow = routed(house, flows.gateway(house.exchanges))
+    assert inject.request(flow) is None
+    assert isinstance(house.exchanges.of(flow).context, Credentialed)
+    late = routed(house, flows.gateway(house.exchanges, b"/transparent/bare/v1/models"))
+    rest = inject.request(late)
+    assert inspect.isawaitable(rest)
+    assert late.response is None
+    await rest
+    assert status(late) == 500
+
+
+@pytest.mark.parametrize("door", ["gateway", "inside"])
+async def test_what_leaves_is_bound_for_the_providers_own_host(house: House, inject: Inject, door: str) -> None:
+    fields = ((b"Authorization", b"Bearer of-the-client"), (b"X-API-Key", b"of-the-client"), (b"X-Mine", b"1"))
+    flow = (
+        flows.inside(house.exchanges, *fields)
+        if door == "inside"
+        else flows.gateway(house.exchanges, b"/transparent/openai/v1/models", *fields)
+    )
+    await played(inject, routed(house, flow))
+    data, exchange = flow.request.data, house.exchanges.of(flow)
+    assert (data.scheme, data.host, data.port, data.path) == (b"https", "api.openai.com", 443, b"/v1/models")
+    assert exchange.approved == HostPort("api.openai.com", 443)
+    assert exchange.approved_at is not None
+    assert data.headers.get_all("authorization") == ["Bearer sk-ours"]
+    assert data.headers.get_all("host") == ["api.openai.com"]
+    assert data.headers["x-mine"] == "1"
+    assert b"of-the-client" not in b"".join(b"".join(field) for field in data.headers.fields)
+    assert flow.request.raw_content == b"body"
+
+
+async def test_the_context_names_the_strategy_and_never_the_secret(house: House, inject: Inject) -> None:
+    flow = await played(inject, routed(house, flows.gateway(house.exchanges)))
+    context = house.exchanges.of(flow).context
+    assert isinstance(context, Credentialed)
+    assert context.strategy == "environment"
+    assert "sk-ours" not in repr(context)
+    assert {decision.router for decision in context.decisions} >= {"mode", "model", "provider", "credential", "vault"}
+
+
+async def test_without_a_credential_nothing_is_changed(house: House, inject: Inject) -> None:
+    flow = routed(
+        house, flows.gateway(house.exchanges, b"/transparent/bare/v1/models", (b"Authorization", b"Bearer x"))
+    )
+    await played(inject, flow)
+    assert flow.response.status_code == 500
+    assert house.exchanges.of(flow).approved is None
+    assert not isinstance(house.exchanges.of(flow).context, Credentialed)
+
+
+@pytest.mark.parametrize(
+    ("status", "seen"), [(200, 200), (400, 400), (401, 502), (403, 403), (404, 404), (429, 429), (500, 500)]
+)
+async def test_the_providers_no_to_our_credential_is_not_the_callers_fault(
+    house: House, inject: Inject, status: int, seen: int
+) -> None:
+    flow = await played(inject, routed(house, flows.gateway(house.exchanges)))
+    house.exchanges.of(flow).sent_at = 1.0
+    flows.answered(flow, status, (b"www-authenticate", b"Bearer"), body=b"of the provider")
+    inject.responseheaders(flow)
+    assert flow.response.status_code == seen
+    if seen == 502:
+        assert b"of the provider" not in (flow.response.raw_content or b"")
+        assert "www-authenticate" not in flow.response.headers
+        assert house.exchanges.of(flow).error.code == "credential_rejected"
+
+
+async def test_a_refusal_of_our_own_is_not_judged_as_the_providers(house: House, inject: Inject) -> None:
+    flow = await played(inject, routed(house, flows.gateway(house.exchanges)))
+    flows.answered(flow, 401)
+    inject.responseheaders(flow)  # nothing was sent
+    assert flow.response.status_code == 401
+    inject.responseheaders(flows.answered(flows.gateway(house.exchanges), 401))  # nothing is known

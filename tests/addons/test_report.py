@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from mitmproxy import flow as flows
+from mitmproxy import http
+
+from addons.exchange import Exchanges
+from addons.report import Report
+from llmauth.errors import UpstreamTimeout
+from llmauth.gateway import Gateway
+from llmauth.telemetry.metrics import Metrics
+from tests.addons.exchanges import begun
+from tests.addons.layers import client
+
+
+@pytest.fixture
+def exchanges() -> Exchanges:
+    return Exchanges()
+
+
+@pytest.fixture
+def report(exchanges: Exchanges) -> Report:
+    return Report(cast(Gateway, SimpleNamespace(metrics=Metrics(models=()))), exchanges)
+
+
+def answered(exchanges: Exchanges, *fields: tuple[bytes, bytes], status: int = 200, **more: Any) -> http.HTTPFlow:
+    """A flow with the head of the provider's answer, or of our own when it was not sent."""
+    one, _ = begun(exchanges, resp=True, **{"sent_at": 1.0, **more})
+    assert one.response
+    one.response.status_code = status
+    one.response.headers = http.Headers(fields)
+    return one
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    return [record.__dict__["facts"] for record in caplog.records if record.message == "request"]
+
+
+LENGTH = b"content-length"
+TYPE = b"content-type"
+
+
+@pytest.mark.parametrize(
+    ("fields", "streams"),
+    [
+        ([(LENGTH, b"100"), (TYPE, b"application/json")], False),
+        ([(LENGTH, b"16384")], False),
+        ([(LENGTH, b"16385")], True),
+        ([(LENGTH, b"100"), (TYPE, b"text/event-stream; charset=utf-8")], True),
+        ([(LENGTH, b"100"), (TYPE, b"application/vnd.amazon.eventstream")], True),
+        ([(b"transfer-encoding", b"chunked"), (TYPE, b"application/json")], True),
+        ([], True),
+    ],
+)
+def test_short_answers_are_held_back_and_others_pass(
+    report: Report, exchanges: Exchanges, fields: list[tuple[bytes, bytes]], streams: bool
+) -> None:
+    one = answered(exchanges, *fields)
+    report.responseheaders(one)
+    assert one.response is not None
+    assert one.response.stream is streams
+
+
+def test_what_is_of_one_hop_goes_and_the_rest_stays_as_it_is(report: Report, exchanges: Exchanges) -> None:
+    kept = [(b"X-Odd-Case", b"1"), (b"set-cookie", b"a"), (b"Set-Cookie", b"b"), (b"x-request-id", b"req_provider")]
+    one = answered(exchanges, (b"Keep-Alive", b"timeout=5"), *kept, (b"Proxy-Authenticate", b"Basic"))
+    report.responseheaders(one)
+    assert one.response.headers.fields == tuple(kept)
+
+
+def test_a_request_id_is_told_once(report: Report, exchanges: Exchanges) -> None:
+    one = answered(exchanges, (LENGTH, b"0"))
+    report.responseheaders(one)
+    assert one.response.headers.get_all("x-request-id") == ["id-1"]
+
+
+@pytest.mark.parametrize("status", [-1, 0, 99, 101, 199, 600, 999])
+def test_a_status_that_is_none_is_a_fault(report: Report, exchanges: Exchanges, status: int) -> None:
+    one = answered(exchanges, (LENGTH, b"0"), status=status)
+    report.responseheaders(one)
+    assert one.response.status_code == 502
+
+
+def test_a_draining_gateway_ends_its_connections(report: Report, exchanges: Exchanges) -> None:
+    one = answered(exchanges, (LENGTH, b"0"))
+    exchanges.draining = True
+    report.responseheaders(one)
+    assert one.response.headers["connection"] == "close"
+
+
+async def test_every_request_is_one_line(
+    report: Report, exchanges: Exchanges, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "llmauth.access")
+    one = answered(exchanges, (LENGTH, b"0"))
+    report.responseheaders(one)
+    report.response(one)
+    report.error(one)
+    report.tell()
+    (line,) = lines(caplog)
+    assert (line["request_id"], line["status"], line["stage"]) == ("id-1", 200, "RequestContext")
+    assert one not in exchanges.open
+
+
+async def test_lines_come_late_but_come(report: Report, exchanges: Exchanges, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "llmauth.access")
+    report.response(answered(exchanges))
+    assert lines(caplog) == []
+    await asyncio.sleep(0.05)
+    assert len(lines(caplog)) == 1
+
+
+async def test_many_lines_do_not_wait(report: Report, exchanges: Exchanges, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "llmauth.access")
+    for _ in range(64):
+        report.response(answered(exchanges))
+    assert len(lines(caplog)) == 64
+
+
+async def test_what_is_untold_is_told_at_the_end(
+    report: Report, exchanges: Exchanges, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "llmauth.access")
+    report.response(answered(exchanges))
+    report.done()
+    assert len(lines(caplog)) == 1
+
+
+async def test_a_cut_stream_is_told_as_one(
+    report: Report, exchanges: Exchanges, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "llmauth.access")
+    one = answered(exchanges)
+    report.responseheaders(one)
+    one.error = flows.Error("peer closed")
+    report.error(one)
+    report.tell()
+    assert lines(caplog)[0]["cut"] is True
+
+
+async def test_a_client_that_left_before_any_answer_is_499(
+    report: Report, exchanges: Exchanges, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "llmauth.access")
+    one, _ = begun(exchanges)
+    one.error = flows.Error("Client disconnected.")
+    report.error(one)
+    report.tell()
+    assert lines(caplog)[0]["status"] == 499
+
+
+async def test_a_refusal_is_told_with_its_reason(
+    report: Report, exchanges: Exchanges, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "llmauth.access")
+    one = answered(exchanges, status=504, error=UpstreamTimeout("late", detail="very late"))
+    report.response(one)
+    report.tell()
+    (line,) = lines(caplog)
+    assert (line["code"], line["fault"], line["detail"]) == ("provider_timeout", "provider", "very late")
+
+
+def test_clients_are_counted(report: Report) -> None:
+    metrics = report.gateway.metrics
+    report.client_connected(client())
+    report.client_connected(client())
+    report.client_disconnected(client())
+    assert b"connected_clients 1.0" in metrics.render()[0]
+
+
+def test_the_moment_of_sending_is_remembered(report: Report, exchanges: Exchanges) -> None:
+    one, its = begun(exchanges)
+    report.server_ready(one)
+    assert its.sent_at is not None
+
+
+async def test_a_tunnel_that_opened_is_no_running_request(report: Report, exchanges: Exchanges) -> None:
+    opened, _ = begun(exchanges)
+    refused, _ = begun(exchanges)
+    report.http_connected(opened)
+    report.http_connect_error(refused)
+    assert len(exchanges.open) == 0

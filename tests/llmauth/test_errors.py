@@ -1,0 +1,83 @@
+"""Every refusal: its status as the docstring's tree has it, its code and its fault as the README tells them."""
+
+import re
+
+import pytest
+
+from llmauth import errors
+from llmauth.errors import GatewayError, Unauthenticated
+
+# class: status, code, whose fault, and whether the same call may help later
+TABLE = {
+    "GatewayError": (500, "internal_error", "proxy", False),
+    "BadRequest": (400, "bad_request", "caller", False),
+    "BodyTooLarge": (413, "request_too_large", "caller", False),
+    "HeadTooLarge": (431, "headers_too_large", "caller", False),
+    "MethodNotAllowed": (405, "method_not_allowed", "caller", False),
+    "UpgradeRefused": (426, "upgrade_refused", "caller", False),
+    "Misdirected": (421, "misdirected", "caller", False),
+    "Unauthenticated": (401, "invalid_api_key", "caller", False),
+    "SecondFactorRequired": (401, "second_factor_required", "caller", False),
+    "Forbidden": (403, "forbidden", "policy", False),
+    "HostNotServed": (403, "host_not_allowed", "policy", False),
+    "NotFound": (404, "not_found", "caller", False),
+    "UnknownInstance": (404, "instance_not_found", "caller", False),
+    "UnknownModel": (404, "model_not_found", "caller", False),
+    "RateLimited": (429, "rate_limit_exceeded", "policy", True),
+    "InternalError": (500, "internal_error", "proxy", False),
+    "NoCredential": (500, "credential_unavailable", "proxy", False),
+    "CredentialRejected": (502, "credential_rejected", "proxy", False),
+    "UpstreamUnreachable": (502, "provider_unreachable", "provider", True),
+    "UpstreamTimeout": (504, "provider_timeout", "provider", True),
+    "Unavailable": (503, "unavailable", "proxy", True),
+    "Draining": (503, "draining", "proxy", True),
+}
+CLASSES = {
+    name: each for name, each in vars(errors).items() if isinstance(each, type) and issubclass(each, GatewayError)
+}
+
+
+def test_the_table_is_complete():
+    assert CLASSES.keys() == TABLE.keys()
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_status_code_and_fault(name):
+    error = CLASSES[name]("Said.")
+    assert (error.status, error.code, error.fault, error.retryable) == TABLE[name]
+
+
+def test_the_docstring_is_the_tree():
+    assert errors.__doc__
+    above, drawn = ["GatewayError"], {}
+    for line in errors.__doc__.splitlines():
+        if found := re.match(r"([│ ]   )*[├└]── (\w+) (\d{3})", line):
+            depth = line.index("──") // 4 + 1
+            above[depth:] = [found[2]]
+            drawn[found[2]] = (above[depth - 1], int(found[3]))
+    assert drawn == {name: (each.__base__.__name__, each.status) for name, each in CLASSES.items() if name != above[0]}
+
+
+def test_every_code_tells_one_thing():
+    codes = [code for name, (_, code, _, _) in TABLE.items() if name != "GatewayError"]
+    assert len(codes) == len(set(codes))
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_the_detail_is_for_the_log_alone(name):
+    error = CLASSES[name]("No.", hint="Ask.", detail="canary")
+    assert error.detail == "canary"
+    assert error.sentence == "No. Ask."
+    assert "canary" not in f"{error} {error!r} {error.sentence} {error.args}"
+    assert CLASSES[name]("No.").sentence == "No."
+
+
+def test_one_error_may_have_a_narrower_code():
+    error = errors.RateLimited("Spent.", code="insufficient_quota", retry_after=60, close=True)
+    assert (error.code, error.retry_after, error.close) == ("insufficient_quota", 60, True)
+    assert errors.RateLimited("Slow.").code == "rate_limit_exceeded"
+
+
+def test_a_wrong_credential_has_a_reason():
+    assert Unauthenticated("No.").reason == "missing"
+    assert errors.SecondFactorRequired("No.", reason="expired").reason == "expired"
