@@ -14,7 +14,9 @@ from llmauth.addresses import HostPort, normalise_host
 from llmauth.errors import BadRequest, Draining
 from llmauth.gateway import Gateway
 from llmauth.http import Door
+from llmauth.storage.key_text import PREFIX
 
+# What a client calls its request is logged and sent on; a key put there by mistake must not be.
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _RETRY_WHILE_DRAINING = 1
 
@@ -56,7 +58,7 @@ class Arrive:
     def _begin(self, flow: http.HTTPFlow, door: Door, tunnel: HostPort | None) -> Exchange:
         request = convert.to_request(flow, door, tunnel)
         wanted = request.headers.get("x-request-id")
-        context = arrival(wanted if wanted and _PLAIN_ID.fullmatch(wanted) else None)
+        context = arrival(wanted if wanted and _PLAIN_ID.fullmatch(wanted) and PREFIX not in wanted else None)
         exchange = self.exchanges.begin(flow, Exchange(context, request, door, self.gateway.mode.shape_of))
         if self.exchanges.draining and request.url.path not in ("/health", "/ready"):
             fail(

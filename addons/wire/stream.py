@@ -69,6 +69,9 @@ class GatewayStream(HttpStream):
             event.request.data.host = ORIGIN_FORM
             event.request.data.port = 1
             event.request.data.scheme = b"http"
+        if self.context.server.tls and event.request.data.scheme == b"http":
+            # The stock stream makes it https and goes on. Named again, no authority is this one, and screening refuses.
+            event.request.data.authority = b"http://" + event.request.data.authority
         yield from super().state_wait_for_request_headers(event)
         if self.client_state == self.state_consume_request_body and self.flow.response and not event.end_stream:
             yield from self._refuse_early()
