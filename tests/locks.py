@@ -32,7 +32,7 @@ def parse(lines: Iterable[str]) -> list[Locked]:
     """Every line has to be understood, so that no option and no address can hide among the entries."""
     found: list[Locked] = []
     for line in lines:
-        if entry := re.fullmatch(r"([A-Za-z0-9._-]+)==([^ ;]+)(?: ; ([^\\]+))? \\", line):
+        if entry := re.fullmatch(r"([A-Za-z0-9._-]+)(?:\[[a-z,]+\])?==([^ ;]+)(?: ; ([^\\]+))? \\", line):
             found.append(Locked(name=normal(entry[1]), version=entry[2], marker=(entry[3] or "").strip()))
         elif digest := re.fullmatch(r"    --hash=sha256:([0-9a-f]{64})(?: \\)?", line):
             found[-1].hashes.append(digest[1])

@@ -202,6 +202,34 @@ def test_health_answers_http_1_0(house: House) -> None:
         assert wire.ended()
 
 
+# ---- who asks for what is not there ----------------------------------------------------------------------------------
+
+UNKNOWN = {
+    "a tunnel to a host that is not served": ("CONNECT example.org:443", 403, "host_not_allowed"),
+    "a tunnel to an address": ("CONNECT 169.254.169.254:443", 403, "host_not_allowed"),
+    "another port of a provider": (f"CONNECT {OPENAI}:8443", 403, "host_not_allowed"),
+    "plain http to a provider": (f"GET http://{OPENAI}/v1/models", 403, "forbidden"),
+    "plain http to anybody": ("GET http://example.org/", 403, "host_not_allowed"),
+    "https without a tunnel": (f"GET https://{OPENAI}/v1/models", 400, "bad_request"),
+    "an instance that is not configured": ("GET /transparent/azure/v1/models", 404, "instance_not_found"),
+    "a path that is none": ("GET /v2/nothing", 404, "not_found"),
+    "the root": ("GET /", 404, "not_found"),
+}
+
+
+@pytest.mark.parametrize("what", UNKNOWN)
+def test_what_is_not_served_is_refused_plainly(house: House, emulators: Emulators, what: str) -> None:
+    first, status, name = UNKNOWN[what]
+    method, target = first.split()
+    host = target.removeprefix("http://").removeprefix("https://").partition("/")[0] or "gateway"
+    fields = [("Host", host), ("Proxy-Authorization", basic(house.key)), ("X-API-Key", house.key)]
+    with plain(house) as wire:
+        answer = ask(wire, head(f"{method} {target} HTTP/1.1", *fields), b"")
+    assert (answer.status, code(answer)) == (status, name)
+    assert answer.header("x-request-id") is not None
+    assert emulators.connections == ()
+
+
 # ---- TLS where there is none, and none where there is ---------------------------------------------------------------
 
 

@@ -521,7 +521,7 @@ def _until_refused(wire: Wire, request: bytes) -> int:
 
 
 def test_a_key_that_expires_stops_also_in_an_open_tunnel(door: Serving, emulators: Emulators, keys: KeyStore) -> None:
-    expires = time.time() + 0.7
+    expires = time.time() + 1.5
     key = keys.create("guest", expires_at=expires)[1].reveal()
     with tunnel(door.port, TUNNEL, key, door.ca_file) as wire:
         assert read(wire, head("GET", "/v1/models", host=TUNNEL)).status == 200

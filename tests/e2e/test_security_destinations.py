@@ -7,13 +7,15 @@ import itertools
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import pytest
 
+from llmauth.demo.certificates import Authority
 from llmauth.demo.emulators import Emulators
 from tests.fixtures.hello import start_tls_as
 from tests.fixtures.raw import Answer, Wire, basic
-from tests.fixtures.serving import Serving, start
+from tests.fixtures.serving import Serving, free_port, start
 
 OPENAI = "api.openai.com"
 ANTHROPIC = "api.anthropic.com"
@@ -40,7 +42,11 @@ class Range:
 @pytest.fixture(scope="module")
 def range_(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Range]:
     with Emulators(pace=0.002, tokens=4, echo_hosts=OTHERS) as emulators:
-        gateway = start(tmp_path_factory.mktemp("range"), emulators, server={"gateway_hosts": [OURS]})
+        folder = tmp_path_factory.mktemp("range")
+        (folder / "listener.pem").write_bytes(Authority.create().issue(["proxy.example"]))
+        files = {f"tls_{part}_file": str(folder / "listener.pem") for part in ("cert", "key")}
+        server = {"gateway_hosts": [OURS], "tls_port": free_port(), **files}
+        gateway = start(folder, emulators, server=server)
         gateway.key()
         yield Range(gateway, emulators)
         gateway.stop()
@@ -301,6 +307,8 @@ def test_a_provider_is_not_reached_in_absolute_form(range_: Range, scheme: str, 
         with Wire(range_.gateway.port) as wire:
             outcome = attempt(range_, wire, get(f"{scheme}://{host}{port}/v1/models", f"{host}{port}", *fields))
         assert outcome.refused, (fields, outcome)
+        known = "Proxy" in fields[0]
+        assert outcome.status == (407 if not known else 400 if scheme == "https" else 403), (fields, outcome)
 
 
 # ---- one connection, several requests ------------------------------------------------------------------------------
@@ -464,7 +472,7 @@ def test_another_protocol_is_refused_or_waited_on(range_: Range, name: str, door
         if door != "plain":
             assert wire.connect(f"{OPENAI}:443", range_.key).status == 200
         if door == "tunnel with TLS":
-            start_tls_as(wire, OPENAI.encode(), seconds=0.2)
+            start_tls_as(wire, OPENAI.encode())
         range_.tried += 1
         range_.emulators.clear()
         with contextlib.suppress(TimeoutError, EOFError, ConnectionError):
@@ -478,6 +486,69 @@ def test_http2_is_not_agreed_on_inside_a_tunnel(range_: Range) -> None:
         start_tls_as(wire, OPENAI.encode(), alpn=[b"h2"])
         outcome = attempt(range_, wire, STRANGE["HTTP/2 preface"])
     assert outcome.refused
+
+
+# ---- the TLS listener ----------------------------------------------------------------------------------------------
+
+
+def behind_tls(
+    range_: Range, outer: bytes | None, connect: str, inner: bytes | Literal["plain"] | None, *requests: bytes
+) -> Outcome:
+    """TLS to the proxy itself, in it a tunnel, and in that TLS again unless it is to be plain."""
+    assert range_.gateway.tls_port is not None
+    with Wire(range_.gateway.tls_port) as wire:
+        start_tls_as(wire, outer)
+        proof = f"Proxy-Authorization: {basic(range_.key)}"
+        asked = attempt(range_, wire, f"CONNECT {connect} HTTP/1.1\r\nHost: {connect}\r\n{proof}\r\n\r\n".encode())
+        if asked.status != 200:
+            return asked
+        if inner != "plain":
+            try:
+                start_tls_as(wire, inner)
+            except ConnectionError:
+                return attempt(range_, wire)
+        return attempt(range_, wire, *requests)
+
+
+def test_behind_tls_to_the_proxy_only_the_inner_name_counts(range_: Range) -> None:
+    names = (None, b"proxy.example", b"evil.example", ANTHROPIC.encode(), OPENAI.encode())
+    wrong = []
+    for outer, inner, host in itertools.product(names, names, (OPENAI, ANTHROPIC, OTHERS[0])):
+        outcome = behind_tls(range_, outer, f"{OPENAI}:443", inner, get("/v1/models", host))
+        agreed = inner in (None, OPENAI.encode()) and host == OPENAI
+        if not (outcome.arrived == (OPENAI,) if agreed else outcome.status == 421 and outcome.refused):
+            wrong.append((outer, inner, host, outcome))
+    assert wrong == []
+
+
+def test_behind_tls_to_the_proxy_clear_text_in_a_tunnel_is_still_clear_text(range_: Range) -> None:
+    for outer, target in itertools.product((None, OPENAI.encode()), ("/v1/models", f"https://{OPENAI}/v1/models")):
+        outcome = behind_tls(range_, outer, f"{OPENAI}:443", "plain", get(target, OPENAI))
+        assert outcome.status == 400, (outer, target, outcome)
+        assert outcome.refused
+        assert outcome.closing
+
+
+def test_behind_tls_to_the_proxy_the_server_name_chooses_no_upstream(range_: Range) -> None:
+    assert range_.gateway.tls_port is not None
+    for sni, host in itertools.product((None, OPENAI, ANTHROPIC, OTHERS[0]), (OPENAI, ANTHROPIC, OTHERS[0])):
+        for path, expected in (("/v1/models", ()), ("/transparent/openai/v1/models", (OPENAI,))):
+            with Wire(range_.gateway.tls_port) as wire:
+                start_tls_as(wire, sni.encode() if sni else None)
+                outcome = attempt(range_, wire, get(path, host, f"X-API-Key: {range_.key}"))
+            assert outcome.arrived == expected, (sni, host, path, outcome)
+
+
+def test_the_tls_listener_takes_nothing_in_the_clear_and_no_tls_in_its_tls(range_: Range) -> None:
+    assert range_.gateway.tls_port is not None
+    with Wire(range_.gateway.tls_port) as wire:
+        outcome = attempt(range_, wire, get("/transparent/openai/v1/models", "x", f"X-API-Key: {range_.key}"))
+    assert outcome == Outcome(None, True, ())
+    with Wire(range_.gateway.tls_port) as wire:
+        start_tls_as(wire, None)
+        with pytest.raises(ConnectionError):
+            start_tls_as(wire, OPENAI.encode())
+        assert attempt(range_, wire) == Outcome(None, True, ())
 
 
 def test_enough_was_tried(range_: Range) -> None:

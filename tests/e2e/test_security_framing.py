@@ -132,6 +132,9 @@ def test_a_head_over_the_limit_is_refused(gateway: Serving, emulators: Emulators
         "a long target": head(f"{PATH}?{'x' * 20_000}", *proof),
         "a very long target": head(f"{PATH}?{'x' * 70_000}", *proof),
         "without an end": head(PATH, *proof, f"X-Long: {'x' * 200_000}")[:-4],
+        "a long host": head(PATH, *proof, host="a." * 30_000),
+        "a long host of another script": head(PATH, *proof, host="\xe9." * 30_000),
+        "a long host in absolute form": head(f"http://{'a.' * 7_000}/", *proof),
         "no blank": b"x" * 200_000,
         "no line": b"\x01" * 200_000,
     }
@@ -296,6 +299,19 @@ def test_a_body_that_looks_like_a_request_stays_a_body(gateway: Serving, emulato
         answer = wire.send(head(PATH, f"X-API-Key: {gateway.key()}", f"Content-Length: {len(body)}") + body).answer()
         assert 400 <= answer.status < 500  # the provider's own word about such a body
     assert [seen.target for seen in emulators.requests()] == [b"/v1/chat/completions"]
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\n\n", "\r", "\r\r\n", "\x0b", "\x0c", "\x85", "\0", "\t\n"])
+def test_whatever_ends_a_line_a_hidden_request_must_prove_itself(
+    gateway: Serving, emulators: Emulators, line_end: str
+) -> None:
+    """Two readers may see one request or two; the one that only one of them sees has no key, and gets nowhere."""
+    hidden = INNER.replace("X-API-Key: KEY\r\n", "")
+    for framing, rest in (("Transfer-Encoding: chunked", ENDED + hidden), ("Content-Length: 0", hidden)):
+        text = head(PATH, JSON, f"X-API-Key: {gateway.key()}", f"X: a{line_end}{framing}") + rest.encode()
+        with Wire(gateway.port, timeout=1) as wire, contextlib.suppress(TimeoutError):
+            everything(wire.send(text))
+    assert all(b"hidden" not in seen.target + seen.body for seen in emulators.requests())
 
 
 def test_pipelined_requests_are_each_their_own(gateway: Serving, emulators: Emulators) -> None:

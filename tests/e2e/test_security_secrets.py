@@ -145,6 +145,9 @@ def _ordinary(busy: Busy) -> None:
             ("X-API-Key", busy.key),
             ("Authorization", f"Bearer {busy.key}"),
             ("Authorization", basic(busy.key)),
+            ("Proxy-Authorization", basic(busy.key)),
+            ("api-key", busy.key),
+            ("x-goog-api-key", busy.key),
         ):
             assert _by_path(busy, host, slot).status == 200
         assert (

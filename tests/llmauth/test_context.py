@@ -1,6 +1,6 @@
 """A request's stages: nothing is lost on the way, nothing is half known, and nothing changes afterwards."""
 
-from dataclasses import FrozenInstanceError, fields, is_dataclass
+from dataclasses import FrozenInstanceError, fields
 
 import pytest
 
@@ -55,8 +55,7 @@ def test_the_whole_way_is_what_building_it_at_once_is():
 
 def test_an_earlier_stage_is_left_as_it_was():
     whole_way()
-    assert ARRIVED == RequestContext(request_id="req_1", received_at=1.5, started=2.5)
-    assert ARRIVED.decisions == ()
+    assert (ARRIVED.request_id, ARRIVED.received_at, ARRIVED.started, ARRIVED.decisions) == ("req_1", 1.5, 2.5, ())
 
 
 @pytest.mark.parametrize(
@@ -93,5 +92,5 @@ def test_what_is_known_is_frozen(name):
 
 def test_every_stage_can_be_reached():
     """`advance` has a table of the fields, made once: a stage that is not in it could never be entered."""
-    stages = {each for each in vars(context).values() if is_dataclass(each) and issubclass(each, RequestContext)}
-    assert context._FIELDS == {stage: {field.name for field in fields(stage)} for stage in stages}
+    stages = [each for each in vars(context).values() if isinstance(each, type) and issubclass(each, RequestContext)]
+    assert {stage: {field.name for field in fields(stage)} for stage in stages} == context._FIELDS

@@ -3,26 +3,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from mitmproxy import http, options
+from mitmproxy import options
 from mitmproxy.proxy import commands, events, layer, mode_specs
 from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers.http import HttpResponseHook
 
 from addons.failclosed import FailClosed
 from addons.wire.connection import GatewayConnection, dialling
 from tests.addons.layers import flow
-
-
-@dataclass
-class EchoedHook(commands.StartHook):
-    """Any hook at all, with a flow."""
-
-    name = "echoed"
-    flow: http.HTTPFlow
 
 
 class Echo(layer.Layer):
@@ -33,7 +25,7 @@ class Echo(layer.Layer):
             return
         if event.data == b"crash":
             raise RuntimeError("canary")
-        yield EchoedHook(flow())
+        yield HttpResponseHook(flow())
         yield commands.SendData(self.context.client, event.data)
         yield commands.SendData(self.context.client, b"!")
         if event.data == b"last":
@@ -47,7 +39,7 @@ async def served(
     """A client of a connection whose layer and one hook are given."""
     master: Any = SimpleNamespace(options=options.Options())
     master.addons = FailClosed(master)
-    master.addons.chain = [SimpleNamespace(echoed=hook)]
+    master.addons.chain = [SimpleNamespace(response=hook)]
     mode = mode_specs.ProxyMode.parse("regular@8080")
     open_ones: list[GatewayConnection] = []
 

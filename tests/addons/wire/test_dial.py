@@ -44,7 +44,7 @@ async def test_a_public_address_is_dialled() -> None:
     [["127.0.0.1"], ["10.0.0.1"], ["169.254.169.254"], ["::1"], ["::ffff:10.0.0.1"], ["104.18.7.192", "192.168.1.1"]],
 )
 async def test_a_name_that_leads_inside_is_refused(addresses: list[str]) -> None:
-    """S6: one private address among several is enough."""
+    """S8: one private address among several is enough."""
     with pytest.raises(AddressRefused, match="private or reserved"):
         await found(dialer({"api.openai.com": addresses}), "api.openai.com")
 

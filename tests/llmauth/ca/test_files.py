@@ -33,6 +33,19 @@ def test_the_file_for_distribution_holds_no_key(authority, folder):
     assert (folder / "ca.pem").read_text() == authority.certificate_pem()
 
 
+@pytest.mark.parametrize("umask", [0o077, 0o022, 0o000])
+def test_whatever_the_umask_the_key_is_private_and_the_certificate_is_not(folder, umask):
+    """R4, and `serve` has a narrower umask than `ca export`."""
+    before = os.umask(umask)
+    try:
+        Authority.load_or_create(folder, DOMAINS, create=True)
+        first = mode(folder / "ca-key.pem"), mode(folder / "ca.pem")
+        Authority.rotate(folder, DOMAINS)
+    finally:
+        os.umask(before)
+    assert first == (mode(folder / "ca-key.pem"), mode(folder / "ca.pem")) == (0o600, 0o644)
+
+
 def test_it_is_made_once(authority, folder):
     assert Authority.load_or_create(folder, ["other.example"], create=True).fingerprint() == authority.fingerprint()
 

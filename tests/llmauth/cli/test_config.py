@@ -56,6 +56,13 @@ def test_what_has_no_effect_and_what_is_open_is_told(capsys):
     assert "Warning: No instance is configured" in captured.err
 
 
+def test_an_instance_of_later_strategies_alone_is_a_warning(capsys):
+    strategies = "{type: kubernetes_secret, secret_name: s}"
+    Path("f.yaml").write_text(f"instances: {{o: {{type: openai, authentication: {{strategies: [{strategies}]}}}}}}")
+    assert main(["config", "check", "f.yaml"]) == 0
+    assert "Warning: Instance 'o' gets no credential" in capsys.readouterr().err
+
+
 def test_json_for_scripts(capsys):
     Path("f.yaml").write_text("instances: {o: {type: openai}}\n")
     assert main(["config", "check", "--json", "f.yaml"]) == 0

@@ -50,6 +50,14 @@ def test_help_lists_the_commands_without_importing_them(environ):
         assert f"'{heavy}'" not in result.stdout
 
 
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_help_of_a_command_has_its_own_options_and_no_others(command, capsys):
+    for option in ("-h", "--help"):
+        assert cli.main([command, option]) == 0
+        assert f"Usage: llmauth {command}" in (shown := capsys.readouterr().out)
+        assert "completion" not in shown
+
+
 def test_help_is_quick(environ):
     best = 99.0
     for _ in range(3):

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llmauth.config.problems import ConfigError
+from llmauth.config.sections import LATER_METHODS
 from llmauth.config.settings import Settings, ca_domains, read_settings
 from llmauth.credentials.workload_identity.aws import AwsWorkloadIdentityOptions
 
@@ -226,6 +227,15 @@ def test_values_of_the_environment_are_not_shown(read, name):
     assert "CANARY" not in message
 
 
+@pytest.mark.parametrize("name", LATER_METHODS)
+def test_a_method_of_a_later_version_is_named_wherever_it_stands(read, name):
+    """It is from a closed set, and so no secret."""
+    said = f"auth.methods[0]: not available in this version: the method '{name}'"
+    assert fault(read, "{}", AUTH_MODE=name) == f"environment variable AUTH_MODE: {said}"
+    assert fault(read, "auth: {methods: ['${M}']}", M=name) == f"c.yaml:1: {said}"
+    assert fault(read, f"auth: {{methods: [{{type: {name}}}]}}") == f"c.yaml:1: {said}"
+
+
 def test_unknown_auth_mode_refuses_to_start(read):
     assert "wanted 'api_key'" in fault(read, "{}", AUTH_MODE="apikey")
 
@@ -244,6 +254,17 @@ def test_the_ca_is_for_all_provider_types_and_what_is_configured(read):
     domains = ca_domains(settings)
     assert {"api.openai.com", "googleapis.com", "llm.internal", "more.example", "llm.corp.example"} <= set(domains)
     assert not any(name.startswith("vpce") for name in domains)
+
+
+def test_an_instance_that_can_have_no_credential_yet_is_told(read):
+    later = "{type: vault, backend: hashicorp, path: a}, {type: workload_identity, provider: gcp}"
+    text = "instances: {{o: {{type: openai, authentication: {{strategies: [{}]}}}}}}"
+    assert read(text.format(later)).warnings == (
+        "Instance 'o' gets no credential: this version has none of its strategies (vault (hashicorp), "
+        "workload_identity (gcp)). Add one that it has, such as environment or file.",
+    )
+    assert read(text.format(later + ", {type: environment}")).warnings == ()
+    assert read("instances: {o: {type: openai}}").warnings == ()
 
 
 def test_settings_are_frozen(read):

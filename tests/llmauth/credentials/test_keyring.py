@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
+import importlib.metadata
+import shlex
 import sys
 import types
 
@@ -63,8 +66,21 @@ def test_an_entry_by_name(standing, memory) -> None:
 
 
 def test_no_entry_is_unavailable_and_says_how_to_make_one(standing, memory) -> None:
-    with pytest.raises(StrategyUnavailable, match="llmauth secret set openai_main"):
+    with pytest.raises(StrategyUnavailable, match="`keyring set llmauth openai_main` makes one"):
         strategy(standing).load()
+    with pytest.raises(StrategyUnavailable, match="`keyring set 'my work' me` makes one"):
+        strategy(standing, service="my work", username="me").load()
+
+
+def test_the_command_that_is_named_does_make_one(standing, memory, monkeypatch) -> None:
+    with pytest.raises(StrategyUnavailable) as caught:
+        strategy(standing).load()
+    program, *arguments = shlex.split(caught.value.reason.split("`")[1])
+    (command,) = importlib.metadata.entry_points(group="console_scripts", name=program)
+    monkeypatch.setattr(getpass, "getpass", lambda _: "sk-typed")
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    command.load()(arguments)
+    assert strategy(standing).load().credential == ApiKey(value=Secret("sk-typed"))
 
 
 def test_a_locked_keyring_is_a_failure_without_its_text(standing, memory, monkeypatch) -> None:
