@@ -20,6 +20,7 @@ from mitmproxy.proxy.layers.http._events import (
     HttpEvent,
     RequestHeaders,
     RequestProtocolError,
+    ResponseData,
     ResponseHeaders,
     ResponseProtocolError,
 )
@@ -110,9 +111,15 @@ class BoundedServer(_Coalescing, _http1.Http1Server):
     """The side that clients speak to: bounded in what it takes, and each answer framed as this client reads it."""
 
     _asks_to_close = False
+    _chunked = False
 
     def send(self, event: HttpEvent) -> layer.CommandGenerator[None]:
-        if isinstance(event, InterimHeaders) or (
+        if type(event) is ResponseData:
+            # Once a token: the stock layer would look the framing up in the headers each time.
+            data = b"%x\r\n%s\r\n" % (len(event.data), event.data) if self._chunked else event.data
+            if event.data:
+                yield commands.SendData(self.conn, data)
+        elif isinstance(event, InterimHeaders) or (
             isinstance(event, ResponseHeaders) and event.response.status_code == _CONTINUE
         ):
             # The stock layer would take a 100 for the answer, and say nothing more when the provider then fails.
@@ -120,6 +127,7 @@ class BoundedServer(_Coalescing, _http1.Http1Server):
         else:
             if isinstance(event, ResponseHeaders):
                 event.response = self._framed(event.response)
+                self._chunked = "chunked" in event.response.headers.get("transfer-encoding", "").lower()
             yield from super().send(event)
 
     def _framed(self, response: http.Response) -> http.Response:

@@ -49,7 +49,7 @@ class UpstreamFault(flow.Error):
 
 
 class GatewayStream(HttpStream):
-    """mitmproxy's stream with five changes, each for something that no hook can do."""
+    """mitmproxy's stream with a few changes, each for something that no hook can do."""
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, events.Wakeup):
@@ -124,6 +124,12 @@ class GatewayStream(HttpStream):
             yield from self.send_response()
             # What came of the provider's answer while the hooks ran is still waiting to be read.
             self.server_state = self.state_errored
+
+    def state_stream_response_body(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, ResponseData) and self.flow.response is not None and self.flow.response.stream is True:
+            yield SendHttp(event, self.context.client)  # what passes as it is needs none of the stock layer's choices
+        else:
+            yield from super().state_stream_response_body(event)
 
     # 4. A provider that cannot be reached or breaks off is answered for in our own words, while nothing was sent yet.
 
