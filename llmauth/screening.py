@@ -217,12 +217,6 @@ _HOP_BY_HOP = frozenset(
 )
 
 
-def forwardable(headers: Headers) -> Headers:
-    """The fields that may travel on: none of this hop's own, none that `Connection` names, none of `Proxy-…`."""
-    dropped = hop_by_hop_names(headers)
-    return Headers([field for field in headers.fields if field[0].lower() not in dropped])
-
-
 def hop_by_hop_names(headers: Headers) -> set[bytes]:
     """The lower-case names, as spelled here, of the fields that end at this hop.
 

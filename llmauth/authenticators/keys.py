@@ -138,12 +138,6 @@ class IssuedKeys:
             raise wrong("revoked", f"key {identity.key_id}")
         return self._use(held)
 
-    def still_valid(self, identity: Identity) -> bool:
-        """Whether the key of this identity is neither revoked nor expired; Unavailable when that cannot be told."""
-        self._require_fresh()
-        held = self._keys.get(identity.key_id or "")
-        return held is not None and self._ended(held.record) is None
-
     def _use(self, held: _Held) -> Identity:
         record = held.record
         ended = self._ended(record)

@@ -56,17 +56,6 @@ _PRESIGNED = frozenset(
 )
 
 
-def strip_credentials(headers: Headers, path: str) -> tuple[Headers, str]:
-    """Headers, and path with query, without anything by which the client proved itself, to us or to a provider.
-
-    The very same objects come back when there is nothing to cut.
-    """
-    names = credential_names(headers, path)
-    if names:
-        headers = Headers([field for field in headers.fields if field[0].lower() not in names])
-    return headers, strip_query(path)
-
-
 def credential_names(headers: Headers, path: str) -> set[bytes]:
     """The lower-case names to cut: all of CREDENTIAL_HEADERS, every `Proxy-…`, and `Date` beside an AWS signature."""
     index = headers.index()

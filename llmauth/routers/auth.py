@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from llmauth.authenticators.base import Authenticator, Presented, wrong
@@ -36,7 +36,7 @@ class Pending:
 class Proof:
     """What a connection presented, and what that proved: the same bytes on the same connection prove it again."""
 
-    presented: tuple[list[bytes] | None, ...]
+    presented: tuple[list[bytes] | None, ...] = field(repr=False)
     tunnel: Identity | None
     identity: Identity
     decision: Decision

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from llmauth.addresses import HostPort
 from llmauth.errors import BadRequest, GatewayError, HeadTooLarge, MethodNotAllowed, Misdirected, UpgradeRefused
 from llmauth.http import Door, Headers, Request, Url
-from llmauth.screening import forwardable, screen
+from llmauth.screening import hop_by_hop_names, screen
+
+
+def forwardable(headers):
+    """As `llmauth.forwarding` does it: every field but those of the names it is told."""
+    names = hop_by_hop_names(headers)
+    return Headers([field for field in headers.fields if field[0].lower() not in names])
+
 
 API = "api.openai.com"
 

@@ -21,6 +21,15 @@ from llmauth.storage.keys import KeyStore
 from tests.fixtures.methods import Slow
 
 
+def still_valid(keys, identity):
+    """Whether the key of an identity is neither revoked nor expired now."""
+    try:
+        keys.current(identity)
+    except Unauthenticated:
+        return False
+    return True
+
+
 @pytest.fixture
 def store(tmp_path):
     opened = KeyStore(tmp_path / "state" / "keys.db")
@@ -212,7 +221,7 @@ async def test_a_key_that_was_revoked_ends_an_open_tunnel_within_a_second(router
     assert (await ask(router, tunnel=tunnel, door=Door.TUNNEL))[0] == tunnel
     store.revoke("alice")
     began = time.monotonic()
-    while keys.still_valid(tunnel):
+    while still_valid(keys, tunnel):
         await asyncio.sleep(0.005)
     assert time.monotonic() - began < 1
     for fields in ((), (api_key(other),)):
@@ -398,7 +407,7 @@ async def test_a_tunnel_that_ends_while_another_credential_is_computed(crowded, 
     waiting = asyncio.create_task(refused(crowded, ("X-API-Key", "slow"), tunnel=tunnel, door=Door.TUNNEL))
     await asyncio.sleep(0.05)
     store.revoke("slow")
-    while keys.still_valid(tunnel):
+    while still_valid(keys, tunnel):
         await asyncio.sleep(0.01)
     slow.go.set()
     assert (await waiting).reason == "revoked"
@@ -448,3 +457,14 @@ async def test_conflicts_are_forbidden(router, store):
     error = await refused(router, api_key(alice), ("api-key", second.reveal()))
     assert isinstance(error, Forbidden)
     assert (await ask(router, api_key(alice), ("api-key", alice.reveal()), proxy(alice)))[0].user == "alice"
+
+
+async def test_a_proof_that_is_kept_shows_no_key(router, store):
+    _, key = store.create("alice")
+    sent = request(api_key(key))
+    pending = router.recall(sent)
+    answer = await router.authenticate(pending)
+    proof = router.proof(sent, None, answer)
+    assert proof is not None
+    assert router.again(proof, sent, None) == answer
+    assert key.reveal() not in repr(proof)
