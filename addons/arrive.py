@@ -57,7 +57,8 @@ class Arrive:
 
     def _begin(self, flow: http.HTTPFlow, door: Door, tunnel: HostPort | None) -> Exchange:
         request = convert.to_request(flow, door, tunnel)
-        wanted = request.headers.get("x-request-id")
+        named = request.headers.index().get(b"x-request-id")
+        wanted = named[0].decode("ascii", "replace") if named is not None else None
         context = arrival(wanted if wanted and _PLAIN_ID.fullmatch(wanted) and PREFIX not in wanted else None)
         exchange = self.exchanges.begin(flow, Exchange(context, request, door, self.gateway.mode.shape_of))
         if self.exchanges.draining and request.url.path not in ("/health", "/ready"):

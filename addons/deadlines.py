@@ -44,6 +44,7 @@ class Deadlines:
                 logger.exception("The deadlines could not be checked")
 
     def _look(self, now: float) -> None:
+        self.exchanges.prune()
         for flow in list(self.exchanges.open):
             exchange = self.exchanges.of(flow)
             if exchange is not None and self._over(exchange, now):

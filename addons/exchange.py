@@ -6,8 +6,6 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import cast
-from weakref import WeakSet
 
 from mitmproxy import http
 from mitmproxy.connection import Client
@@ -71,13 +69,14 @@ class Exchanges:
     """
 
     def __init__(self) -> None:
-        self.open: WeakSet[http.HTTPFlow] = WeakSet()
+        self.open: set[http.HTTPFlow] = set()
         self.tls_listener: object | None = None
         self.draining = False
 
     def of(self, flow: http.HTTPFlow) -> Exchange | None:
         """The exchange of a flow, `None` before it began."""
-        return cast(Exchange | None, flow.__dict__.get(_ATTRIBUTE))
+        exchange: Exchange | None = flow.__dict__.get(_ATTRIBUTE)
+        return exchange
 
     def begin(self, flow: http.HTTPFlow, exchange: Exchange) -> Exchange:
         """Remember the exchange of a flow, which counts as running until it is ended."""
@@ -85,13 +84,17 @@ class Exchanges:
         self.open.add(flow)
         return exchange
 
+    def prune(self) -> None:
+        """End what is over without having been told so: nothing outlives its client's connection."""
+        self.open = {flow for flow in self.open if flow.live and flow.client_conn.timestamp_end is None}
+
     def end(self, flow: http.HTTPFlow) -> None:
         """The flow is over: it is no longer waited for, though what is known of it stays until mitmproxy drops it."""
         self.open.discard(flow)
 
     def peer(self, client: Client) -> Peer:
         """What is known of a client connection."""
-        peer = cast(Peer | None, client.__dict__.get(_ATTRIBUTE))
+        peer: Peer | None = client.__dict__.get(_ATTRIBUTE)
         if peer is None:
             peer = client.__dict__[_ATTRIBUTE] = Peer()
         return peer

@@ -21,6 +21,7 @@ from llmauth.telemetry.access import clocked
 
 # The sixth router's record, for as long as no strategy reads a vault.
 NO_VAULT = Decision(router="vault", input="-", outcome="n/a", reason="the strategy reads no vault")
+_REFUSALS = 400
 
 
 class Inject:
@@ -70,6 +71,8 @@ class Inject:
         if exchange is None or exchange.handler is None or exchange.sent_at is None or exchange.error is not None:
             return
         assert flow.response
+        if flow.response.status_code < _REFUSALS:
+            return
         verdict = exchange.handler.verdict(flow.response.status_code, Headers(flow.response.headers.fields))
         if verdict is Verdict.PASSES:
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # RFC 1123 labels after IDNA; the underscore is met in internal names and is harmless in a comparison.
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
@@ -12,8 +12,7 @@ _LONGEST = 254  # of a name, its trailing dot included
 _NUMERIC = re.compile(r"(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+)){0,3}")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class HostPort:
+class HostPort(NamedTuple):
     """A normalised host name and a port; equality is the only comparison anybody needs."""
 
     host: str

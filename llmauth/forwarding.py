@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from llmauth.authenticators.stripping import credential_names, strip_query
 from llmauth.context import Route
 from llmauth.http import Field, Headers, Request, Url
 from llmauth.providers.base import ProviderHandler
 from llmauth.screening import hop_by_hop_names
 
-_REPLACED = frozenset({b"x-request-id", b"x_request_id", b"x-request_id", b"x_request-id"})
+_NATIVE = frozenset({b"x-request-id", b"x_request_id", b"x-request_id", b"x_request-id"})
+_OURS = _NATIVE | {b"host"}
 
 
 def outgoing(request: Request, route: Route, handler: ProviderHandler, request_id: str | None) -> Request:
     """The client's request, addressed to the provider and carrying no credential at all.
 
     Only these headers differ from what came: credentials and hop-by-hop headers are gone, `X-Request-Id` is ours (or
-    gone, where there is none to send), and a chunked body has a length (it was read whole). Whoever signs sets Host.
+    gone, where there is none to send), a chunked body has a length (it was read whole), and on a gateway path
+    Host is the provider's.
     """
     headers = request.headers
-    dropped = credential_names(headers, route.path) | hop_by_hop_names(headers) | _REPLACED
+    dropped = credential_names(headers, route.path) | hop_by_hop_names(headers) | (_NATIVE if route.native else _OURS)
     path = strip_query(route.path)
     url = _native(request, path) if route.native else handler.forward(path, request.method)
-    fields = [field for field in headers.fields if field[0].lower() not in dropped]
+    # "It is RECOMMENDED that user agents send Host as the first field" (RFC 9110, 7.2).
+    fields = [] if route.native else [(b"Host", url.authority.encode("ascii"))]
+    fields += [field for field in headers.fields if field[0].lower() not in dropped]
     if request_id is not None:
         fields.append((b"X-Request-Id", request_id.encode("ascii")))
     if b"content-length" in dropped or b"content-length" not in headers.index():
@@ -40,4 +42,4 @@ def _tell_length(fields: list[Field], request: Request) -> None:
 
 def _native(request: Request, path: str) -> Url:
     """By the provider's own host: the client named it, screening compared it, and it stays."""
-    return replace(request.url, scheme="https", path=path)
+    return request.url._replace(scheme="https", path=path)

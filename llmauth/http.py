@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 from llmauth.addresses import HostPort
 
@@ -74,8 +75,7 @@ class Headers:
         return f"Headers({', '.join(name.decode('ascii', 'replace') for name, _ in self.fields)})"
 
 
-@dataclass(frozen=True, slots=True)
-class Url:
+class Url(NamedTuple):
     """Where a request goes; `path` holds path and query, percent-encoded as it stands on the wire."""
 
     scheme: str
@@ -108,7 +108,7 @@ class Url:
         return self.path.partition("?")[2]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """A request. `tunnel` is the CONNECT target where there is one; `source` is the peer's address, for logs.
 
@@ -126,15 +126,17 @@ class Request:
 
     def altered(self, *, url: Url | None = None, headers: Headers | None = None, body: bytes | None = None) -> Request:
         """This request with another URL, other headers or another body."""
-        return Request(
-            method=self.method,
-            url=self.url if url is None else url,
-            headers=self.headers if headers is None else headers,
-            door=self.door,
-            body=self.body if body is None else body,
-            tunnel=self.tunnel,
-            source=self.source,
-        )
+        other = object.__new__(Request)
+        # Past the frozen `__setattr__`, once for all fields: four of these are made for each request.
+        held = other.__dict__
+        held.update(self.__dict__)
+        if url is not None:
+            held["url"] = url
+        if headers is not None:
+            held["headers"] = headers
+        if body is not None:
+            held["body"] = body
+        return other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -225,7 +225,9 @@ def hop_by_hop_names(headers: Headers) -> set[bytes]:
     """
     index = headers.index()
     named = index.get(b"connection")
-    dropped = _HOP_BY_HOP if named is None else _HOP_BY_HOP | {_folded(t.strip()) for t in b",".join(named).split(b",")}
+    if named is None and b"_" not in b"".join(index):
+        return {name for name in index if name in _HOP_BY_HOP or name.startswith(b"proxy-")}
+    dropped = _HOP_BY_HOP | {_folded(token.strip()) for token in b",".join(named or ()).split(b",")}
     return {name for name in index if (folded := _folded(name)) in dropped or folded.startswith(b"proxy-")}
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from llmauth.context import Authenticated, Credentialed, Decision, RequestContext, Routed
 from llmauth.errors import GatewayError
 from llmauth.http import Door, Request
+from llmauth.telemetry.logs import tell
 from llmauth.telemetry.metrics import Metrics, Observation
 
 log = logging.getLogger("llmauth.access")
@@ -41,16 +42,14 @@ class Outcome:
     provider_request_id: str | None
 
 
-def write(outcomes: Iterable[Outcome], metrics: Metrics) -> None:
-    """Count each outcome, log its line, and at debug level each decision that led to it."""
-    told, in_detail = log.isEnabledFor(logging.INFO), decisions_log.isEnabledFor(logging.DEBUG)
+def write(outcomes: Sequence[Outcome], metrics: Metrics) -> None:
+    """Count each outcome; log, at debug level, each decision that led to it, and then its line."""
     for outcome in outcomes:
         metrics.observe(observation(outcome))
-        if in_detail:
-            for facts in decisions(outcome):
-                decisions_log.handle(_record(decisions_log, logging.DEBUG, "decision", facts))
-        if told:
-            log.handle(_record(log, logging.INFO, "request", line(outcome)))
+    if decisions_log.isEnabledFor(logging.DEBUG):
+        tell(decisions_log, logging.DEBUG, "decision", [facts for outcome in outcomes for facts in decisions(outcome)])
+    if log.isEnabledFor(logging.INFO):
+        tell(log, logging.INFO, "request", [line(outcome) for outcome in outcomes])
 
 
 def clocked(decision: Decision, since: float) -> Decision:
@@ -58,13 +57,6 @@ def clocked(decision: Decision, since: float) -> Decision:
     if not decisions_log.isEnabledFor(logging.DEBUG):
         return decision
     return replace(decision, took=time.perf_counter() - since)
-
-
-def _record(logger: logging.Logger, level: int, message: str, facts: dict[str, Any]) -> logging.LogRecord:
-    """What `logger.info` would make, without looking for the caller's line, which is always the same."""
-    record = logging.LogRecord(logger.name, level, "", 0, message, None, None)
-    record.facts = facts
-    return record
 
 
 def observation(outcome: Outcome) -> Observation:

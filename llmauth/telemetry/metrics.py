@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from typing import NamedTuple
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import generate_latest
@@ -19,8 +19,7 @@ _MAX_REASONS = 64
 _MOST_UNCOUNTED = 256
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observation:
+class Observation(NamedTuple):
     """One request and its answer. Times are seconds; the fields of the target are empty where none was reached.
 
     `first_byte` reaches from its arrival to the answer's first byte; `overhead` is what we took to judge and sign it.

@@ -111,6 +111,7 @@ class Downstream:
 def flow(**more: Any) -> http.HTTPFlow:
     """A flow in the middle of its life; `resp=True` for one that was answered."""
     made: http.HTTPFlow = tflow.tflow(**more)
+    made.live, made.client_conn.timestamp_end = True, None
     return made
 
 

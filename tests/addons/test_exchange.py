@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 
 from addons.exchange import Exchanges, arrival
@@ -23,14 +22,17 @@ def test_an_exchange_is_found_by_its_flow_alone(exchanges: Exchanges) -> None:
     assert exchanges.of(other) is None
 
 
-def test_a_flow_is_waited_for_until_it_ends_or_is_dropped(exchanges: Exchanges) -> None:
-    flow, dropped = flows.gateway(exchanges), flows.gateway(exchanges)
-    exchanges.begin(flow, exchange())
-    exchanges.begin(dropped, exchange())
-    assert len(exchanges.open) == 2
-    del dropped
-    gc.collect()
-    assert list(exchanges.open) == [flow]
+def test_a_flow_is_waited_for_until_it_ends_or_its_client_has_left(exchanges: Exchanges) -> None:
+    flow, over, left = flows.gateway(exchanges), flows.gateway(exchanges), flows.gateway(exchanges)
+    for each in (flow, over, left):
+        each.live = True
+        exchanges.begin(each, exchange())
+    exchanges.prune()
+    assert exchanges.open == {flow, over, left}
+    over.live = False
+    left.client_conn.timestamp_end = 1.0
+    exchanges.prune()
+    assert exchanges.open == {flow}
     exchanges.end(flow)
     exchanges.end(flow)
     assert len(exchanges.open) == 0

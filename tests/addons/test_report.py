@@ -38,7 +38,8 @@ def answered(exchanges: Exchanges, *fields: tuple[bytes, bytes], status: int = 2
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
-    return [record.__dict__["facts"] for record in caplog.records if record.message == "request"]
+    told = [record for record in caplog.records if record.message == "request"]
+    return [facts for record in told for facts in record.__dict__["batch"]]
 
 
 LENGTH = b"content-length"

@@ -120,7 +120,7 @@ def test_altered_changes_what_it_is_told_and_nothing_else():
 
 def test_it_is_frozen():
     for value, name in ((REQUEST, "body"), (REQUEST.url, "host"), (REQUEST.url, "path")):
-        with pytest.raises(dataclasses.FrozenInstanceError):
+        with pytest.raises(AttributeError):
             setattr(value, name, "mallory")
 
 

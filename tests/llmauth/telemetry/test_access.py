@@ -164,8 +164,9 @@ def test_everything_is_counted_whatever_is_logged(caplog, level, messages):
     caplog.set_level(level, "llmauth.decisions")
     metrics = Metrics()
     write([outcome(), outcome(ARRIVED, status=401, decisions=())], metrics)
-    assert [record.message for record in caplog.records] == messages
-    assert all(record.facts["request_id"] == "req_1" for record in caplog.records)
+    told = [(record.message, facts) for record in caplog.records for facts in record.batch]
+    assert [message for message, _ in told] == messages
+    assert all(facts["request_id"] == "req_1" for _, facts in told)
     text = metrics.render()[0].decode()
     assert 'http_requests_total{method="POST",status="200"} 1.0' in text
     assert 'http_requests_total{method="POST",status="401"} 1.0' in text

@@ -238,3 +238,22 @@ def test_utf8_is_written_whatever_the_locale(tmp_path):
         logs.configure("info", "json", stream)
         LOG.info("✅")
     assert "✅" in (tmp_path / "log").read_text("utf-8")
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_many_lines_of_one_record_are_lines_of_their_own(stream, form):
+    logs.configure("info", form, stream)
+    told = [{"request_id": "req_1", "status": 200}, {"request_id": "a\nb\u2028", "status": 401}]
+    logs.tell(logging.getLogger("llmauth.access"), logging.INFO, "request", told)
+    logs.tell(logging.getLogger("llmauth.access"), logging.INFO, "request", [])
+    logs.tell(logging.getLogger("llmauth.access"), logging.DEBUG, "request", told)
+    first, second = stream.getvalue().splitlines()
+    if form == "console":
+        assert first.endswith("INFO  request request_id=req_1 status=200")
+        assert "\\n" in second
+    else:
+        head = {"level": "INFO", "logger": "llmauth.access", "message": "request"}
+        for line, facts in zip((first, second), told, strict=True):
+            found = json.loads(line)
+            assert found.pop("timestamp").endswith("Z")
+            assert found == {**head, **facts}
