@@ -31,7 +31,9 @@ from llmauth.demo.shapes import (
 
 _SPEAKER = "Claude"
 
-_CACHE = optional(record({"type": one_of("ephemeral"), "ttl": one_of("5m", "1h")}, "type"))
+# `scope` comes with the beta `prompt-caching-scope`, which Claude Code asks for on the API itself.
+_SCOPE = one_of("global", "organization")
+_CACHE = optional(record({"type": one_of("ephemeral"), "ttl": one_of("5m", "1h"), "scope": _SCOPE}, "type"))
 _COMMON: dict[str, Check] = {"type": text, "cache_control": _CACHE}
 _TEXT = record({**_COMMON, "text": filled, "citations": anything}, "text")
 _SOURCE = tagged(
