@@ -75,7 +75,18 @@ class AwsKeys:
     session_token: Secret | None = None
 
 
-Credential = ApiKey | BearerToken | AwsKeys
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OciKey:
+    """An OCI signing key, in PEM and without a passphrase; it signs, and is never sent.
+
+    `key_id` is what the signature names it by: `tenancy/user/fingerprint`, or `ST$` and a security token.
+    """
+
+    key_id: Secret
+    private_key: Secret
+
+
+Credential = ApiKey | BearerToken | AwsKeys | OciKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

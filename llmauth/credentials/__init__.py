@@ -7,11 +7,14 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from llmauth.clock import Clock, SystemClock
 from llmauth.context import ProviderType
 from llmauth.credentials.aws_profile import AwsProfileOptions, AwsProfileStrategy
 from llmauth.credentials.base import CredentialStrategy, Options, Surroundings, quiet_libraries
 from llmauth.credentials.environment import EnvironmentOptions, EnvironmentStrategy
+from llmauth.credentials.exchange import Exchanged
 from llmauth.credentials.file import FileOptions, FileStrategy
+from llmauth.credentials.ibm_iam import IbmIam
 from llmauth.credentials.keyring import KeyringOptions, KeyringStrategy
 from llmauth.credentials.later import (
     KubernetesSecretOptions,
@@ -19,6 +22,7 @@ from llmauth.credentials.later import (
     OtherWorkloadIdentityOptions,
     VaultOptions,
 )
+from llmauth.credentials.outbound import Outbound
 from llmauth.credentials.workload_identity.aws import AwsWorkloadIdentity, AwsWorkloadIdentityOptions
 
 WorkloadIdentityOptions = Annotated[
@@ -57,9 +61,12 @@ def build(
     environ: Mapping[str, str],
     *,
     region: str | None = None,
+    outbound: Outbound | None = None,
+    clock: Clock | None = None,
 ) -> CredentialStrategy:
     """The strategy of these options for one instance; `region` is where its provider stands, if it stands anywhere.
 
+    `outbound` is the way to token services, for types whose keys are exchanged there.
     Raises ValueError for a strategy whose credentials this type of provider cannot use.
     """
     reason = unfit(options, provider)
@@ -68,7 +75,10 @@ def build(
     # Here and not where logging is set up: nobody can build what talks to AWS and forget it.
     quiet_libraries()
     surroundings = Surroundings(instance=instance, provider=provider, environ=environ, region=region)
-    return _TABLE[type(options)](options, surroundings)
+    strategy = _TABLE[type(options)](options, surroundings)
+    if provider == "ibm":
+        return Exchanged(strategy, IbmIam(outbound or Outbound()), clock or SystemClock())
+    return strategy
 
 
 def unfit(options: Options, provider: ProviderType) -> str | None:
@@ -82,4 +92,4 @@ def defaults_for(provider: ProviderType) -> Sequence[Options]:
     """The strategies of an instance that names none."""
     if provider == "bedrock":
         return (EnvironmentOptions(), AwsWorkloadIdentityOptions(), AwsProfileOptions())
-    return (EnvironmentOptions(),) if provider in ("openai", "anthropic") else ()
+    return (EnvironmentOptions(),) if provider in ("openai", "anthropic", "azure", "vertex", "ibm", "oracle") else ()

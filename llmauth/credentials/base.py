@@ -8,13 +8,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Protocol
+from typing import Annotated, Protocol, runtime_checkable
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from llmauth.context import ProviderType
+from llmauth.credentials import oci_key
 from llmauth.durations import parse_duration
-from llmauth.secrets import ApiKey, AwsKeys, BearerToken, Credential, Loaded, Secret
+from llmauth.secrets import ApiKey, AwsKeys, BearerToken, Credential, Loaded, OciKey, Secret
 
 
 class StrategyUnavailable(Exception):
@@ -43,6 +44,15 @@ class CredentialStrategy(Protocol):
 
     def load(self) -> Loaded:
         """Ask the source anew and block until it answers; raise StrategyUnavailable or StrategyFailed."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A strategy that may give the same credential again without asking for another."""
+
+    def forget(self) -> None:
+        """The provider refused it: give another one the next time. Called on the event loop; never blocks."""
         ...
 
 
@@ -93,18 +103,33 @@ _KEYS = ("api_key", "token")
 _PAIR = ("access_key_id", "secret_access_key", "session_token")
 _ALIASES = {"apikey": "api_key"}  # as IBM spells it
 _WANTED = "api_key or token, or access_key_id with secret_access_key"
+_WANTED_OF_OCI = "tenancy, user, fingerprint and private_key, or api_key"
+# Text of several lines, or one that a person chose.
+_FREE = frozenset({"private_key", "passphrase"})
 
 _SENDABLE = re.compile(r"[\x21-\x7e]+")
 _PLACEHOLDER = re.compile(
     r"<.*>|\$\{.*\}|change-?_?me|replace-?_?me|your[-_].*|placeholder|todo|none|null|x{3,}", re.IGNORECASE
 )
 _ACCESS_KEY_ID = re.compile(r"(AKIA|ASIA)[A-Z0-9]{12,}")
+# Neither an API key of IBM nor one of Azure holds a dot.
+_JWT = re.compile(r"eyJ[\w-]*\.[\w-]+\.[\w-]+")
+_GOOGLE_KEY = re.compile(r"AIza[\w-]{30,}|AQ\.[\w-]{20,}")
+# What gives a token only in exchange.
+_EXCHANGED = frozenset({"service_account_json", "client_email", "client_secret", "refresh_token", "credential_source"})
 
 
-def field_name(name: str) -> str | None:
-    """The name a field of a secret goes by here (case and an `aws_` prefix are ignored), `None` if it is not ours."""
+def field_name(name: str, provider: ProviderType | None = None) -> str | None:
+    """The name a field of a secret goes by here (case and an `aws_` prefix are ignored), `None` if it is not ours.
+
+    `user` and the like mean something in the secret of an Oracle instance alone.
+    """
     plain = name.lower().removeprefix("aws_")
     plain = _ALIASES.get(plain, plain)
+    if provider == "oracle":
+        plain = oci_key.ALIASES.get(plain, plain)
+        if plain in oci_key.FIELDS:
+            return plain
     return plain if plain in _KEYS or plain in _PAIR else None
 
 
@@ -116,9 +141,12 @@ def credential_from(fields: Mapping[str, Secret] | str, provider: ProviderType) 
     if isinstance(fields, str):
         text = fields.rstrip("\r\n")
         if not text.lstrip().startswith("{"):
-            return _single("token" if provider == "vertex" else "api_key", cleaned(text, "it"), provider)
-        fields = _object(text)
-    return _from_known(_known(fields), provider)
+            if provider == "oracle" and text.lstrip().startswith("-----BEGIN "):
+                raise StrategyFailed("it is a private key alone; give tenancy, user and fingerprint with it")
+            value = cleaned(text, "it")
+            return _single(_name_by_form(value, provider), value, provider)
+        fields = _object(text, provider)
+    return _from_known(_known(fields, provider), provider)
 
 
 def credential_at(place: str, fields: Mapping[str, Secret] | str, provider: ProviderType) -> Credential:
@@ -129,33 +157,46 @@ def credential_at(place: str, fields: Mapping[str, Secret] | str, provider: Prov
         raise StrategyFailed(f"{place}: {failure.reason}") from None
 
 
-def _object(text: str) -> Mapping[str, Secret]:
+def _object(text: str, provider: ProviderType) -> Mapping[str, Secret]:
     try:
         pairs = json.loads(text, object_pairs_hook=list)
     except (ValueError, RecursionError):
         raise StrategyFailed("the secret begins like a JSON object and is none") from None
     fields: dict[str, Secret] = {}
     for name, value in pairs:
-        if field_name(name) is None:
+        known = field_name(name, provider)
+        if known is None:
             continue
         if name in fields:
-            raise StrategyFailed(f"the secret holds the field {field_name(name)} twice")
+            raise StrategyFailed(f"the secret holds the field {known} twice")
         if not isinstance(value, str):
-            raise StrategyFailed(f"the field {field_name(name)} of the secret is no string")
+            raise StrategyFailed(f"the field {known} of the secret is no string")
         fields[name] = Secret(value)
+    if not fields and _EXCHANGED.intersection(name.lower() for name, _ in pairs):
+        raise StrategyFailed(
+            "the secret holds what is exchanged for a token, which is not available in this version; give the token"
+        )
     return fields
 
 
-def _known(fields: Mapping[str, Secret]) -> dict[str, Secret]:
+def _known(fields: Mapping[str, Secret], provider: ProviderType) -> dict[str, Secret]:
     known: dict[str, Secret] = {}
     for written, value in fields.items():
-        name = field_name(written)
+        name = field_name(written, provider)
         if name is None:
             continue
         if name in known:
             raise StrategyFailed(f"the secret holds the field {name} twice, under two spellings")
-        known[name] = cleaned(value.reveal(), f"its field {name}")
+        clean = _some if name in _FREE else cleaned
+        known[name] = clean(value.reveal(), f"its field {name}")
     return known
+
+
+def _some(value: str, what: str) -> Secret:
+    text = value.rstrip("\r\n")
+    if not text:
+        raise StrategyFailed(f"{what} is empty")
+    return Secret(text)
 
 
 def cleaned(value: str, what: str) -> Secret:
@@ -173,6 +214,9 @@ def cleaned(value: str, what: str) -> Secret:
 
 
 def _from_known(known: dict[str, Secret], provider: ProviderType) -> Credential:
+    oci = {name: known[name] for name in oci_key.FIELDS if name in known}
+    if oci:
+        return _oci_key(known, oci)
     pair = [name for name in _PAIR if name in known]
     keys = [name for name in _KEYS if name in known]
     if pair and keys:
@@ -182,7 +226,8 @@ def _from_known(known: dict[str, Secret], provider: ProviderType) -> Credential:
     if pair:
         return _aws_keys(known, provider)
     if not keys:
-        raise StrategyFailed(f"the secret has no field of a name that is known here: {_WANTED}")
+        wanted = _WANTED_OF_OCI if provider == "oracle" else _WANTED
+        raise StrategyFailed(f"the secret has no field of a name that is known here: {wanted}")
     return _single(keys[0], known[keys[0]], provider)
 
 
@@ -199,12 +244,26 @@ def _aws_keys(known: dict[str, Secret], provider: ProviderType) -> AwsKeys:
     )
 
 
+def _oci_key(known: dict[str, Secret], oci: dict[str, Secret]) -> OciKey:
+    if len(known) > len(oci):
+        raise StrategyFailed("the secret holds both an OCI signing key and another key; keep the one that is meant")
+    try:
+        return oci_key.made(oci)
+    except ValueError as wrong:
+        raise StrategyFailed(str(wrong)) from None
+
+
+def _name_by_form(value: Secret, provider: ProviderType) -> str:
+    """Which field a secret that is one string stands for."""
+    return "token" if provider == "vertex" and not _GOOGLE_KEY.fullmatch(value.reveal()) else "api_key"
+
+
 def _single(name: str, value: Secret, provider: ProviderType) -> Credential:
-    if provider == "oracle":
-        raise StrategyFailed("Oracle's signing keys are not available in this version")
     if provider == "bedrock" and _ACCESS_KEY_ID.fullmatch(value.reveal()):
         raise StrategyFailed("it is an AWS access key id alone; give secret_access_key with it")
-    # A Bedrock API key is a bearer token; Azure tells its keys from Entra's tokens; the others have one kind each.
-    if provider in ("bedrock", "vertex") or (provider == "azure" and name == "token"):
+    # A Bedrock API key is a bearer token; Azure, IBM and Google tell keys from tokens; the others have one kind each.
+    if provider == "bedrock" or (provider in ("azure", "ibm", "vertex") and name == "token"):
+        return BearerToken(value=value)
+    if provider in ("azure", "ibm") and _JWT.fullmatch(value.reveal()):
         return BearerToken(value=value)
     return ApiKey(value=value)

@@ -68,9 +68,11 @@ def term(loaded: Loaded, *, monotonic: float, wall: float, unchanged: bool, jitt
     if life == math.inf:
         renew_after = (loaded.refresh_after or _STATIC_REFRESH) * earlier
         return Term(renew=monotonic + renew_after, end=math.inf, renew_wall=math.inf, end_wall=math.inf)
-    renew_after = min(_SHARE_OF_LIFE * life, loaded.refresh_after or math.inf) * earlier
+    renew_after = _SHARE_OF_LIFE * life * earlier
     if unchanged:
         renew_after = min(max(renew_after, _UNCHANGED_REFRESH), life)
+    # A source that wants to be asked this often knows that asking is cheap, also where nothing changed.
+    renew_after = min(renew_after, (loaded.refresh_after or math.inf) * earlier)
     return Term(
         renew=monotonic + renew_after, end=monotonic + life, renew_wall=wall + renew_after, end_wall=wall + life
     )
@@ -202,15 +204,20 @@ class Lease:
         )
         self._not_before = -math.inf
 
-    def discard(self, generation: int) -> None:
-        """Drop the credential of this generation, which the provider refused, unless one was dropped just before."""
+    def discard(self, generation: int) -> bool:
+        """Drop the credential of this generation, which the provider refused, unless one was dropped just before.
+
+        Whether it was dropped.
+        """
         now = self._clock.monotonic()
         if self._current is None or self._current.generation != generation:
-            return
-        if now >= self._discarded_at + _DISCARD_COOL_DOWN:
-            self._discarded_at = now
-            self._current = None
-            self._not_before = -math.inf
+            return False
+        if now < self._discarded_at + _DISCARD_COOL_DOWN:
+            return False
+        self._discarded_at = now
+        self._current = None
+        self._not_before = -math.inf
+        return True
 
     def close(self) -> None:
         """Stop a fetch that is running; what is held stays usable until it ends."""

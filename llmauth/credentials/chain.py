@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from llmauth.clock import Clock
-from llmauth.credentials.base import StrategyFailed, StrategyUnavailable
+from llmauth.credentials.base import Remembering, StrategyFailed, StrategyUnavailable
 from llmauth.credentials.cache import Found, Freshness, Lease, NothingFound, Source
 from llmauth.credentials.candidate import FAILED, LONGEST_WITHOUT, UNAVAILABLE, BackOff, Candidate, Jitter
 from llmauth.errors import NoCredential
@@ -51,6 +51,13 @@ class Chain:
         labels = ", ".join(candidate.label for candidate in self._candidates)
         said = [f"{candidate.label}: {candidate.reason or 'no answer yet'}" for candidate in self._candidates]
         return no_credential(self._instance, f" (tried {labels})" if labels else "", "; ".join(said))
+
+    def discard(self, generation: int) -> None:
+        """Forget the credential of this generation, because the provider refused it; at most one in ten seconds."""
+        if self.lease.discard(generation):
+            for candidate in self._candidates:
+                if isinstance(candidate.source.strategy, Remembering):
+                    candidate.source.strategy.forget()
 
     # ---- finding a credential --------------------------------------------------------------------------------------
 

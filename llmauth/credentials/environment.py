@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from llmauth.context import ProviderType
+from llmauth.credentials import oci_cli
 from llmauth.credentials.base import (
     Options,
     StrategyFailed,
@@ -22,7 +23,15 @@ _DEFAULT_VARIABLE: Mapping[ProviderType, str] = {
     "openai": "OPENAI_API_KEY",
     "anthropic": "ANTHROPIC_API_KEY",
     "bedrock": "AWS_BEARER_TOKEN_BEDROCK",
+    "ibm": "WATSONX_APIKEY",
 }
+# Of those whose tools read keys and tokens from different variables: the field that each of them stands for.
+_BY_FIELD: Mapping[ProviderType, Mapping[str, str]] = {
+    "azure": {"AZURE_OPENAI_API_KEY": "api_key", "AZURE_OPENAI_AD_TOKEN": "token"},
+    "vertex": {"GOOGLE_API_KEY": "api_key", "GOOGLE_OAUTH_ACCESS_TOKEN": "token"},
+}
+# A second name, read where the first is not set: IBM's own tools know both.
+_OTHER_VARIABLE: Mapping[str, str] = {"WATSONX_APIKEY": "IBM_CLOUD_API_KEY"}
 
 
 class EnvironmentOptions(Options):
@@ -45,10 +54,27 @@ class EnvironmentStrategy:
     def load(self) -> Loaded:
         if self._named is None and self._provider == "bedrock" and self._holds_aws_keys():
             return self._aws_keys()
-        name = self._named or _DEFAULT_VARIABLE.get(self._provider)
+        if self._named is None and self._provider == "oracle":
+            return oci_cli.load(self._environ)
+        if self._named is None and self._provider in _BY_FIELD:
+            return self._by_field(_BY_FIELD[self._provider])
+        name = self._named or self._default()
         if name is None:
             raise StrategyUnavailable(f"type {self._provider} has no variable of its own here; name one: `variable: …`")
         return self._variable(name)
+
+    def _default(self) -> str | None:
+        first = _DEFAULT_VARIABLE.get(self._provider)
+        second = _OTHER_VARIABLE.get(first or "")
+        return second if second is not None and first not in self._environ and second in self._environ else first
+
+    def _by_field(self, fields: Mapping[str, str]) -> Loaded:
+        given = [name for name in fields if self._environ.get(name)] or [n for n in fields if n in self._environ]
+        if not given:
+            raise StrategyUnavailable(f"neither of the environment variables {' and '.join(fields)} is set")
+        place = f"environment variable {' and '.join(given)}"
+        values = {fields[name]: Secret(self._environ[name]) for name in given}
+        return Loaded(credential=credential_at(place, values, self._provider), source=place)
 
     def _variable(self, name: str) -> Loaded:
         value = self._environ.get(name)

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
+from llmauth.context import ProviderType
 from llmauth.credentials.base import (
     Options,
     Seconds,
@@ -56,7 +57,7 @@ class FileStrategy:
 
     def load(self) -> Loaded:
         with _explained(self._path):
-            content = _fields(self._path) if self._path.is_dir() else _text(self._path)
+            content = _fields(self._path, self._provider) if self._path.is_dir() else _text(self._path)
             self._warn_if_readable_by_all()
         credential = credential_at(str(self._path), content, self._provider)
         return Loaded(credential=credential, source=str(self._path), refresh_after=self._refresh_after)
@@ -87,12 +88,18 @@ def _is_mount(path: Path) -> bool:
     return (path / _PUBLISHED).exists() or (path.parent / _PUBLISHED).exists() or path.is_relative_to("/run/secrets")
 
 
-def _fields(folder: Path) -> Mapping[str, Secret]:
+def read_text(path: Path) -> str:
+    """The text of one file, held to the same rules; StrategyUnavailable or StrategyFailed where it cannot be had."""
+    with _explained(path):
+        return _text(path)
+
+
+def _fields(folder: Path, provider: ProviderType) -> Mapping[str, Secret]:
     """All fields of one publication; read again where the folder was replaced meanwhile."""
     for _ in range(_ATTEMPTS):
         resolved = _resolved(folder)
         with suppress(FileNotFoundError):
-            fields = _read_folder(resolved)
+            fields = _read_folder(resolved, provider)
             # The old folder is emptied file by file: what was found in it then is no mixture, but may be a part.
             if _resolved(folder) == resolved:
                 return fields
@@ -104,8 +111,8 @@ def _resolved(folder: Path) -> Path:
     return Path(os.path.realpath(published)) if published.is_symlink() else folder
 
 
-def _read_folder(folder: Path) -> Mapping[str, Secret]:
-    names = [name for name in sorted(os.listdir(folder)) if field_name(name) is not None]
+def _read_folder(folder: Path, provider: ProviderType) -> Mapping[str, Secret]:
+    names = [name for name in sorted(os.listdir(folder)) if field_name(name, provider) is not None]
     return {name: Secret(_text(folder / name)) for name in names}
 
 

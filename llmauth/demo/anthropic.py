@@ -126,7 +126,7 @@ class Anthropic(Emulator):
         self._require_model(body["model"])
         reply = claude.Reply(call, body, body["model"])
         if body.get("stream"):
-            return Answer(200, [sse.EVENT_STREAM, (b"cache-control", b"no-cache"), *self.fields(call)], _stream(reply))
+            return Answer(200, [sse.EVENT_STREAM, (b"cache-control", b"no-cache"), *self.fields(call)], stream(reply))
         return self.json(call, reply.whole())
 
     def _count_tokens(self, call: Call) -> Answer:
@@ -151,7 +151,8 @@ class Anthropic(Emulator):
         return self.json(call, _model(name))
 
 
-def _stream(reply: claude.Reply) -> Iterator[bytes]:
+def stream(reply: claude.Reply) -> Iterator[bytes]:
+    """A message as server-sent events, or as much of it as the behaviour allows."""
     for event in reply.events():
         yield sse.named(event.name, event.data)
         if event.pause:

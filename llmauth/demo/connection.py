@@ -10,8 +10,9 @@ from contextlib import suppress
 
 from llmauth.demo.behaviour import ORDINARY, Behaviour, Cut
 from llmauth.demo.delivery import Delivery, adapted
-from llmauth.demo.emulator import JSON, Answer
+from llmauth.demo.emulator import JSON, Answer, Switch
 from llmauth.demo.http1 import Head, Malformed, Parser, Request, render_head
+from llmauth.demo.realtime import Session
 from llmauth.demo.reception import Reception
 from llmauth.demo.recorder import Entry, Link
 from llmauth.demo.words import dumps
@@ -36,6 +37,7 @@ class Connection(asyncio.Protocol):
         self._parser = Parser()
         self._met: Head | None = None  # the head that has had its "100 Continue", or might have been answered early
         self._answering: tuple[asyncio.Task[bool], Entry] | None = None
+        self._session: tuple[Session, Entry] | None = None  # what the connection has become
         self._finished = False  # no further request is read
         self._gone = asyncio.Event()
         self._writable = asyncio.Event()
@@ -53,6 +55,9 @@ class Connection(asyncio.Protocol):
         self._advance()
 
     def data_received(self, data: bytes) -> None:
+        if self._session is not None:
+            self._session[0].feed(data)
+            return
         if self._finished and self._answering is None:
             return
         self._parser.feed(data)
@@ -72,6 +77,10 @@ class Connection(asyncio.Protocol):
             task, entry = self._answering
             entry.gone()
             task.cancel()
+        if self._session is not None:
+            session, entry = self._session
+            entry.gone()
+            session.gone()
         self._reception.recorder.changed()
 
     def pause_writing(self) -> None:
@@ -124,7 +133,7 @@ class Connection(asyncio.Protocol):
 
     def _advance(self) -> None:
         """Answer what is complete, one request after the other."""
-        while self._transport is not None and self._answering is None and not self._finished:
+        while self._transport is not None and self._answering is None and not (self._finished or self._session):
             try:
                 request = self._parser.next_request()
             except Malformed as fault:
@@ -167,6 +176,9 @@ class Connection(asyncio.Protocol):
         behaviour = reception.script.take(host, request.head.target) if early is None else early
         entry = reception.recorder.received(request, self._link, host)
         answer = reception.answer(request, self._link, host, behaviour)
+        if isinstance(answer, Switch) and behaviour is ORDINARY:
+            self._switch(answer, entry)
+            return
         if behaviour is ORDINARY and self._answer_at_once(request.head, entry, answer):
             return
         keep_alive = request.head.keep_alive and early is None
@@ -196,6 +208,21 @@ class Connection(asyncio.Protocol):
         entry.answered()
         self.write(render_head(answer.status, fields) + body)
         return True
+
+    def _switch(self, answer: Switch, entry: Entry) -> None:
+        """From here on the connection is a WebSocket; its record is complete when somebody said goodbye."""
+        entry.begun(answer.status, answer.fields)
+        self.write(render_head(answer.status, answer.fields))
+        session = Session(self, answer.call, self._reception.setting.pace, entry.answered)
+        self._session = session, entry
+        session.open()
+        if ahead := self._parser.rest():
+            session.feed(ahead)
+
+    def listen(self, wanted: bool) -> None:
+        """Read from the peer, or leave what it sends where it is."""
+        if self._transport is not None:
+            (self._transport.resume_reading if wanted else self._transport.pause_reading)()
 
     def _answered(self, task: asyncio.Task[bool]) -> None:
         self._answering = None

@@ -27,12 +27,16 @@ _NEVER_UPSTREAM = frozenset(
         b"x-api-key",
         b"api-key",
         b"x-goog-api-key",
+        b"ocp-apim-subscription-key",
         b"x-amz-date",
         b"x-amz-security-token",
         b"x-amz-content-sha256",
+        b"x-content-sha256",
+        b"opc-obo-token",
     }
 )
-_NEVER_IN_QUERY = frozenset({"key", "api_key", "api-key", "access_token"})
+_GATEWAY_KEY = b"llmauth_"
+_NEVER_IN_QUERY = frozenset({"key", "api_key", "api-key", "access_token", "oauth_token", "subscription-key"})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,6 +96,13 @@ class Answer:
     status: int
     fields: list[Field]
     body: bytes | Iterator[bytes]
+
+
+@dataclass(slots=True)
+class Switch(Answer):
+    """A 101, after which the connection is a WebSocket that this call opened."""
+
+    call: Call
 
 
 @dataclass(slots=True, eq=False)
@@ -175,6 +186,13 @@ class Emulator:
         refusal.message = message
         refusal.code = "leftover_credential"
         return refusal
+
+
+def refuse_gateway_keys(call: Call, emulator: Emulator) -> None:
+    """Refuse a request in whose head, whatever the header, or in whose form a gateway's key stands."""
+    form = (call.header(b"content-type") or "").startswith("application/x-www-form-urlencoded")
+    if _GATEWAY_KEY in call.request.head.raw or (form and _GATEWAY_KEY in call.request.body):
+        raise emulator.refused_leftover("a client's leftover reached the provider: a key of the gateway")
 
 
 def is_echo(path: str) -> bool:

@@ -17,25 +17,40 @@ from types import TracebackType
 from typing import Self
 
 from llmauth.demo.anthropic import Anthropic
+from llmauth.demo.azure import Azure
 from llmauth.demo.bedrock import BedrockControl, BedrockRuntime
 from llmauth.demo.behaviour import Behaviour, Script
 from llmauth.demo.certificates import Authority, Certificate, server_context
 from llmauth.demo.credentials import DemoCredentials
 from llmauth.demo.echo import Echo
 from llmauth.demo.emulator import Emulator, Setting
+from llmauth.demo.iam import Iam, Tokens
 from llmauth.demo.openai import OpenAI
+from llmauth.demo.oracle import OracleInference, OracleManagement
 from llmauth.demo.reception import Reception
 from llmauth.demo.recorder import Connected, Recorded, Recorder
 from llmauth.demo.server import Server
+from llmauth.demo.vertex import Vertex
+from llmauth.demo.watsonx import DataPlatform, Watsonx
 
 _START_LIMIT = 10.0  # seconds
+AZURE_RESOURCES = ("demo-us", "demo-eu")
+VERTEX_LOCATIONS = ("global", "eu", "us-central1", "europe-west4")
+WATSONX_REGIONS = ("us-south", "eu-de")
+ORACLE_REGIONS = ("us-chicago-1", "eu-frankfurt-1")
 
 
-def providers(setting: Setting, regions: Sequence[str]) -> list[Emulator]:
-    """Every emulated provider; a new one is a module and a line here."""
+def providers(setting: Setting, regions: Sequence[str], tokens: Tokens) -> list[Emulator]:
+    """Every emulated provider; a new one is a module and a line here. `tokens` are those of IBM."""
     emulators: list[Emulator] = [OpenAI(setting), Anthropic(setting)]
     for region in regions:
         emulators += [BedrockRuntime(setting, region), BedrockControl(setting, region)]
+    emulators += [Azure(setting, resource) for resource in AZURE_RESOURCES]
+    emulators += [Vertex(setting, location) for location in VERTEX_LOCATIONS]
+    emulators += [Iam(setting, tokens), *(Watsonx(setting, tokens, region) for region in WATSONX_REGIONS)]
+    emulators += [DataPlatform(setting, tokens, region) for region in WATSONX_REGIONS]
+    for region in ORACLE_REGIONS:
+        emulators += [OracleInference(setting, region), OracleManagement(setting, region)]
     return emulators
 
 
@@ -65,7 +80,9 @@ class Emulators:
         self._setting = Setting(
             credentials=credentials or DemoCredentials.random(), pace=pace, tokens=tokens, wall=wall
         )
-        self._emulators = providers(self._setting, regions) + [Echo(self._setting, host) for host in echo_hosts]
+        self.ibm_tokens = Tokens(wall)
+        self._emulators = providers(self._setting, regions, self.ibm_tokens)
+        self._emulators += [Echo(self._setting, host) for host in echo_hosts]
         self._aliases = dict(aliases or {})
         for host in self._aliases.values():
             self._require(host)

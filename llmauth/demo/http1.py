@@ -74,6 +74,12 @@ class Parser:
         """How many bytes wait to be read."""
         return len(self._buffer)
 
+    def rest(self) -> bytes:
+        """What was read and is no request: the connection has become another."""
+        rest = bytes(self._buffer)
+        self._buffer.clear()
+        return rest
+
     def next_request(self) -> Request | None:
         """The next whole request, `None` while bytes of it are missing; raises Malformed."""
         if self.head is None:

@@ -6,10 +6,11 @@ import base64
 import re
 import secrets
 import struct
+from collections.abc import Iterator
 from typing import Any
 
-from llmauth.demo import openai_chat, openai_shapes, sse, words
-from llmauth.demo.emulator import JSON, Answer, Call, Emulator, Refusal, Unparsable, json_object
+from llmauth.demo import openai_chat, openai_shapes, sse, websocket, words
+from llmauth.demo.emulator import JSON, Answer, Call, Emulator, Refusal, Switch, Unparsable, json_object
 from llmauth.demo.http1 import Field
 from llmauth.demo.openai_responses import Reply
 from llmauth.demo.openai_shapes import Unsupported
@@ -30,6 +31,7 @@ _LISTED = (
 _CHATS = re.compile(r"(gpt-|chatgpt-|codex-|o[0-9]|ft:)[A-Za-z0-9._:-]+")
 _EMBEDS = re.compile(r"text-embedding-[A-Za-z0-9-]+")
 _MULTIPART = re.compile(r'multipart/form-data;\s*boundary="?([^";]{1,70})"?', re.IGNORECASE)
+_SOCKETS = ("/v1/realtime", "/v1/responses")
 _DIMENSIONS = {"text-embedding-3-large": 3072}
 
 _CODES = {400: None, 401: "invalid_api_key", 404: None, 429: "rate_limit_exceeded", 500: None, 503: None}
@@ -62,7 +64,12 @@ class OpenAI(Emulator):
         return Refusal(401, "invalid_request_error", message, "invalid_api_key")
 
     def route(self, call: Call) -> Answer:
-        path = call.path
+        return self.serve(call, call.path)
+
+    def serve(self, call: Call, path: str) -> Answer:
+        """The answer to a call of one of OpenAI's own paths."""
+        if b"upgrade" in call.request.head.index:
+            return self._socket(call, path)
         exact = {
             "/v1/chat/completions": ("POST", self._chat),
             "/v1/responses": ("POST", self._responses),
@@ -75,8 +82,6 @@ class OpenAI(Emulator):
         if exact is None:
             raise Refusal(404, "invalid_request_error", f"Unknown request URL: {call.method} {path}.", "unknown_url")
         method, handler = exact
-        if b"upgrade" in call.request.head.index:
-            raise Refusal(426, "invalid_request_error", "No WebSocket is served here.")
         if call.method != method:
             raise Refusal(
                 405, "invalid_request_error", f"Not allowed to {call.method} on {path}.", "method_not_supported"
@@ -89,6 +94,16 @@ class OpenAI(Emulator):
             raise Refusal(400, "invalid_request_error", str(problem), "unsupported_parameter", problem.param) from None
         except Mismatch as mismatch:
             raise self._mismatched(mismatch) from None
+
+    def _socket(self, call: Call, path: str) -> Answer:
+        if path not in _SOCKETS:
+            raise Refusal(426, "invalid_request_error", "No WebSocket is served here.")
+        try:
+            websocket.check(call.request.head)
+        except websocket.BadHandshake as fault:
+            raise Refusal(400, "invalid_request_error", f"This is no handshake: {fault}.", "bad_handshake") from None
+        deflate = "emulator_deflate" in call.query
+        return Switch(101, [*websocket.answer(call.request.head, deflate=deflate), _request_id()], b"", call)
 
     @staticmethod
     def _mismatched(mismatch: Mismatch) -> Refusal:
@@ -131,23 +146,44 @@ class OpenAI(Emulator):
             (b"x-ratelimit-reset-tokens", b"3ms"),
         ]
 
+    def body(self, call: Call) -> dict[str, Any]:
+        """The JSON body, with the model's own name in it."""
+        return json_object(call)
+
+    def require_model(self, name: str, known: re.Pattern[str]) -> None:
+        """Raise Refusal unless it is a model that can do what is asked."""
+        if not known.fullmatch(name):
+            raise self.unknown_model(name)
+
+    def unknown_model(self, name: str) -> Refusal:
+        """The refusal of a model that is not there."""
+        return Refusal(404, "invalid_request_error", f"There is no model '{name}' for this key.", "model_not_found")
+
+    def completed(self, completion: dict[str, Any]) -> dict[str, Any]:
+        """A chat's whole answer with what this provider adds to it."""
+        return completion
+
+    def streamed(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """A chat's events with what this provider adds to them."""
+        return chunks
+
     def _now(self) -> int:
         return int(self.setting.wall())
 
     def _chat(self, call: Call) -> Answer:
-        body = json_object(call)
+        body = self.body(call)
         openai_shapes.chat(body)
-        _require_model(body["model"], _CHATS)
+        self.require_model(body["model"], _CHATS)
         if not body.get("stream"):
-            return self.json(call, openai_chat.completion(call, body, self._now()))
+            return self.json(call, self.completed(openai_chat.completion(call, body, self._now())))
         error = self.render(self.failure(500, None)).body
         assert isinstance(error, bytes)
-        return self._stream(call, openai_chat.chunks(call, body, self._now(), error))
+        return self._stream(call, self.streamed(openai_chat.chunks(call, body, self._now(), error)))
 
     def _responses(self, call: Call) -> Answer:
-        body = json_object(call)
+        body = self.body(call)
         openai_shapes.responses(body)
-        _require_model(body["model"], _CHATS)
+        self.require_model(body["model"], _CHATS)
         reply = Reply(call, body, self._now())
         if not body.get("stream"):
             return self.json(call, reply.whole())
@@ -157,9 +193,9 @@ class OpenAI(Emulator):
         return Answer(200, [sse.EVENT_STREAM, *self.fields(call)], events)
 
     def _embeddings(self, call: Call) -> Answer:
-        body = json_object(call)
+        body = self.body(call)
         openai_shapes.embeddings(body)
-        _require_model(body["model"], _EMBEDS)
+        self.require_model(body["model"], _EMBEDS)
         inputs = body["input"] if isinstance(body["input"], list) else [body["input"]]
         if inputs and isinstance(inputs[0], int):
             inputs = [inputs]
@@ -176,9 +212,9 @@ class OpenAI(Emulator):
         return self.json(call, {"object": "list", "data": [_model(name) for name in _LISTED]})
 
     def _model(self, call: Call) -> Answer:
-        name = call.path.removeprefix("/v1/models/")
+        name = call.path.rpartition("/models/")[2]
         if name not in _LISTED:
-            raise _unknown_model(name)
+            raise self.unknown_model(name)
         return self.json(call, _model(name))
 
     def _files(self, call: Call) -> Answer:
@@ -210,15 +246,6 @@ def _masked(key: str) -> str:
 
 def _model(name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": 1715367049, "owned_by": "system"}
-
-
-def _unknown_model(name: str) -> Refusal:
-    return Refusal(404, "invalid_request_error", f"There is no model '{name}' for this key.", "model_not_found")
-
-
-def _require_model(name: str, known: re.Pattern[str]) -> None:
-    if not known.fullmatch(name):
-        raise _unknown_model(name)
 
 
 def _vector(size: int, packed: bool) -> list[float] | str:

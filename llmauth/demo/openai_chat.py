@@ -22,22 +22,28 @@ class Spoken:
     reason: str
     tool: str | None = None
     arguments: str = ""
+    speaker: str = _SPEAKER
 
     @property
     def text(self) -> str:
         """The text, whole."""
-        return words.text(_SPEAKER, self.count)
+        return words.text(self.speaker, self.count)
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """The text, token by token."""
+        return words.tokens(self.speaker, self.count)
 
 
-def speak(call: Call, body: dict[str, Any]) -> Spoken:
+def speak(call: Call, body: dict[str, Any], speaker: str = _SPEAKER) -> Spoken:
     """Decide what is said: a tool is called when the request forces one, or the behaviour asks for it."""
     tool = _forced_tool(call, body)
     if tool is not None:
         arguments = words.dumps(words.example(tool["function"].get("parameters"))).decode()
-        return Spoken(max(1, len(arguments) // 4), "tool_calls", tool["function"]["name"], arguments)
+        return Spoken(max(1, len(arguments) // 4), "tool_calls", tool["function"]["name"], arguments, speaker)
     limit = body.get("max_completion_tokens") or body.get("max_tokens")
     count = call.tokens(limit)
-    return Spoken(count, "length" if limit is not None and count >= limit else "stop")
+    return Spoken(count, "length" if limit is not None and count >= limit else "stop", speaker=speaker)
 
 
 def _forced_tool(call: Call, body: dict[str, Any]) -> dict[str, Any] | None:

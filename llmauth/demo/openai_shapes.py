@@ -97,13 +97,18 @@ _RESPONSE_FORMAT = tagged(
         ),
     }
 )
+# What other providers took over of these shapes.
+MESSAGES = list_of(_MESSAGE, least=1)
+TOOLS = list_of(_TOOL, least=1)
+RESPONSE_FORMAT = _RESPONSE_FORMAT
+
 _TIER = optional(one_of("auto", "default", "flex", "scale", "priority", "fast"))
 _EFFORT = optional(one_of("none", "minimal", "low", "medium", "high", "xhigh", "max"))
 
 _chat = record(
     {
         "model": filled,
-        "messages": list_of(_MESSAGE, least=1),
+        "messages": MESSAGES,
         "max_completion_tokens": optional(integer(1)),
         "max_tokens": optional(integer(1)),
         "temperature": optional(number(0, 2)),
@@ -116,7 +121,7 @@ _chat = record(
         "logit_bias": optional(mapping),
         "presence_penalty": optional(number(-2, 2)),
         "frequency_penalty": optional(number(-2, 2)),
-        "tools": list_of(_TOOL, least=1),
+        "tools": TOOLS,
         "tool_choice": text_or(mapping),
         "parallel_tool_calls": flag,
         "functions": list_of(mapping, least=1),
@@ -244,4 +249,14 @@ def responses(body: dict[str, Any]) -> None:
     _responses(body)
 
 
-__all__ = ["Mismatch", "Unsupported", "chat", "embeddings", "is_reasoning", "responses"]
+__all__ = [
+    "MESSAGES",
+    "RESPONSE_FORMAT",
+    "TOOLS",
+    "Mismatch",
+    "Unsupported",
+    "chat",
+    "embeddings",
+    "is_reasoning",
+    "responses",
+]

@@ -9,14 +9,24 @@ from typing import Any, get_args
 from llmauth.clock import Clock
 from llmauth.context import ProviderType
 from llmauth.providers.anthropic import AnthropicHandler
+from llmauth.providers.azure import SERVICES as AZURE_SERVICES
+from llmauth.providers.azure import AzureHandler
 from llmauth.providers.base import BoundHandler, ProviderHandler, ProviderOptions
 from llmauth.providers.bedrock import BedrockHandler
 from llmauth.providers.openai import OpenAIHandler
+from llmauth.providers.oracle import REALMS as ORACLE_REALMS
+from llmauth.providers.oracle import OracleHandler
+from llmauth.providers.vertex import VertexHandler
+from llmauth.providers.watsonx import WatsonxHandler
 
 HANDLERS: Mapping[ProviderType, type[BoundHandler[Any]]] = {
     "openai": OpenAIHandler,
     "anthropic": AnthropicHandler,
     "bedrock": BedrockHandler,
+    "azure": AzureHandler,
+    "vertex": VertexHandler,
+    "ibm": WatsonxHandler,
+    "oracle": OracleHandler,
 }
 
 TYPES: tuple[ProviderType, ...] = get_args(ProviderType)
@@ -44,10 +54,15 @@ DOMAINS: Mapping[ProviderType, tuple[str, ...]] = {
         "amazonaws.eu",
         "api.amazonwebservices.eu",
     ),
-    "azure": ("openai.azure.com", "services.ai.azure.com", "cognitiveservices.azure.com", "login.microsoftonline.com"),
+    "azure": (
+        *(f"{service}.azure.{cloud}" for cloud in ("com", "us", "cn") for service in AZURE_SERVICES),
+        "login.microsoftonline.com",
+        "login.microsoftonline.us",
+        "login.partner.microsoftonline.cn",
+    ),
     "vertex": ("googleapis.com",),
     "ibm": ("cloud.ibm.com",),
-    "oracle": ("oraclecloud.com", "oraclecloud.eu", "oraclegovcloud.com", "oraclegovcloud.uk"),
+    "oracle": ORACLE_REALMS,
 }
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")

@@ -23,11 +23,12 @@ _BASE_PATH = re.compile(r"(/(?!\.{1,2}(/|\Z))[A-Za-z0-9._~-]+)*")
 
 
 class Verdict(Enum):
-    """What an answer's status says about the credential that we sent."""
+    """What an answer says about the credential that we sent."""
 
     PASSES = "passes"  # nothing: the answer is the provider's, and goes to the client as it is
     REJECTED = "rejected"  # ours is wrong: the client gets a 502, never the provider's own refusal
     EXPIRED = "expired"  # ours has ended or is out of step: another one, or a fresh signature, may help
+    UNTOLD = "untold"  # only the body of the answer tells
 
 
 class ProviderOptions(BaseModel):
@@ -49,6 +50,12 @@ class ProviderOptions(BaseModel):
         if value is not None:
             parse_base_url(value)
         return value
+
+
+class WebSocketOptions(ProviderOptions):
+    """Those of a provider whose API also speaks WebSocket; callers are told to do without where it is off."""
+
+    websocket: bool = True
 
 
 def parse_base_url(text: str) -> Url:
@@ -88,6 +95,11 @@ class ProviderHandler(Protocol):
         ...
 
     @property
+    def websocket(self) -> bool:
+        """Whether a WebSocket may be opened to this instance: its API has them, and the configuration lets them be."""
+        ...
+
+    @property
     def hosts(self) -> frozenset[HostPort]:
         """Where this instance's credential may go, and nowhere else."""
         ...
@@ -114,12 +126,24 @@ class ProviderHandler(Protocol):
         """The model that a native request names, for display: at most 200 characters. `None` where there is none."""
         ...
 
+    def shape_of(self, path: str) -> RefusalShape:
+        """The shape of the API at this path: a provider may serve those of several."""
+        ...
+
     def authorize(self, request: Request, credential: Credential) -> Request:
         """The request signed for the place it goes to; InternalError where it may not go, or for a wrong kind."""
         ...
 
+    def is_slow(self, credential: Credential) -> bool:
+        """Whether to sign with this credential takes longer than an event loop should stand still for."""
+        ...
+
     def verdict(self, status: int, headers: Headers) -> Verdict:
-        """What an answer means for our credential."""
+        """What an answer means for our credential, by its head."""
+        ...
+
+    def verdict_of_body(self, status: int, headers: Headers, body: bytes) -> Verdict:
+        """The same where the head left it untold; `body` is as it came, still encoded. Never UNTOLD."""
         ...
 
 
@@ -150,6 +174,10 @@ class BoundHandler(Generic[Options]):
     @property
     def region(self) -> str | None:
         return None
+
+    @property
+    def websocket(self) -> bool:
+        return isinstance(self.options, WebSocketOptions) and self.options.websocket
 
     def _own_hosts(self) -> frozenset[HostPort]:
         return frozenset({self.base.origin})
@@ -186,9 +214,18 @@ class BoundHandler(Generic[Options]):
             detail=f"'{self.provider}' cannot sign with {type(credential).__name__}",
         )
 
+    def shape_of(self, path: str) -> RefusalShape:
+        return self.shape
+
+    def is_slow(self, credential: Credential) -> bool:
+        return False
+
     def verdict(self, status: int, headers: Headers) -> Verdict:
         """A 401 is about the key that we sent, whoever asks."""
         return Verdict.REJECTED if status == 401 else Verdict.PASSES
+
+    def verdict_of_body(self, status: int, headers: Headers, body: bytes) -> Verdict:
+        return Verdict.PASSES
 
 
 def joined(base: Url, path: str) -> Url:
@@ -199,11 +236,15 @@ def joined(base: Url, path: str) -> Url:
     return Url(base.scheme, base.host, base.port, prefix + path)
 
 
-def model_in_json(body: bytes) -> str | None:
-    """The `model` member of a JSON object, at most 200 characters; `None` where the body is something else."""
+def model_in_json(body: bytes, *members: str) -> str | None:
+    """The `model` of a JSON object, at most 200 characters; `None` where the body is something else.
+
+    `members` lead to it, one level each, where it stands under another name.
+    """
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    model = value.get("model") if isinstance(value, dict) else None
-    return model[:200] if isinstance(model, str) else None
+    for member in members or ("model",):
+        value = value.get(member) if isinstance(value, dict) else None
+    return value[:200] if isinstance(value, str) else None

@@ -23,8 +23,7 @@ _SUFFIXES = {
     "cn-": ("amazonaws.com.cn", "api.amazonwebservices.com.cn"),
     "eusc-": ("amazonaws.eu", "api.amazonwebservices.eu"),
 }
-# The id may be an ARN with bare slashes, so it reaches up to the operation.
-_MODEL = re.compile(r"/model/(.+)/[a-z-]+\Z")
+_OPERATION = re.compile(r"[a-z-]+")
 
 _EXPIRED = frozenset(
     {
@@ -92,8 +91,9 @@ class BedrockHandler(BoundHandler[BedrockOptions]):
         return Url("https", self._host("bedrock"), 443, path)
 
     def model_of(self, request: Request) -> str | None:
-        found = _MODEL.search(request.url.route_path)
-        return unquote(found[1])[:200] if found else None
+        # The id may be an ARN with bare slashes, so it reaches up to the operation.
+        model, _, operation = request.url.route_path.partition("/model/")[2].rpartition("/")
+        return unquote(model)[:200] if model and _OPERATION.fullmatch(operation) else None
 
     def _sign(self, request: Request, credential: Credential) -> Request:
         match credential:
@@ -102,6 +102,8 @@ class BedrockHandler(BoundHandler[BedrockOptions]):
                 return sigv4.sign(request, credential, region=self.region, service=service, now=self._clock.wall())
             case ApiKey() | BearerToken():
                 return bearer.sign(request, credential.value)
+            case _:
+                self._wrong_kind(credential)
 
     def verdict(self, status: int, headers: Headers) -> Verdict:
         """AWS says 403 for a bad signature and for a missing permission; only the name in a header tells which."""

@@ -6,12 +6,12 @@ from typing import Literal
 
 from llmauth.codecs.openai.errors import REFUSALS
 from llmauth.http import Request
-from llmauth.providers.base import BoundHandler, ProviderOptions
+from llmauth.providers.base import BoundHandler, WebSocketOptions
 from llmauth.secrets import ApiKey, BearerToken, Credential
 from llmauth.signing import bearer
 
 
-class OpenAIOptions(ProviderOptions):
+class OpenAIOptions(WebSocketOptions):
     """An OpenAI account. `base_url` also names a regional host, such as `https://eu.api.openai.com/v1`."""
 
     type: Literal["openai"] = "openai"

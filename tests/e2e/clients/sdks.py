@@ -18,9 +18,9 @@ _BASE = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "AWS_EC2_METADATA_D
 class Sdks:
     """One process with the SDKs loaded, which forks a child for every snippet."""
 
-    def __init__(self) -> None:
+    def __init__(self, python: Path | None = None, *modules: str) -> None:
         self._process = subprocess.Popen(
-            [interpreter(), "-I", Path(__file__).with_name("sdk_worker.py")],
+            [python or interpreter(), "-I", Path(__file__).with_name("sdk_worker.py"), *modules],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=_BASE,
@@ -28,7 +28,9 @@ class Sdks:
         )
 
     def run(self, code: str, environ: Mapping[str, str], *, direct_port: int | None = None, **names: Any) -> Any:
-        """What `code` assigns to `result`; `names` are its variables, beside `openai`, `anthropic` and `boto3`.
+        """What `code` assigns to `result`; `names` are its variables, beside the SDKs.
+
+        These are `openai`, `anthropic` and `boto3`, or the last word of each of `modules`.
 
         With `direct_port` every name leads to that port of this machine. Raises ClientProblem for what it raises.
         """

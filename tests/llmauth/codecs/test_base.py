@@ -9,11 +9,13 @@ from llmauth import errors
 from llmauth.codecs.anthropic.errors import REFUSALS as ANTHROPIC
 from llmauth.codecs.base import refuse
 from llmauth.codecs.converse.errors import REFUSALS as CONVERSE
+from llmauth.codecs.gemini.errors import LISTED_REFUSALS
+from llmauth.codecs.gemini.errors import REFUSALS as GEMINI
 from llmauth.codecs.openai.errors import REFUSALS as OPENAI
 from llmauth.errors import GatewayError
 from llmauth.screening import METHODS
 
-SHAPES = [OPENAI, ANTHROPIC, CONVERSE]
+SHAPES = [OPENAI, ANTHROPIC, CONVERSE, GEMINI, LISTED_REFUSALS]
 CLASSES = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, GatewayError)]
 
 

@@ -42,6 +42,37 @@ def test_azure_tells_its_key_from_a_token() -> None:
     assert credential_from({"token": Secret(KEY)}, "azure") == BearerToken(value=Secret(KEY))
 
 
+@pytest.mark.parametrize(
+    ("text", "provider", "kind"),
+    [
+        ("eyJ0eXAi.eyJhdWQi.c2ln", "azure", BearerToken),
+        ("0" * 32, "azure", ApiKey),
+        ("ya29.a0AfH6SM-x_y", "vertex", BearerToken),
+        ("AIza" + "x" * 35, "vertex", ApiKey),
+        ("AQ.Ab8RN6" + "x" * 30, "vertex", ApiKey),
+        ('{"api_key": "k-0123456789"}', "vertex", ApiKey),
+        ('{"token": "k-0123456789"}', "vertex", BearerToken),
+    ],
+)
+def test_a_key_is_told_from_a_token_by_its_field_or_by_its_form(text, provider, kind) -> None:
+    assert isinstance(credential_from(text, provider), kind)
+
+
+@pytest.mark.parametrize(
+    ("secret", "provider"),
+    [
+        ({"type": "service_account", "client_email": "a@b", "private_key": "CANARY"}, "vertex"),
+        ({"service_account_json": "CANARY"}, "vertex"),
+        ({"type": "authorized_user", "refresh_token": "CANARY"}, "vertex"),
+        ({"client_id": "x", "client_secret": "CANARY", "tenant_id": "y"}, "azure"),
+    ],
+)
+def test_what_is_exchanged_for_a_token_is_refused_plainly(secret, provider) -> None:
+    with pytest.raises(StrategyFailed, match="not available in this version; give the token") as caught:
+        credential_from(json.dumps(secret), provider)
+    assert "CANARY" not in caught.value.reason
+
+
 @pytest.mark.parametrize("prefix", ["", "aws_", "AWS_"])
 def test_aws_keys_in_any_spelling(prefix: str) -> None:
     text = json.dumps({f"{prefix}access_key_id": "AKIDEXAMPLE", f"{prefix}Secret_Access_Key": "s3cr/et+\n"})
@@ -101,9 +132,13 @@ def test_half_an_aws_key_is_refused(text: str, reason: str) -> None:
         credential_from(text, "bedrock")
 
 
-def test_oracle_is_not_there_yet() -> None:
-    with pytest.raises(StrategyFailed, match="not available"):
-        credential_from(KEY, "oracle")
+def test_ibm_tells_its_key_from_a_token() -> None:
+    assert credential_from({"token": Secret(KEY)}, "ibm") == BearerToken(value=Secret(KEY))
+    assert credential_from({"apikey": Secret(KEY)}, "ibm") == ApiKey(value=Secret(KEY))
+    assert credential_from(KEY, "ibm") == ApiKey(value=Secret(KEY))
+    assert credential_from("eyJhbGciOiJub25lIn0.e30.c2ln", "ibm") == BearerToken(
+        value=Secret("eyJhbGciOiJub25lIn0.e30.c2ln")
+    )
 
 
 @pytest.mark.parametrize(
@@ -120,6 +155,7 @@ def test_no_reason_repeats_the_secret(text: str) -> None:
 def test_names_that_are_ours() -> None:
     assert field_name("AWS_SESSION_TOKEN") == "session_token"
     assert field_name("tls.crt") is None
+    assert [field_name("Private_Key", each) for each in ("oracle", "openai", None)] == ["private_key", None, None]
 
 
 class Interval(BaseModel):

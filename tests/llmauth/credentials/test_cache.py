@@ -89,6 +89,11 @@ def test_a_source_may_ask_to_be_read_earlier() -> None:
     assert (found.renew, found.end) == (60, HOUR)
 
 
+def test_a_source_that_is_cheap_to_ask_is_asked_as_often_where_nothing_changed() -> None:
+    found = term(loaded(ends=1000 + HOUR, refresh_after=3), monotonic=0, wall=1000, unchanged=True, jitter=0)
+    assert (found.renew, found.end) == (3, HOUR)
+
+
 @pytest.mark.parametrize(("left", "wait"), [(20.0, 20.0), (35.0, 30.0), (600.0, 480.0)])
 def test_the_same_credential_again_never_loops(left: float, wait: float) -> None:
     found = term(loaded(ends=1000 + left), monotonic=0, wall=1000, unchanged=True, jitter=0)

@@ -36,9 +36,38 @@ def test_an_empty_variable_is_a_failure(standing) -> None:
         strategy(standing, "openai", {"OPENAI_API_KEY": ""}).load()
 
 
-def test_a_type_without_a_variable_asks_for_one(standing) -> None:
-    with pytest.raises(StrategyUnavailable, match="name one"):
-        strategy(standing, "azure", {}).load()
+@pytest.mark.parametrize(
+    ("provider", "key", "token"),
+    [
+        ("azure", "AZURE_OPENAI_API_KEY", "AZURE_OPENAI_AD_TOKEN"),
+        ("vertex", "GOOGLE_API_KEY", "GOOGLE_OAUTH_ACCESS_TOKEN"),
+    ],
+)
+def test_a_key_and_a_token_have_a_variable_each(standing, provider, key, token) -> None:
+    assert strategy(standing, provider, {key: "k-1"}).load().credential == ApiKey(value=Secret("k-1"))
+    loaded = strategy(standing, provider, {token: "t-1", key: ""}).load()
+    assert loaded.credential == BearerToken(value=Secret("t-1"))
+    assert loaded.source == f"environment variable {token}"
+    with pytest.raises(StrategyUnavailable, match=f"neither of the environment variables {key} and {token}"):
+        strategy(standing, provider, {}).load()
+    with pytest.raises(StrategyFailed, match=f"{key}: its field api_key is empty"):
+        strategy(standing, provider, {key: ""}).load()
+    with pytest.raises(StrategyFailed, match="both api_key and token") as caught:
+        strategy(standing, provider, {key: "k-1", token: "t-1"}).load()
+    assert "k-1" not in caught.value.reason
+
+
+def test_ibm_has_two_names_for_one_key(standing) -> None:
+    both = {"WATSONX_APIKEY": "k-1", "IBM_CLOUD_API_KEY": "k-2"}
+    assert strategy(standing, "ibm", both).load().credential == ApiKey(value=Secret("k-1"))
+    assert (
+        strategy(standing, "ibm", {"IBM_CLOUD_API_KEY": "k-2"}).load().source
+        == "environment variable IBM_CLOUD_API_KEY"
+    )
+    with pytest.raises(StrategyUnavailable, match="WATSONX_APIKEY is not set"):
+        strategy(standing, "ibm", {}).load()
+    with pytest.raises(StrategyFailed, match="WATSONX_APIKEY: it is empty"):
+        strategy(standing, "ibm", both | {"WATSONX_APIKEY": ""}).load()
 
 
 AWS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "s3cret"}

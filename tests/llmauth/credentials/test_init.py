@@ -70,7 +70,7 @@ def test_defaults() -> None:
 
     assert labels("bedrock") == ["environment", "workload_identity (aws)", "aws_profile"]
     assert labels("openai") == labels("anthropic") == ["environment"]
-    assert labels("oracle") == []
+    assert labels("ibm") == labels("oracle") == ["environment"]
 
 
 def test_defaults_find_nothing_in_an_empty_environment(tmp_path) -> None:

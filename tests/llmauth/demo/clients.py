@@ -42,10 +42,18 @@ def interpreter() -> Path:
     return chosen
 
 
+def cloud_interpreter() -> Path:
+    """The Python that has the clients of the other clouds; fails the test in the same way."""
+    chosen = Path(os.environ.get("LLMAUTH_CLIENTS_CLOUD_PYTHON") or ROOT / ".venv-clients-cloud/bin/python")
+    if not chosen.exists():
+        pytest.fail(f"{chosen} does not exist. Run scripts/install --clients-cloud.", pytrace=False)
+    return chosen
+
+
 class Clients:
     """One process with the SDKs loaded; they are slow to import."""
 
-    def __init__(self) -> None:
+    def __init__(self, python: Path | None = None) -> None:
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": "/nonexistent",
@@ -53,7 +61,7 @@ class Clients:
             "AWS_MAX_ATTEMPTS": "1",
         }
         self._process = subprocess.Popen(
-            [interpreter(), "-I", Path(__file__).with_name("client_worker.py")],
+            [python or interpreter(), "-I", Path(__file__).with_name("client_worker.py")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,

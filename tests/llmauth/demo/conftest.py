@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from llmauth.demo.emulators import Emulators
-from tests.llmauth.demo.clients import Clients
+from tests.llmauth.demo.clients import Clients, cloud_interpreter
 
 
 @pytest.fixture(scope="session")
@@ -29,5 +29,13 @@ def emulators(running: Emulators) -> Iterator[Emulators]:
 @pytest.fixture(scope="session")
 def clients() -> Iterator[Clients]:
     clients = Clients()
+    yield clients
+    clients.close()
+
+
+@pytest.fixture(scope="session")
+def cloud_clients() -> Iterator[Clients]:
+    """The same for the clients of the other clouds."""
+    clients = Clients(cloud_interpreter())
     yield clients
     clients.close()

@@ -154,8 +154,8 @@ def test_a_broken_upload_is_refused(emulators: Emulators, body: bytes) -> None:
     assert ask(emulators, "/v1/files", body, Content_Type="multipart/form-data; boundary=b").status == 400
 
 
-def test_a_websocket_is_answered_426(emulators: Emulators) -> None:
-    answer = ask(emulators, "/v1/responses", Connection="Upgrade", Upgrade="websocket")
+def test_a_websocket_where_there_is_none_is_answered_426(emulators: Emulators) -> None:
+    answer = ask(emulators, "/v1/chat/completions", Connection="Upgrade", Upgrade="websocket")
     assert answer.status == 426
 
 

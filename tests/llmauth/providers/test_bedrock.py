@@ -1,5 +1,7 @@
 """Bedrock's handler: two planes, two ways to sign, and refusals that only a header tells apart."""
 
+import time
+
 import pytest
 from botocore.config import Config
 from botocore.session import get_session
@@ -112,6 +114,14 @@ def test_s7_a_region_becomes_part_of_a_host_and_is_held_to_its_letters(region):
 )
 def test_the_model_stands_in_the_path(path, model):
     assert HANDLER.model_of(request_to(path=path)) == model
+
+
+def test_a_path_that_names_models_again_and_again_is_read_once():
+    """B2: it is read on the event loop, where a quarter of a second would be everybody's."""
+    request = request_to(path="/model/" * 2300 + "!")
+    began = time.perf_counter()
+    assert HANDLER.model_of(request) is None
+    assert time.perf_counter() - began < 0.05
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pytest
 from llmauth.addresses import HostPort
 from llmauth.errors import InternalError
 from llmauth.http import Door, Headers, Request, Url
+from llmauth.providers.anthropic import AnthropicHandler, AnthropicOptions
 from llmauth.providers.openai import OpenAIHandler, OpenAIOptions
 from llmauth.secrets import ApiKey, AwsKeys, BearerToken, Secret
 
@@ -35,3 +36,9 @@ def test_where_it_lives():
     assert HANDLER.hosts == {HostPort("api.openai.com", 443)}
     assert HANDLER.forward("/v1/models", "GET") == Url("https", "api.openai.com", 443, "/v1/models")
     assert (HANDLER.region, HANDLER.model_of(REQUEST)) == (None, "gpt-5")
+
+
+def test_websockets_may_be_opened_unless_they_are_switched_off():
+    assert HANDLER.websocket
+    assert not OpenAIHandler("openai", OpenAIOptions(websocket=False)).websocket
+    assert not AnthropicHandler("anthropic", AnthropicOptions()).websocket

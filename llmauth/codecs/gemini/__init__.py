@@ -1,0 +1,1 @@
+"""Google's protocol, spoken by Vertex AI."""

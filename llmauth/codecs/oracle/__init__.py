@@ -1,0 +1,1 @@
+"""The protocol of Oracle's Generative AI service."""

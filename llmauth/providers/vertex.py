@@ -1,0 +1,146 @@
+"""Google Vertex AI: one location, a token of Google's or an API key, for Gemini and for the models of partners."""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import unquote
+
+from pydantic import Field
+
+from llmauth.codecs.anthropic.errors import REFUSALS as ANTHROPIC
+from llmauth.codecs.base import RefusalShape
+from llmauth.codecs.gemini.errors import LISTED_REFUSALS, REFUSALS
+from llmauth.http import Headers, Request
+from llmauth.providers.base import BoundHandler, ProviderOptions, Verdict
+from llmauth.providers.leftovers import without
+from llmauth.secrets import ApiKey, BearerToken, Credential
+from llmauth.signing import api_key, bearer
+
+# Locations of several regions have a host of another pattern than a region's.
+_MULTI_REGIONS = frozenset({"us", "eu"})
+
+_PUBLISHED = re.compile(r"/publishers/([^/]+)/models/([^/:]+)(?::[A-Za-z]+)?\Z")
+_SSE = re.compile(r"(?:\A|&)(?:alt|%24alt|\$alt)=sse(?:&|\Z)")
+
+# What Google's APIs take for a credential wherever it stands ("Standard query parameters"); the last of them carries
+# whole headers.
+_HEADERS = frozenset({b"authorization", b"x-goog-api-key"})
+_PARAMETERS = frozenset({"key", "$key", "access_token", "$access_token", "oauth_token", "$oauth_token", "$httpheaders"})
+
+# Of google.api.ErrorReason: those that are about what was presented, and not about what it may do. A 400 or a 403 has
+# one in its body, and nowhere else.
+_REFUSED_KEY = frozenset({"API_KEY_INVALID"})
+_REFUSED_TOKEN = frozenset(
+    {"ACCESS_TOKEN_EXPIRED", "ACCESS_TOKEN_SCOPE_INSUFFICIENT", "ACCESS_TOKEN_TYPE_UNSUPPORTED", "CREDENTIALS_MISSING"}
+)
+_READ_UP_TO = 256 * 1024  # of a body that came compressed
+
+
+class VertexOptions(ProviderOptions):
+    """Vertex AI in one location, which `region` names: a region, `global`, or one of the multi-regions."""
+
+    environment: ClassVar[dict[str, str]] = {"project": "GOOGLE_CLOUD_PROJECT", "region": "GOOGLE_CLOUD_LOCATION"}
+
+    type: Literal["vertex"] = "vertex"
+    # An id, that of an organisation with its domain before it, or a number.
+    project: Annotated[
+        str | None,
+        Field(pattern=r"^(([a-z0-9-]+\.)+[a-z]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$|^[0-9]{1,19}$", max_length=100),
+    ] = None
+    region: str = Field(default="global", pattern=r"^(global|us|eu|[a-z]+-[a-z]+[0-9]{1,2})$", max_length=40)
+
+
+class VertexHandler(BoundHandler[VertexOptions]):
+    """The native API of Vertex AI in one location.
+
+    Which project and location a path names is the caller's choice, as everywhere in transparent mode: what the token
+    may do there is Google's to judge, and the host, the only place that it is sent to, stays this instance's.
+    """
+
+    provider = "vertex"
+    options_model = VertexOptions
+    shape = REFUSALS
+    model_in_body = False
+
+    @property
+    def region(self) -> str:
+        return self.options.region
+
+    @property
+    def own_base_url(self) -> str:
+        if self.region == "global":
+            return "https://aiplatform.googleapis.com"
+        if self.region in _MULTI_REGIONS:
+            return f"https://aiplatform.{self.region}.rep.googleapis.com"
+        return f"https://{self.region}-aiplatform.googleapis.com"
+
+    def shape_of(self, path: str) -> RefusalShape:
+        """Claude's errors are Anthropic's; a stream that is no event stream is an array, and so is its error."""
+        route, _, query = path.partition("?")
+        found = _PUBLISHED.search(route)
+        if found is not None and found[1] == "anthropic":
+            return ANTHROPIC
+        listed = route.endswith(":streamGenerateContent") and not _SSE.search(query)
+        return LISTED_REFUSALS if listed else self.shape
+
+    def model_of(self, request: Request) -> str | None:
+        found = _PUBLISHED.search(request.url.route_path)
+        return unquote(found[2])[:200] if found else None
+
+    def _sign(self, request: Request, credential: Credential) -> Request:
+        bare = without(request, headers=_HEADERS, parameters=_PARAMETERS)
+        match credential:
+            case BearerToken():
+                return bearer.sign(bare, credential.value)
+            case ApiKey():
+                return api_key.sign(bare, credential.value, header=b"x-goog-api-key")
+            case _:
+                self._wrong_kind(credential)
+
+    def verdict(self, status: int, headers: Headers) -> Verdict:
+        """A wrong key is a 400 and a token without its scope a 403, statuses that mostly mean something else."""
+        if status == 401:
+            return Verdict.EXPIRED
+        return Verdict.UNTOLD if status in (400, 403) else Verdict.PASSES
+
+    def verdict_of_body(self, status: int, headers: Headers, body: bytes) -> Verdict:
+        refused = _REFUSED_KEY if status == 400 else _REFUSED_TOKEN
+        return Verdict.PASSES if refused.isdisjoint(_reasons(_plain(headers, body))) else Verdict.REJECTED
+
+
+def _plain(headers: Headers, body: bytes) -> bytes:
+    """The body without its coding, as much as may be looked at; empty where it cannot be read."""
+    coding = (headers.get("content-encoding") or "identity").strip().lower()
+    if coding == "identity":
+        return body
+    if coding not in ("gzip", "x-gzip"):  # Google's servers answer in no other, whatever is accepted besides
+        return b""
+    try:
+        return zlib.decompressobj(wbits=31).decompress(body, _READ_UP_TO)
+    except zlib.error:
+        return b""
+
+
+def _reasons(body: bytes) -> Iterator[str]:
+    """Every `reason` of the error's details; an error in place of an array stands in an array."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return
+    for answer in value if isinstance(value, list) else [value]:
+        for detail in _listed(_member(_member(answer, "error"), "details")):
+            reason = _member(detail, "reason")
+            if isinstance(reason, str):
+                yield reason
+
+
+def _member(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
