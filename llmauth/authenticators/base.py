@@ -31,6 +31,8 @@ class Slot(StrEnum):
     PRESIGNED = "?x-amz-signature"
     PROXY = "proxy-authorization"
     SESSION = "x-session-token"
+    FORM = "form"  # the body of an exchange at a vendor's token host, which we answer
+    SUBPROTOCOL = "sec-websocket-protocol"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from llmauth.context import Identity
 from llmauth.errors import BadRequest, Forbidden, Unauthenticated
 from llmauth.http import Door, Request
 from llmauth.storage.key_text import PREFIX
+from llmauth.websocket.handshake import PROTOCOLS, is_asked, keys_among
 
 Recognises = Callable[[Presented], bool]
 
@@ -43,14 +44,19 @@ def present(request: Request, recognises: Recognises) -> tuple[Presented, ...]:
             found = (*found, Presented(slot=slot, value=_value(slot, values[0])))
     if not connect and "?" in request.url.path:
         found = (*found, *_in_query(request.url.query, recognises))
+    if PROTOCOLS in index and is_asked(request.headers):
+        found = (*found, *_in_subprotocols(index[PROTOCOLS]))
     return found
 
 
 def raw_slots(request: Request) -> tuple[list[bytes] | None, ...] | None:
-    """Every header slot's bytes, to tell that two requests present the same; `None` where the query may hold more."""
-    if "?" in request.url.path:
-        return None
+    """Every header slot's bytes, to tell that two requests present the same.
+
+    `None` where the query or a list of subprotocols may hold more.
+    """
     get = request.headers.index().get
+    if "?" in request.url.path or get(PROTOCOLS) is not None:
+        return None
     return tuple([get(name) for name in _HEADER_SLOTS])
 
 
@@ -64,7 +70,11 @@ def _value(slot: Slot, raw: bytes) -> str:
             return rest.strip(" ")
         case "basic":
             password = _password(rest.strip(" "))
-            return text if password is None else password
+            if password is not None:
+                return password
+            # ibm-watsonx-ai writes `Basic TOKEN`, unencoded, for a token that holds no dot: a key of ours holds none.
+            bare = rest.strip(" ")
+            return bare if slot is Slot.AUTHORIZATION and bare.startswith(PREFIX) else text
         case _:  # `AWS4-HMAC-SHA256 …`, a token without a scheme: the whole, to be known by its form or by nobody
             return text
 
@@ -92,6 +102,14 @@ def _in_query(query: str, recognises: Recognises) -> Iterator[Presented]:
     yield from keys
     if signed:
         yield Presented(slot=Slot.PRESIGNED, value=query)
+
+
+def _in_subprotocols(fields: Sequence[bytes]) -> Iterator[Presented]:
+    keys = [key for field in fields for key in keys_among(field)]
+    if len(fields) > 1 or len(keys) > 1:
+        raise _doubled(Slot.SUBPROTOCOL)
+    for key in keys:
+        yield Presented(slot=Slot.SUBPROTOCOL, value=key.decode("utf-8", "surrogateescape"))
 
 
 def parameter(text: str) -> tuple[str, str]:

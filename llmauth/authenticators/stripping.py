@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
+from urllib.parse import unquote
 
 from llmauth.authenticators.presented import parameter
+from llmauth.authenticators.tokens import FORM
 from llmauth.http import Headers
 from llmauth.storage.key_text import PREFIX
 
@@ -16,11 +19,13 @@ _NAMES = (
     "ocp-apim-subscription-key",
     "x-totp-code",
     "x-session-token",
-    "sec-websocket-protocol",  # where browsers put a key; no upgrade is carried, so it is nothing else
+    "sec-websocket-protocol",  # where browsers put a key; a WebSocket gets back the items that are none
     "x-amz-date",
     "x-amz-security-token",
     "x-amz-content-sha256",
     "x-amz-region-set",
+    "x-content-sha256",  # Oracle's signature
+    "opc-obo-token",  # a token of the user on whose behalf an Oracle service calls
     # What a load balancer that has logged a person in adds: tokens of ours, not the provider's.
     "x-amzn-oidc-accesstoken",
     "x-amzn-oidc-data",
@@ -39,8 +44,13 @@ def _spellings(name: str) -> set[bytes]:
 
 CREDENTIAL_HEADERS = frozenset[bytes]().union(*map(_spellings, _NAMES))
 _PROXY = (b"proxy-", b"proxy_")
-_DATE = frozenset({b"date"})
+_DATE = frozenset({b"date", b"x-date"})
+_SIGNATURES = (b"AWS", b"SIGNATURE ")
 
+# Of a key or a placeholder token that was sent as a parameter, whole.
+_OURS = (PREFIX, FORM)
+_MARK, _TOKEN = PREFIX.encode("ascii"), FORM.encode("ascii")
+_KEY = re.compile(rb"llmauth_[0-9A-Za-z]{10}_")
 _PRESIGNED = frozenset(
     f"x-amz-{name}"
     for name in (
@@ -57,21 +67,31 @@ _PRESIGNED = frozenset(
 
 
 def credential_names(headers: Headers, path: str) -> set[bytes]:
-    """The lower-case names to cut: all of CREDENTIAL_HEADERS, every `Proxy-…`, and `Date` beside an AWS signature."""
+    """The lower-case names to cut: all of CREDENTIAL_HEADERS, every `Proxy-…`, and `Date` beside a signature.
+
+    And whatever holds a key or a placeholder token of ours, though nobody reads it there: what is in a cookie, or in a
+    field that some proxy made of another, must not reach a provider either.
+    """
     index = headers.index()
     names = {name for name in index if name in CREDENTIAL_HEADERS or name.startswith(_PROXY)}
-    if b"date" in index and (_is_signed(index.get(b"authorization")) or _is_presigned(path)):
+    # Not by the expression alone: it takes ten times as long, on every request.
+    names.update([n.lower() for n, v in headers.fields if _TOKEN in v or (_MARK in v and _KEY.search(v) is not None)])
+    if (b"date" in index or b"x-date" in index) and (_is_signed(index.get(b"authorization")) or _is_presigned(path)):
         names |= _DATE
     return names
 
 
 def strip_query(path: str) -> str:
-    """The path without a key of ours in `?key=` and without the parameters of a presigned AWS URL."""
+    """The path without the parameters that hold a credential of ours, and without those of a presigned AWS URL.
+
+    Ours are known by their form, as authentication knows them, and whatever the parameter is called: a key that was
+    put in the wrong place must not reach a provider either. What is left keeps every byte.
+    """
     return _strip_query(path) if "?" in path else path
 
 
 def _is_signed(values: list[bytes] | None) -> bool:
-    return values is not None and any(value.lstrip().upper().startswith(b"AWS") for value in values)
+    return values is not None and any(value.lstrip().upper().startswith(_SIGNATURES) for value in values)
 
 
 def _is_presigned(path: str) -> bool:
@@ -81,9 +101,9 @@ def _is_presigned(path: str) -> bool:
 
 def _strip_query(path: str) -> str:
     route, _, query = path.partition("?")
-    # A quick look first: most queries hold none of these, and then nothing is decoded.
-    lowered = query.lower()
-    if "%" not in query and PREFIX not in query and "x-amz-" not in lowered:
+    # A quick look first: most queries hold none of these, and then no parameter is taken apart.
+    plain = unquote(query) if "%" in query else query
+    if PREFIX not in plain and FORM not in plain and "x-amz-" not in plain.lower():
         return path
     parameters = query.split("&")
     kept = [each for each in parameters if not _is_credential(each)]
@@ -94,4 +114,5 @@ def _strip_query(path: str) -> str:
 
 def _is_credential(text: str) -> bool:
     name, value = parameter(text)
-    return (name == "key" and value.startswith(PREFIX)) or name.lower() in _PRESIGNED
+    # A parameter without `=` is all value.
+    return value.startswith(_OURS) or name.startswith(_OURS) or name.lower() in _PRESIGNED

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from llmauth.authenticators.base import Presented, Slot, wrong
-from llmauth.authenticators.presented import Claim, asks_as_proxy, decide, parameter, present
+from llmauth.authenticators.presented import Claim, asks_as_proxy, decide, parameter, present, raw_slots
 from llmauth.context import Identity
 from llmauth.errors import BadRequest, Forbidden, GatewayError, Unauthenticated
 from llmauth.http import Door, Headers, Request, Url
@@ -42,6 +42,7 @@ def basic(user, password):
         ("authorization", f"bEaReR   {KEY} ", Slot.AUTHORIZATION, KEY),
         ("AUTHORIZATION", basic("anybody", KEY), Slot.AUTHORIZATION, KEY),
         ("Authorization", basic("", KEY), Slot.AUTHORIZATION, KEY),
+        ("Authorization", f"Basic {KEY}", Slot.AUTHORIZATION, KEY),  # as ibm-watsonx-ai sends a token without a dot
         ("Authorization", basic("a", "with:colon"), Slot.AUTHORIZATION, "with:colon"),
         ("Authorization", KEY, Slot.AUTHORIZATION, KEY),
         ("X-API-Key", KEY, Slot.API_KEY, KEY),
@@ -65,7 +66,7 @@ def test_every_slot_is_read(name, value, slot, presented):
         "AWS4-HMAC-SHA256 Credential=AKIA/20260101/us-east-1/bedrock/aws4_request, SignedHeaders=host, Signature=00",
         f"Token {KEY}",
         "Basic ###",
-        f"Basic {KEY}",
+        "Basic llmauth",
         "Basic " + base64.b64encode(KEY.encode()).decode(),  # a user and no password
         basic(KEY, ""),
         f"Bearer, {KEY}",
@@ -289,3 +290,41 @@ def test_a_conflict_names_the_slots():
 @pytest.mark.parametrize("door", Door)
 def test_the_proxy_asks_at_connect_and_on_absolute_form(door):
     assert asks_as_proxy(door) is (door in (Door.CONNECT, Door.ABSOLUTE))
+
+
+# ------------------------------------------------------------------ a key among the subprotocols of a WebSocket
+
+UPGRADE = ("Upgrade", "websocket")
+
+
+def protocols(*items):
+    return "Sec-WebSocket-Protocol", ", ".join(items)
+
+
+def test_a_key_among_the_subprotocols_is_read():
+    assert found(UPGRADE, protocols("realtime", f"openai-insecure-api-key.{KEY}")) == [(Slot.SUBPROTOCOL, KEY)]
+    assert found(UPGRADE, protocols("openai-insecure-api-key.sk-x")) == [(Slot.SUBPROTOCOL, "sk-x")]
+    assert found(UPGRADE, protocols(f"bearer.{KEY}")) == [(Slot.SUBPROTOCOL, KEY)]
+    assert found(UPGRADE, protocols("realtime")) == []
+
+
+def test_without_a_websocket_it_is_no_slot():
+    assert found(protocols(f"openai-insecure-api-key.{KEY}")) == []
+    assert found(("Upgrade", "h2c"), protocols(f"openai-insecure-api-key.{KEY}")) == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        (protocols(f"openai-insecure-api-key.{KEY}", f"openai-insecure-api-key.{KEY}x"),),
+        (protocols("realtime"), protocols(f"openai-insecure-api-key.{KEY}")),
+    ],
+)
+def test_a8_two_keys_among_the_subprotocols_are_refused(fields):
+    with pytest.raises(BadRequest):
+        found(UPGRADE, *fields)
+
+
+def test_a2_what_stood_there_is_not_proved_by_what_another_request_showed():
+    assert raw_slots(request(UPGRADE, protocols("realtime"))) is None
+    assert raw_slots(request(UPGRADE)) is not None

@@ -7,6 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from llmauth.authenticators.stripping import CREDENTIAL_HEADERS, credential_names, strip_query
+from llmauth.authenticators.tokens import FORM
 from llmauth.http import Headers
 
 
@@ -52,6 +53,7 @@ def strip(*fields, path="/v1"):
         *("API_KEY", "x_goog-api_key", "X-TOTP-Code", "x_totp_code", "X-Session-Token", "Proxy-Authorization"),
         *("Proxy-Connection", "proxy_authorization", "Proxy-Anything", "X-Amz-Date", "x-amz-security-token"),
         *("X-Amz-Content-SHA256", "x-amz-region-set", "x_amz_date", "x-amzn-oidc-data", "Ocp-Apim-Subscription-Key"),
+        *("X-Content-SHA256", "x_content_sha256", "opc-obo-token"),
     ],
 )
 def test_every_spelling_in_every_place(name):
@@ -68,9 +70,16 @@ def test_the_very_same_objects_come_back_when_nothing_is_to_do():
     assert same_path is path
 
 
-@pytest.mark.parametrize("value", [b"AWS4-HMAC-SHA256 Credential=x", b" aws4-ecdsa-p256-sha256 x", b"AWS AKIA:sig"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(b"AWS4-HMAC-SHA256 Credential=x", b" aws4-ecdsa-p256-sha256 x", b"AWS AKIA:sig"),
+        *(b'Signature algorithm="rsa-sha256",keyId="x"', b"signature version"),
+    ],
+)
 def test_a_date_goes_with_its_signature(value):
-    assert strip((b"Authorization", value), *OTHERS)[0] == OTHERS[:-1]
+    assert strip((b"Authorization", value), (b"X-Date", b"x"), *OTHERS)[0] == OTHERS[:-1]
+    assert strip((b"Authorization", b"Bearer x"), (b"X-Date", b"x"))[0] == ((b"X-Date", b"x"),)
     assert strip((b"Authorization", b"Bearer x"), *OTHERS)[0] == OTHERS
 
 
@@ -93,10 +102,19 @@ def test_a_presigned_url_loses_its_signature_and_nothing_else():
         ("?key=%6clmauth_abc&x", "?x"),
         ("?%6bey=llmauth%5fabc&x", "?x"),
         ("?key=llmauth_", ""),
-        (f"?key=AIza&KEY={KEY}", f"?key=AIza&KEY={KEY}"),
-        (f"?monkey={KEY}", f"?monkey={KEY}"),
+        (f"?key=AIza&KEY={KEY}", "?key=AIza"),
+        (f"?monkey={KEY}", ""),
+        (f"?access_token={KEY}&api-key={KEY}&alt=sse", "?alt=sse"),
+        (f"?%61ccess%5ftoken={KEY.replace('_', '%5F')}%0A&x=%7e", "?x=%7e"),
+        (f"?a=1&token={FORM}e30.c2ln&b=+", "?a=1&b=+"),
+        (f"?token={FORM.replace('J', '%4a')}e30.c2ln", ""),
+        (f"?{KEY}&x", "?x"),
+        (f"?={KEY}&x", "?x"),
         ("?", "?"),
         ("?key=a%6clmauth_", "?key=a%6clmauth_"),
+        (f"?q=about-{KEY}&x=1", f"?q=about-{KEY}&x=1"),
+        ("?q=%256clmauth_abc", "?q=%256clmauth_abc"),
+        (f"?q={FORM[:-1]}&x=eyJ.eyJ.x", f"?q={FORM[:-1]}&x=eyJ.eyJ.x"),
     ],
 )
 def test_the_query(query, left):
@@ -120,3 +138,16 @@ def test_a_path_without_credentials_stays(path):
 def test_looking_up_names_needs_no_pattern():
     assert b"x_amz-content_sha256" in CREDENTIAL_HEADERS
     assert all(name == name.lower() for name in CREDENTIAL_HEADERS)
+
+
+@pytest.mark.parametrize("name", ["Cookie", "X-Auth-Token", "User-Agent", "Referer", "X-Forwarded-Access-Token", "Via"])
+@pytest.mark.parametrize("value", [KEY, f"a=b; key={KEY}", f"https://h/?key={KEY}", f"{FORM}e30.c2ln"])
+def test_a_key_in_the_wrong_place_takes_the_field_with_it(name, value):
+    assert strip((name.encode(), value.encode()), *OTHERS)[0] == OTHERS
+
+
+@pytest.mark.parametrize(
+    "value", [b"llmauth_demo/1.0", b"about llmauth_", b"llmauth", b"eyJhbGciOiJIUzI1NiJ9.e30.c2ln"]
+)
+def test_what_only_looks_like_a_key_stays(value):
+    assert strip((b"User-Agent", value))[0] == ((b"User-Agent", value),)
