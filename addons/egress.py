@@ -1,0 +1,187 @@
+"""Hosts that are no provider: tunnels that nobody reads, plain requests with an entry, and what was asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from mitmproxy import ctx, http
+from mitmproxy.connection import Client
+from mitmproxy.utils import asyncio_utils
+
+from addons import convert
+from addons.exchange import Exchange, Exchanges
+from addons.route import check_length
+from addons.stage import stage
+from addons.wire.tunnel import Tunnel, dig, tunnel_of
+from llmauth.context import Authenticated, Carried, RequestContext, advance
+from llmauth.errors import Unauthenticated, Unavailable, UpgradeRefused
+from llmauth.forwarding import carried
+from llmauth.gateway import Gateway
+from llmauth.routers.mode import Passage
+from llmauth.telemetry.metrics import Observation
+
+logger = logging.getLogger(__name__)
+
+_TICK = 0.25
+_RETRY = 5
+
+
+class Egress:
+    """Opens what the policy lets through, and closes it again: when its key ends, when it is idle, when we drain."""
+
+    name = "egress"
+
+    def __init__(self, gateway: Gateway, exchanges: Exchanges) -> None:
+        self.gateway = gateway
+        self.exchanges = exchanges
+        self._rules = gateway.settings.egress
+        self._watching: asyncio.Task[None] | None = None
+        self._draining_since: float | None = None
+
+    @stage(RequestContext)
+    def http_connect(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """A tunnel for somebody who proved who it is; to be read, it would have to end at us."""
+        target = exchange.request.tunnel
+        assert target is not None
+        if self.gateway.mode.passage(target) is not Passage.TUNNEL:
+            return
+        if not isinstance(exchange.context, Authenticated):
+            raise Unauthenticated("A tunnel to this host needs proxy credentials.")
+        if len(self.exchanges.tunnels) >= self._rules.max_tunnels:
+            raise Unavailable(
+                f"{self._rules.max_tunnels} tunnels are open, and no more are carried.",
+                detail="egress.max_tunnels",
+                retry_after=_RETRY,
+            )
+        # The normalised name is the one that was judged, and so the one that is dialled.
+        flow.request.data.host, flow.request.data.port = target
+        exchange.approved, exchange.approved_at = target, time.monotonic()
+        context = exchange.context
+        tunnel = Tunnel(target=target, identity=context.identity, request_id=context.request_id, flow=flow)
+        dig(tunnel)
+        self.exchanges.tunnels[flow.client_conn.id] = tunnel
+
+    @stage(Authenticated)
+    def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """Plain http:// to a place whose entry names its port; everything else is a matter of the routers."""
+        destination = self.gateway.mode.plain(exchange.request)
+        if destination is None:
+            return
+        if "upgrade" in exchange.request.headers:
+            raise UpgradeRefused("Protocol upgrades are not carried in plain http://.", hint="Open a tunnel.")
+        check_length(exchange.request, self.gateway.settings.limits)
+        # From here on no other addon decides on it, and none puts a credential on it.
+        exchange.claimed_by = self
+        exchange.context = advance(exchange.context, Carried, destination=destination)
+
+    @stage(Authenticated)
+    def request(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """The body is in, and goes on with a head that holds no credential."""
+        context = exchange.context
+        if not isinstance(context, Carried):
+            return
+        exchange.request = exchange.request.altered(body=flow.request.raw_content or b"")
+        host, port = context.destination
+        url = exchange.request.url._replace(host=host, port=port)
+        convert.apply(carried(exchange.request.altered(url=url)), flow)
+        exchange.approved, exchange.approved_at = context.destination, time.monotonic()
+
+    def http_connected(self, flow: http.HTTPFlow) -> None:
+        tunnel = tunnel_of(flow)
+        if tunnel is None:
+            return
+        tunnel.opened = tunnel.moved = time.monotonic()
+        self.gateway.metrics.tunnel_opened()
+        learned = self.gateway.learned
+        if learned is not None:
+            asyncio_utils.create_task(asyncio.to_thread(self._learn, tunnel), name="learn", keep_ref=True)
+
+    def _learn(self, tunnel: Tunnel) -> None:
+        assert self.gateway.learned is not None
+        if self.gateway.learned.add(tunnel.target):
+            logger.info("A host was asked for that no entry has", extra={"target": str(tunnel.target)})
+
+    def http_connect_error(self, flow: http.HTTPFlow) -> None:
+        if tunnel_of(flow) is not None:
+            self.exchanges.tunnels.pop(flow.client_conn.id, None)
+
+    def client_disconnected(self, client: Client) -> None:
+        tunnel = self.exchanges.tunnels.pop(client.id, None)
+        if tunnel is not None and tunnel.opened is not None:
+            self._report(tunnel, tunnel.opened)
+
+    # ---- what ends a tunnel from our side --------------------------------------------------------------------------
+
+    def running(self) -> None:
+        self._watching = asyncio_utils.create_task(self._watch(), name="tunnels", keep_ref=True)
+
+    def done(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK)
+            try:
+                self._look(time.monotonic())
+            except Exception:
+                # Without this task a revoked key would keep its tunnels; the next round is a quarter of a second away.
+                logger.exception("The tunnels could not be checked")
+
+    def _look(self, now: float) -> None:
+        if self.exchanges.draining and self._draining_since is None:
+            self._draining_since = now
+        for tunnel in list(self.exchanges.tunnels.values()):
+            try:
+                why = self._why_over(tunnel, now)
+            except Exception:
+                logger.exception("A tunnel could not be judged; it was ended")
+                why = "key"
+            if why:
+                tunnel.ended_by = why
+                cut(tunnel)
+
+    def _why_over(self, tunnel: Tunnel, now: float) -> str:
+        if not self.gateway.auth.holds(tunnel.identity):
+            return "key"
+        if now - tunnel.moved > self._rules.idle_timeout:
+            return "idle"
+        drained = self._draining_since is not None and now - self._draining_since > self._rules.drain_timeout
+        return "drain" if drained else ""
+
+    # ---- what is told ----------------------------------------------------------------------------------------------
+
+    def _report(self, tunnel: Tunnel, opened: float) -> None:
+        seconds = time.monotonic() - opened
+        metrics = self.gateway.metrics
+        metrics.observe(Observation(method="CONNECT", status=200, seconds=seconds))
+        metrics.tunnel_closed(tunnel.ended_by or "client", sent=tunnel.sent, received=tunnel.received)
+        facts: dict[str, Any] = {
+            "request_id": tunnel.request_id,
+            "user": tunnel.identity.user,
+            "key_id": tunnel.identity.key_id,
+            "sent": tunnel.sent,
+            "received": tunnel.received,
+            "ms": round(seconds * 1000, 2),
+            "ended_by": tunnel.ended_by or "client",
+        }
+        if self.gateway.egress.names(tunnel.target):
+            facts["target"] = str(tunnel.target)
+        logger.info("tunnel", extra=facts)
+
+
+def cut(tunnel: Tunnel) -> None:
+    """End a tunnel at once, by a reset on both sides: a clean end would look as if all had been said."""
+    handler = ctx.master.addons.get("proxyserver").connections.get(tunnel.flow.client_conn.id)
+    if handler is None:
+        return
+    for connection, io in list(handler.transports.items()):
+        abort: Callable[[], None] | None = getattr(getattr(io.writer, "transport", None), "abort", None)
+        if abort is not None:
+            abort()
+        if io.handler is not None:
+            handler.close_connection(connection)

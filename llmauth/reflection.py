@@ -1,0 +1,64 @@
+"""Finds the credential that we sent in the head of an answer, and masks it: a provider may repeat what it was told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from urllib.parse import unquote_to_bytes
+
+from llmauth.http import Field
+
+MASKED = b"[redacted]"
+# Where a credential of ours is put on a request; nothing else in it is a secret.
+_SLOTS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"x-amz-security-token"})
+_SIGNATURE = re.compile(rb'[Ss]ignature="?([^",\s]+)')
+# Shorter ones are found in honest headers by chance; no provider's key is.
+_SHORTEST = 8
+
+
+def secrets_of(sent: Iterable[Field]) -> tuple[bytes, ...]:
+    """What must not come back of a request as it was sent: keys, tokens, signatures; the longest first."""
+    found = {secret for name, value in sent if name.lower() in _SLOTS for secret in _parts(value)}
+    return tuple(sorted(found, key=len, reverse=True))
+
+
+def _parts(value: bytes) -> Iterator[bytes]:
+    """The whole value, and what of it is secret by itself: behind the scheme, or in a signature."""
+    _, _, rest = value.partition(b" ")
+    signature = _SIGNATURE.search(rest)
+    for part in (value, signature[1] if signature else rest):
+        if len(part) >= _SHORTEST:
+            yield part
+
+
+def shows(secrets: Sequence[bytes], fields: Sequence[Field], reason: bytes = b"") -> bool:
+    """Whether one of them stands, as it is or percent-encoded, in a field's name or value or in the reason."""
+    head = b"\n".join([reason, *(part for field in fields for part in field)])
+    plain = _decoded(head)
+    lowered = b""
+    for secret in secrets:
+        if secret in head or secret in plain:
+            return True
+        # HTTP/2 has no upper case in names.
+        lowered = lowered or b"\n".join([name for name, _ in fields]).lower()
+        if secret.lower() in lowered:
+            return True
+    return False
+
+
+def masked(secrets: Sequence[bytes], fields: Sequence[Field]) -> tuple[Field, ...]:
+    """The fields with every secret masked in their values; those that hold one in their name are left out."""
+    kept = (field for field in fields if not any(secret.lower() in field[0].lower() for secret in secrets))
+    return tuple((name, mask(secrets, value)) for name, value in kept)
+
+
+def mask(secrets: Sequence[bytes], text: bytes) -> bytes:
+    """The text with every secret masked; all of it where one stands in it percent-encoded, as in a URL."""
+    for secret in secrets:
+        text = text.replace(secret, MASKED)
+    plain = _decoded(text)
+    return MASKED if plain is not text and any(secret in plain for secret in secrets) else text
+
+
+def _decoded(text: bytes) -> bytes:
+    return unquote_to_bytes(text) if b"%" in text else text
