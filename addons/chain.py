@@ -2,36 +2,56 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from addons.arrive import Arrive
 from addons.authenticate import Authenticate
+from addons.connections import Connections
 from addons.deadlines import Deadlines
+from addons.egress import Egress
 from addons.endpoints import Endpoints, Scrape
 from addons.exchange import Exchanges
 from addons.faults import Faults
 from addons.gate import Gate
 from addons.inject import Inject
+from addons.reflections import Reflections
 from addons.report import Report
 from addons.route import Route
 from addons.screen import Screen
+from addons.token_hosts import TokenHosts
+from addons.websockets import WebSockets
 from llmauth.gateway import Gateway
 
 
 def chain(gateway: Gateway, exchanges: Exchanges) -> list[Any]:
     """The addons of one gateway. The order is the same for every hook, in both directions."""
-    limits = gateway.settings.upstream
+    upstream, limits = gateway.settings.upstream, gateway.settings.limits
     report = Report(gateway, exchanges)
+    tell = gateway.metrics.limit_reached
+    connections = Connections(exchanges, limits, tell)
+    times = (upstream.connect_timeout, upstream.first_byte_timeout, limits)
     return [
         Arrive(gateway, exchanges),
         Endpoints(gateway, exchanges),
-        Screen(exchanges),
+        Screen(exchanges, limits.head),
+        TokenHosts(gateway, exchanges),
         Authenticate(gateway, exchanges),
         Scrape(gateway, exchanges, report.tell),
+        Egress(gateway, exchanges),
         Route(gateway, exchanges),
+        WebSockets(gateway, exchanges, limits, tell=tell),
         Inject(gateway, exchanges),
+        Reflections(exchanges),
         Faults(exchanges),
-        Deadlines(exchanges, limits.connect_timeout, limits.first_byte_timeout),
+        connections,
+        Deadlines(exchanges, *times, tell=tell, also=connections.look),
         report,
         Gate(exchanges),
     ]
+
+
+if __name__.startswith("__mitmproxy_script__"):
+    # `mitmdump -s addons/chain.py`: then this file is no module of the chain but a front door, like `__main__`, and may
+    # ask the floor above. mitmproxy finds its addons under this name.
+    addons = [import_module(".launch.stock", "addons").Stock(__file__)]

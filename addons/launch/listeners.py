@@ -25,7 +25,7 @@ from llmauth.config.settings import Settings
 class Listeners:
     """What to listen on, in mitmproxy's words, and in those of people (`doors`, URLs).
 
-    `roots` is a PEM file of trusted roots, `None` for the public ones.
+    `roots` is a PEM file of trusted roots, `None` for the public ones; `http2` whether clients are offered that.
     """
 
     modes: Sequence[str]
@@ -33,6 +33,7 @@ class Listeners:
     tls_mode: mode_specs.ProxyMode | None
     certificate: CertStoreEntry | None
     roots: str | None
+    http2: bool = True
 
 
 class ListenFailed(OSError):
@@ -52,7 +53,9 @@ def listeners(settings: Settings) -> Listeners:
         doors.append(f"https://{HostPort(server.host, port)}")
         tls_mode = mode_specs.ProxyMode.parse(modes[-1])
     roots = _roots(settings.upstream.ca_file, settings.home)
-    return Listeners(modes=modes, doors=doors, tls_mode=tls_mode, certificate=certificate, roots=roots)
+    return Listeners(
+        modes=modes, doors=doors, tls_mode=tls_mode, certificate=certificate, roots=roots, http2=server.http2
+    )
 
 
 def _any_port(host: str) -> int:
@@ -106,3 +109,10 @@ def _merged(roots: bytes, state: Path) -> Path:
         unfinished.write_bytes(roots)
         unfinished.replace(merged)
     return merged
+
+
+def own_ports(settings: Settings, listeners: Listeners) -> frozenset[int]:
+    """The ports that this process listens on, for whoever must not be led back to them."""
+    modes = (mode_specs.ProxyMode.parse(mode) for mode in listeners.modes)
+    ports = {port for mode in modes if (port := mode.listen_port())}
+    return frozenset(ports | ({settings.metrics.port} if settings.metrics is not None else set()))

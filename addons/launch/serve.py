@@ -31,16 +31,17 @@ async def _serve(settings: Settings, environ: Mapping[str, str], started: float)
     try:
         ports = listeners(settings)
         master = GatewayMaster(gateway, ports)
-        _announce(settings, environ)
-        _start(gateway)
+        announce(settings, environ)
+        start_gateway(gateway)
         master.obey_signals()
-        await master.run(lambda: _ready(gateway, ports, started))
+        await master.run(lambda: tell_ready(gateway, ports, started))
     finally:
         gateway.close()
     logger.info("Stopped")
 
 
-def _announce(settings: Settings, environ: Mapping[str, str]) -> None:
+def announce(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Say what an operator should know of a configuration and of the platform."""
     for warning in settings.warnings:
         logger.warning(warning)
     for part in settings.unavailable:
@@ -48,7 +49,8 @@ def _announce(settings: Settings, environ: Mapping[str, str]) -> None:
     platform.announce(environ)
 
 
-def _start(gateway: Gateway) -> None:
+def start_gateway(gateway: Gateway) -> None:
+    """Read the keys and open the metrics listener; OSError with a sentence when that port cannot be had."""
     try:
         gateway.start()
     except OSError as error:
@@ -59,11 +61,13 @@ def _start(gateway: Gateway) -> None:
         raise unopened(listener.host, listener.port, error, "metrics.port") from None
 
 
-def _ready(gateway: Gateway, ports: Listeners, started: float) -> None:
+def tell_ready(gateway: Gateway, ports: Listeners, started: float) -> None:
+    """Say that requests are served; `started` is the monotonic time at which the process began to."""
     # What start-up made lives as long as the process; the collector need not look at it again with every full round.
     gc.freeze()
     authority = gateway.authority
     auth = "api_key" if gateway.settings.auth.enabled else "off"
     logger.info("CA fingerprint %s", authority.fingerprint(), extra={"days_left": authority.days_left()})
+    egress = gateway.settings.egress.default
     took = time.monotonic() - started
-    logger.info("Ready on %s in %.1f s", " and ".join(ports.doors), took, extra={"egress": "deny", "auth": auth})
+    logger.info("Ready on %s in %.1f s", " and ".join(ports.doors), took, extra={"egress": egress, "auth": auth})

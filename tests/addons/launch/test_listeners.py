@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from mitmproxy.proxy import mode_specs
 
-from addons.launch.listeners import Listeners, listeners, unopened
+from addons.launch.listeners import Listeners, listeners, own_ports, unopened
 from llmauth.config.problems import ConfigError
 from llmauth.config.settings import Settings, read_settings
 from tests.fixtures.certificates import listener
@@ -51,6 +51,12 @@ def test_ports_that_the_system_chooses_are_different_ones(tmp_path: Path) -> Non
     numbers = [int(mode.rpartition(":")[2]) for mode in ports.modes]
     assert 0 not in numbers
     assert numbers[0] != numbers[1]
+
+
+def test_the_ports_that_nobody_is_led_back_to(tmp_path: Path) -> None:
+    server, _ = listener(tmp_path)
+    read = settings(tmp_path, server={**server, "port": 8000, "tls_port": 8001}, metrics={"port": 9090})
+    assert own_ports(read, listeners(read)) == {8000, 8001, 9090}
 
 
 def test_an_ipv6_address_stands_in_brackets_for_people(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from mitmproxy.proxy import mode_specs
 
 from addons.launch.listeners import ListenFailed
 from addons.launch.master import FIXED
@@ -80,13 +79,13 @@ def test_an_answer_that_a_client_has_not_taken_yet_is_waited_for(running: Runnin
     body = b"." * (12 * 1024 * 1024)
     emulators.behave("api.openai.com", Behaviour(body=body, framing=Framing.LENGTH))
     with Wire(running.port) as wire:
-        assert running.call(running.master._unsent) is False
+        assert running.call(running.master._drain.unsent) is False
         wire.send(
             b"GET /transparent/openai/v1/models HTTP/1.1\r\nHost: x\r\nX-API-Key: %s\r\n\r\n" % running.key.encode()
         )
-        wait_for(lambda: running.call(running.master._unsent))
+        wait_for(lambda: running.call(running.master._drain.unsent))
         assert wire.answer().body == body
-        wait_for(lambda: not running.call(running.master._unsent))
+        wait_for(lambda: not running.call(running.master._drain.unsent))
 
 
 def test_a_port_that_is_taken(tmp_path: Path, emulators: Emulators) -> None:
@@ -94,14 +93,3 @@ def test_a_port_that_is_taken(tmp_path: Path, emulators: Emulators) -> None:
         port = other.getsockname()[1]
         with pytest.raises(ListenFailed, match=f"Port {port} on 127.0.0.1 is taken by another program"):
             run(tmp_path, emulators, server={"port": port})
-
-
-def test_the_listener_that_could_not_be_opened_is_named(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Failed:
-        last_exception = OSError(98, "x")
-        mode = mode_specs.ProxyMode.parse("regular@127.0.0.1:8443")
-
-    running.master.exchanges.tls_listener = Failed.mode
-    monkeypatch.setattr(running.master.proxyserver.servers, "_instances", {Failed.mode: Failed()})
-    assert "server.tls_port" in str(running.master._why_not())
-    monkeypatch.undo()

@@ -1,0 +1,78 @@
+"""The end of a serving process: no new connections, running answers finish up to the limit, then the master ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+
+from mitmproxy.addons.proxyserver import Proxyserver
+from mitmproxy.master import Master
+from mitmproxy.utils import asyncio_utils
+
+from addons.exchange import Exchanges
+from addons.wire.connection import GatewayConnection
+
+logger = logging.getLogger(__name__)
+
+_POLL = 0.05
+# For the last words to WebSockets: the tick of who says them, the rest of a frame, and the client's answer.
+_PARTING = 1.5
+
+
+class Drain:
+    """Ends a master in order: the first stop drains, a second one ends at once. `limit` is in seconds."""
+
+    def __init__(self, master: Master, proxyserver: Proxyserver, exchanges: Exchanges, limit: float) -> None:
+        self._master = master
+        self._proxyserver = proxyserver
+        self._exchanges = exchanges
+        self._limit = limit
+        self._task: asyncio.Task[None] | None = None
+
+    def obey_signals(self) -> None:
+        """SIGTERM and SIGINT drain; a second one ends at once."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+
+    def stop(self) -> None:
+        """Begin to drain, or end at once when that has begun."""
+        if self._task is not None:
+            self._master.should_exit.set()
+            return
+        self._task = asyncio_utils.create_task(self.run(), name="drain", keep_ref=True)
+
+    async def run(self) -> None:
+        """Not ready, no new connections, running requests finish up to the limit; then the master ends."""
+        self._exchanges.draining = True
+        self._master.options.update(server=False)
+        for handler in self._handlers():
+            await handler.drain()
+        logger.info("Draining", extra={"in_flight": len(self._exchanges.open), "limit_s": self._limit})
+        ends = time.monotonic() + self._limit
+        while (self._exchanges.open or self._exchanges.tunnels or self.unsent()) and time.monotonic() < ends:
+            await asyncio.sleep(_POLL)
+        left = len(self._exchanges.open)
+        if left:
+            logger.warning("The drain limit is over; running requests are cut", extra={"cut": left})
+            await self._part()
+        self._master.should_exit.set()
+
+    async def _part(self) -> None:
+        """Let WebSockets be told goodbye; an answer that still runs has no word for it."""
+        self._exchanges.parting = True
+        ends = time.monotonic() + _PARTING
+        while (self._exchanges.sockets or self.unsent()) and time.monotonic() < ends:
+            await asyncio.sleep(_POLL)
+
+    def unsent(self) -> bool:
+        """Whether a client that reads slowly has not yet taken the end of an answer, which is over for the chain."""
+        handlers = self._proxyserver.connections.values()
+        writers = [io.writer for handler in handlers if (io := handler.transports.get(handler.client)) is not None]
+        written = any(isinstance(w, asyncio.StreamWriter) and w.transport.get_write_buffer_size() for w in writers)
+        return written or any(handler.unsent() for handler in self._handlers())
+
+    def _handlers(self) -> list[GatewayConnection]:
+        return [one for one in self._proxyserver.connections.values() if isinstance(one, GatewayConnection)]
