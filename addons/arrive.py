@@ -9,6 +9,7 @@ from mitmproxy import http
 from addons import convert
 from addons.exchange import Exchange, Exchanges, arrival
 from addons.stage import fail
+from addons.wire.heads import MalformedRequest
 from addons.wire.stream import ORIGIN_FORM
 from llmauth.addresses import HostPort, normalise_host
 from llmauth.errors import BadRequest, Draining
@@ -47,6 +48,8 @@ class Arrive:
         peer = self.exchanges.peer(flow.client_conn)
         door = Door.GATEWAY if peer.gateway else Door.TUNNEL if peer.tunnel is not None else Door.ABSOLUTE
         exchange = self._begin(flow, door, peer.tunnel)
+        if isinstance(flow.request, MalformedRequest):
+            fail(flow, exchange, BadRequest(flow.request.fault))
         if flow.request.data.host == ORIGIN_FORM:
             hint = "Open a new connection for gateway paths."
             fail(

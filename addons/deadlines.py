@@ -1,30 +1,55 @@
-"""Time limits towards the provider: to connect, and to begin to answer. One clock for all requests, none for each."""
+"""Time limits of every exchange, on both its sides, and the clock by which connections are watched: one for all."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 
 from mitmproxy import ctx, http
+from mitmproxy.connection import Connection
 from mitmproxy.utils import asyncio_utils
 
-from addons.exchange import Exchange, Exchanges
+from addons.exchange import DEFAULT_LIMITS, Exchange, Exchanges
+from addons.wire.reading import SteadyConnection
+from addons.wire.signals import Overdue
+from llmauth.config.limits import Limits
+from llmauth.http import Door
 
 logger = logging.getLogger(__name__)
 
 _TICK = 0.25
 
 
+def _nobody(_: object) -> None:
+    """Stands for who would be told."""
+
+
 class Deadlines:
-    """Every quarter of a second, gives up the upstream connections whose time is over."""
+    """Every quarter of a second, ends what takes too long. Nothing is set up for a single request.
+
+    `tell` learns the name of each limit that was reached, `also` is called with the time at each tick.
+    """
 
     name = "deadlines"
 
-    def __init__(self, exchanges: Exchanges, connect: float, first_byte: float) -> None:
+    def __init__(
+        self,
+        exchanges: Exchanges,
+        connect: float,
+        first_byte: float,
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        tell: Callable[[str], None] = _nobody,
+        also: Callable[[float], None] = _nobody,
+    ) -> None:
         self.exchanges = exchanges
         self._connect = connect
         self._first_byte = first_byte
+        self._limits = limits
+        self._tell = tell
+        self._also = also
         self._task: asyncio.Task[None] | None = None
 
     def running(self) -> None:
@@ -37,26 +62,81 @@ class Deadlines:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(_TICK)
-            try:
-                self._look(time.monotonic())
-            except Exception:
-                # Without this task nobody would ever be given up; the next round is a quarter of a second away.
-                logger.exception("The deadlines could not be checked")
+            for look in (self._look, self._also):
+                try:
+                    look(time.monotonic())
+                except Exception:
+                    # Without this task nobody would ever be given up; the next round is a quarter of a second away.
+                    logger.exception("The deadlines could not be checked")
 
     def _look(self, now: float) -> None:
         self.exchanges.prune()
         for flow in list(self.exchanges.open):
             exchange = self.exchanges.of(flow)
-            if exchange is not None and self._over(exchange, now):
+            limit = self._reached(flow, exchange, now) if exchange is not None else None
+            if exchange is None or limit is None:
+                continue
+            exchange.limit = limit
+            self._tell(limit)
+            if _awaits_body(flow, exchange):
+                stop(flow)
+            else:
                 exchange.timed_out = True
                 give_up(flow)
 
-    def _over(self, exchange: Exchange, now: float) -> bool:
-        if exchange.timed_out or exchange.first_byte_at is not None or exchange.approved is None:
-            return False
+    def _reached(self, flow: http.HTTPFlow, exchange: Exchange, now: float) -> str | None:
+        """The name of the limit that this exchange has reached."""
+        if exchange.timed_out or exchange.limit is not None or flow in self.exchanges.sockets:
+            return None
+        if _awaits_body(flow, exchange):
+            return self._body(flow, exchange, now)
+        if exchange.approved is None:
+            return None  # still judged: the chain has time limits of its own
+        total = self._limits.exchange_timeout
+        if total is not None and now - exchange.context.started > total:
+            return "exchange_timeout"
+        return self._answer(flow, exchange, now)
+
+    def _body(self, flow: http.HTTPFlow, exchange: Exchange, now: float) -> str | None:
+        if now - exchange.context.started > self._limits.body_timeout:
+            return "body_timeout"
+        silent = _silent(flow, exchange, flow.client_conn, exchange.context.started, now)
+        return "body_silence" if silent > self._limits.body_silence else None
+
+    def _answer(self, flow: http.HTTPFlow, exchange: Exchange, now: float) -> str | None:
+        if exchange.first_byte_at is not None:
+            silent = _silent(flow, exchange, flow.server_conn, exchange.first_byte_at, now)
+            return "answer_silence" if silent > self._limits.answer_silence else None
         if exchange.sent_at is not None:
-            return now - exchange.sent_at > self._first_byte
-        return exchange.approved_at is not None and now - exchange.approved_at > self._connect
+            return "first_byte_timeout" if now - exchange.sent_at > self._first_byte else None
+        waits = exchange.approved_at is not None and now - exchange.approved_at > self._connect
+        return "connect_timeout" if waits else None
+
+
+def _awaits_body(flow: http.HTTPFlow, exchange: Exchange) -> bool:
+    """Whether the rest of a request is awaited that was let in at its head."""
+    return flow.request.timestamp_end is None and flow.response is None and exchange.door is not Door.CONNECT
+
+
+def _silent(flow: http.HTTPFlow, exchange: Exchange, side: Connection, since: float, now: float) -> float:
+    """For how long nothing came from this side; that it was not read, because of the other, does not count."""
+    handler = _connection_of(flow)
+    meter = handler.meters.get(side) if handler is not None else None
+    if meter is not None and (meter.held_back or meter.received != exchange.heard):
+        exchange.heard, exchange.heard_at = meter.received, now
+    return now - max(since, exchange.heard_at)
+
+
+def _connection_of(flow: http.HTTPFlow) -> SteadyConnection | None:
+    handler = ctx.master.addons.get("proxyserver").connections.get(flow.client_conn.id)
+    return handler if isinstance(handler, SteadyConnection) else None
+
+
+def stop(flow: http.HTTPFlow) -> None:
+    """Let a flow's stream answer a client whose body does not come to its end."""
+    handler = _connection_of(flow)
+    if handler is not None:
+        asyncio_utils.create_task(handler.server_event(Overdue(flow)), name="overdue", keep_ref=True)
 
 
 def give_up(flow: http.HTTPFlow) -> None:
@@ -64,7 +144,9 @@ def give_up(flow: http.HTTPFlow) -> None:
     handler = ctx.master.addons.get("proxyserver").connections.get(flow.client_conn.id)
     if handler is None:
         return
+    alone = flow.client_conn.alpn != b"h2"
     for connection in list(handler.transports):
-        # Before it is open a flow does not know its connection, and an HTTP/1 client has one request at a time.
-        if connection is flow.server_conn or (connection is not handler.client and not connection.tls_established):
+        # A client of HTTP/1 has one request at a time, so that whatever is not open yet is this one's.
+        dialling = alone and connection is not handler.client and not connection.tls_established
+        if connection is flow.server_conn or dialling:
             handler.close_connection(connection)

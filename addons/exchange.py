@@ -6,12 +6,16 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
 
 from mitmproxy import http
 from mitmproxy.connection import Client
 
+from addons.wire.tunnel import Tunnel
 from llmauth.addresses import HostPort
 from llmauth.codecs.base import RefusalShape
+from llmauth.config.limits import Limits
 from llmauth.context import Decision, Identity, RequestContext, Route
 from llmauth.errors import GatewayError
 from llmauth.http import Door, Request
@@ -19,6 +23,26 @@ from llmauth.providers.base import ProviderHandler
 from llmauth.routers.auth import Proof
 
 _ATTRIBUTE = "llmauth"
+DEFAULT_LIMITS = Limits()
+
+
+class Awaited(Enum):
+    """What a client connection is waiting for."""
+
+    FIRST_HEAD = "the first request, or the first one in a tunnel, with the handshake before it"
+    HEAD = "the rest of a request's head"
+    IDLE = "the next request"
+    BODY = "the rest of a request's body"
+    ANSWER = "an answer of ours"
+    PIPE = "nothing: bytes of another protocol pass"
+
+
+class Reader(Protocol):
+    """The layer that reads a client's requests."""
+
+    def awaited(self) -> tuple[Awaited, int]:
+        """What it waits for, and a number that changes with each new thing of this kind."""
+        ...
 
 
 @dataclass(slots=True)
@@ -30,17 +54,29 @@ class Peer:
     identity: Identity | None = None
     proof: Proof | None = None
     approved: set[HostPort] = field(default_factory=set)
+    limits: Limits = DEFAULT_LIMITS
+    http: Reader | None = None
+
+    @property
+    def proved(self) -> bool:
+        """Whether a caller has proved who it is on this connection."""
+        return self.identity is not None or self.proof is not None
 
 
 @dataclass(slots=True)
 class Exchange:
-    """One request on its way through the chain. Times are monotonic seconds."""
+    """One request on its way through the chain. Times are monotonic seconds.
+
+    `limit` names the limit that ended it; `heard` and `heard_at` are the deadlines' own, what came last and when.
+    """
 
     context: RequestContext
     request: Request
     door: Door
     shape_of: Callable[[Request], RefusalShape]
     decisions: tuple[Decision, ...] = ()
+    # The addon that answers this request itself: the hooks of the others leave it alone, and the gate stops it.
+    claimed_by: object | None = None
     route: Route | None = None
     handler: ProviderHandler | None = None
     approved: HostPort | None = None
@@ -52,13 +88,19 @@ class Exchange:
     sent_at: float | None = None
     first_byte_at: float | None = None
     timed_out: bool = False
+    limit: str | None = None
+    heard: int = -1
+    heard_at: float = 0.0
     provider_request_id: str | None = None
     reported: bool = False
+    untold: bool = False  # whether only the answer's body can tell what it says about our credential
 
     @property
     def shape(self) -> RefusalShape:
         """The shape of what was called; found out only when something is refused."""
-        return self.handler.shape if self.handler is not None else self.shape_of(self.request)
+        if self.handler is None:
+            return self.shape_of(self.request)
+        return self.handler.shape_of(self.route.path if self.route is not None else self.request.url.path)
 
 
 class Exchanges:
@@ -70,8 +112,12 @@ class Exchanges:
 
     def __init__(self) -> None:
         self.open: set[http.HTTPFlow] = set()
+        # By the id of their client connection, of which each takes the whole.
+        self.tunnels: dict[str, Tunnel] = {}
+        self.sockets: set[http.HTTPFlow] = set()
         self.tls_listener: object | None = None
         self.draining = False
+        self.parting = False
 
     def of(self, flow: http.HTTPFlow) -> Exchange | None:
         """The exchange of a flow, `None` before it began."""
@@ -94,14 +140,19 @@ class Exchanges:
 
     def peer(self, client: Client) -> Peer:
         """What is known of a client connection."""
-        peer: Peer | None = client.__dict__.get(_ATTRIBUTE)
-        if peer is None:
-            peer = client.__dict__[_ATTRIBUTE] = Peer()
-        return peer
+        return peer_of(client)
 
     def listens_tls(self, client: Client) -> bool:
         """Whether a client came in by the TLS listener."""
         return self.tls_listener is not None and client.proxy_mode == self.tls_listener
+
+
+def peer_of(client: Client) -> Peer:
+    """What is known of a client connection, for the layers below the addons."""
+    peer: Peer | None = client.__dict__.get(_ATTRIBUTE)
+    if peer is None:
+        peer = client.__dict__[_ATTRIBUTE] = Peer()
+    return peer
 
 
 def arrival(client_request_id: str | None) -> RequestContext:

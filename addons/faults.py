@@ -9,8 +9,16 @@ from mitmproxy.proxy.layers.http._events import ErrorCode
 
 from addons.exchange import Exchange, Exchanges
 from addons.stage import fail
-from addons.wire.stream import BODY_LIMIT, UpstreamFault
-from llmauth.errors import BodyTooLarge, GatewayError, UpstreamTimeout, UpstreamUnreachable
+from addons.wire.signals import Stopped
+from addons.wire.stream import UpstreamFault
+from llmauth.errors import (
+    GatewayError,
+    HostNotServed,
+    UpstreamProxyFailed,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from llmauth.upstream_proxy import PROXY_FAILED
 
 logger = logging.getLogger(__name__)
 
@@ -30,19 +38,27 @@ class Faults:
     def error(self, flow: http.HTTPFlow) -> None:
         fault = flow.error
         exchange = self.exchanges.of(flow)
-        if exchange is None or flow.response is not None or not isinstance(fault, UpstreamFault):
+        if exchange is None or flow.response is not None:
             return
-        fail(flow, exchange, _judge(exchange, fault))
+        if isinstance(fault, Stopped):
+            fail(flow, exchange, fault.error)
+        elif isinstance(fault, UpstreamFault):
+            fail(flow, exchange, _judge(exchange, fault))
 
 
 def _judge(exchange: Exchange, fault: UpstreamFault) -> GatewayError:
-    instance = exchange.handler.name if exchange.handler is not None else "?"
-    if fault.code is ErrorCode.REQUEST_TOO_LARGE:
-        return BodyTooLarge(f"The request body is over the limit of {BODY_LIMIT // (1024 * 1024)} MiB.", close=True)
+    if fault.msg.startswith(PROXY_FAILED):
+        sentence = f"{fault.msg[:1].upper()}{fault.msg[1:200]}."
+        return UpstreamProxyFailed(sentence, hint="It is neither your key nor the provider.", detail="upstream proxy")
+    if exchange.handler is None:
+        return _judge_other(exchange, fault)
+    instance = exchange.handler.name
     if exchange.timed_out and exchange.sent_at is None:
         return UpstreamTimeout(f"The provider of instance '{instance}' could not be connected to in time.")
     if exchange.timed_out:
-        return UpstreamTimeout(f"The provider of instance '{instance}' did not begin to answer in time.")
+        did = "begin to answer" if exchange.first_byte_at is None else "answer"
+        late = f"The provider of instance '{instance}' did not {did} in time."
+        return UpstreamTimeout(late, detail=exchange.limit or "")
     if _BAD_CERTIFICATE in fault.msg.lower():
         message = f"The certificate of the provider of instance '{instance}' could not be verified."
         hint = "Nothing was sent. A private CA is added with upstream.ca_file."
@@ -56,3 +72,14 @@ def _judge(exchange: Exchange, fault: UpstreamFault) -> GatewayError:
         # The text comes from the resolver or the socket; it names the host, which is the operator's, and no secret.
         return UpstreamUnreachable(f"The provider of instance '{instance}' cannot be reached.", detail=fault.msg[:200])
     return UpstreamUnreachable(f"The provider of instance '{instance}' broke off before it answered.", detail="broken")
+
+
+def _judge_other(exchange: Exchange, fault: UpstreamFault) -> GatewayError:
+    """A host that is no provider of ours: its caller chose it, so a refused address is a matter of policy."""
+    if _REFUSED_ADDRESS in fault.msg:
+        return HostNotServed("This host leads to an address that callers may not reach.", detail="address")
+    if exchange.timed_out:
+        return UpstreamTimeout("The host could not be connected to, or did not begin to answer, in time.")
+    if fault.code is ErrorCode.CONNECT_FAILED:
+        return UpstreamUnreachable("The host cannot be reached.", detail=fault.msg[:200])
+    return UpstreamUnreachable("The host broke off before it answered.", detail="broken")

@@ -9,11 +9,12 @@ from mitmproxy import http
 from mitmproxy.connection import Server
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-from addons.exchange import Exchanges
+from addons.exchange import Exchange, Exchanges
 from addons.last_resort import last_resort
 from addons.stage import fail
+from addons.wire.tunnel import Tunnel, tunnel_of
 from llmauth.addresses import HostPort
-from llmauth.context import Credentialed
+from llmauth.context import Authenticated, Carried, Credentialed
 from llmauth.errors import InternalError
 
 logger = logging.getLogger(__name__)
@@ -32,20 +33,34 @@ class Gate:
         if flow.response is not None or flow.error is not None:
             return
         exchange = self.exchanges.of(flow)
+        raw = tunnel_of(flow)
+        if raw is not None:
+            self._approve_tunnel(flow, exchange, raw)
+            return
         tunnel = self.exchanges.peer(flow.client_conn).tunnel
         if exchange is None or tunnel is None or tunnel != exchange.request.tunnel:
             self._refuse(flow, "a CONNECT was not approved")
+
+    def _approve_tunnel(self, flow: http.HTTPFlow, exchange: Exchange | None, raw: Tunnel) -> None:
+        """One that nobody will read: for a caller that is known, to the place that was judged."""
+        named = HostPort(flow.request.data.host, flow.request.data.port)
+        known = exchange is not None and isinstance(exchange.context, Authenticated)
+        if not known or exchange is None or not raw.target == named == exchange.request.tunnel == exchange.approved:
+            self._refuse(flow, "a tunnel was not approved")
+            return
+        self.exchanges.peer(flow.client_conn).approved.add(raw.target)
 
     def request(self, flow: http.HTTPFlow) -> None:
         """A request leaves only signed, and only for where its credential is bound to."""
         if flow.response is not None or flow.error is not None:
             return
         exchange = self.exchanges.of(flow)
-        if exchange is None or not isinstance(exchange.context, Credentialed):
+        if exchange is None or not isinstance(exchange.context, Credentialed | Carried):
             self._refuse(flow, "a request was not approved")
             return
         target = HostPort(flow.request.data.host, flow.request.data.port)
-        if target != exchange.approved or flow.request.data.scheme != b"https":
+        plain = isinstance(exchange.context, Carried)
+        if target != exchange.approved or flow.request.data.scheme != (b"http" if plain else b"https"):
             self._refuse(flow, "a request leads elsewhere than approved")
             return
         self.exchanges.peer(flow.client_conn).approved.add(target)
@@ -64,7 +79,7 @@ class Gate:
     def server_ready(self, flow: http.HTTPFlow) -> None:
         """The binding, checked on the connection that is really open: name, port, and a verified certificate."""
         exchange = self.exchanges.of(flow)
-        if exchange is None or exchange.approved is None or not _bound(flow.server_conn, exchange.approved):
+        if exchange is None or exchange.approved is None or not _right(flow, exchange, exchange.approved):
             logger.error("A connection is not the approved one; the request was stopped")
             flow.error = flows.Error(flows.Error.KILLED_MESSAGE)
 
@@ -75,6 +90,15 @@ class Gate:
             fail(flow, exchange, InternalError("The gateway could not approve this request.", detail=what))
         else:
             flow.response = last_resort(500)
+
+
+def _right(flow: http.HTTPFlow, exchange: Exchange, approved: HostPort) -> bool:
+    """Whether the connection is the one that this flow was let through for."""
+    server = flow.server_conn
+    if isinstance(exchange.context, Credentialed):
+        return _bound(server, approved)
+    passes = tunnel_of(flow) is not None or isinstance(exchange.context, Carried)
+    return passes and not server.tls and server.error is None and server.address == tuple(approved)
 
 
 def _bound(server: Server, approved: HostPort) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable
 
@@ -15,7 +16,7 @@ from llmauth.credentials.cache import Leased
 from llmauth.errors import CredentialRejected
 from llmauth.forwarding import outgoing
 from llmauth.gateway import Gateway
-from llmauth.http import Headers
+from llmauth.http import Headers, Request
 from llmauth.providers.base import Verdict
 from llmauth.telemetry.access import clocked
 
@@ -36,27 +37,52 @@ class Inject:
 
     @stage(Routed)
     def request(self, flow: http.HTTPFlow, exchange: Exchange) -> Awaitable[None] | None:
-        """From memory where a lease is held; otherwise a thread fetches one and this request waits for it."""
+        """From memory where a lease is held; otherwise a thread fetches one and this request waits for it.
+
+        Where to sign takes long, a thread does that as well, and other requests do not wait.
+        """
         assert isinstance(exchange.context, Routed)
         asked = time.perf_counter()
         held = self.gateway.credential.held(exchange.context.target)
         if held is None:
             return self._acquire(flow, exchange)
         leased, decision = held
-        self._sign(flow, exchange, leased, clocked(decision, asked))
-        return None
+        return self._inject(flow, exchange, leased, clocked(decision, asked))
 
     async def _acquire(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         assert isinstance(exchange.context, Routed)
-        self._sign(flow, exchange, *await self.gateway.credential.acquire(exchange.context.target))
+        signing = self._inject(flow, exchange, *await self.gateway.credential.acquire(exchange.context.target))
+        if signing is not None:
+            await signing
 
-    def _sign(self, flow: http.HTTPFlow, exchange: Exchange, leased: Leased, decision: Decision) -> None:
+    def _inject(
+        self, flow: http.HTTPFlow, exchange: Exchange, leased: Leased, decision: Decision
+    ) -> Awaitable[None] | None:
+        assert exchange.handler is not None
+        if exchange.handler.is_slow(leased.credential):
+            return self._sign_in_a_thread(flow, exchange, leased, decision)
+        self._apply(flow, exchange, self._signed(exchange, leased), leased, decision)
+        return None
+
+    async def _sign_in_a_thread(
+        self, flow: http.HTTPFlow, exchange: Exchange, leased: Leased, decision: Decision
+    ) -> None:
+        signed = await asyncio.to_thread(self._signed, exchange, leased)
+        self._apply(flow, exchange, signed, leased, decision)
+
+    def _signed(self, exchange: Exchange, leased: Leased) -> Request:
         context, handler = exchange.context, exchange.handler
         assert isinstance(context, Routed)
         assert handler is not None
         told = context.request_id if self._tells_id else None
         bare = outgoing(exchange.request, context.route, handler, told)
-        signed = handler.authorize(bare, leased.credential)
+        return handler.authorize(bare, leased.credential)
+
+    def _apply(
+        self, flow: http.HTTPFlow, exchange: Exchange, signed: Request, leased: Leased, decision: Decision
+    ) -> None:
+        context = exchange.context
+        assert isinstance(context, Routed)
         convert.apply(signed, flow)
         exchange.approved = signed.url.origin
         exchange.approved_at = time.monotonic()
@@ -74,8 +100,26 @@ class Inject:
         if flow.response.status_code < _REFUSALS:
             return
         verdict = exchange.handler.verdict(flow.response.status_code, Headers(flow.response.headers.fields))
+        exchange.untold = verdict is Verdict.UNTOLD
+        if not exchange.untold:
+            self._heed(flow, exchange, verdict)
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """The same for what only a body tells: it was held back, unless it is too long to be a refusal."""
+        exchange = self.exchanges.of(flow)
+        if exchange is None or exchange.handler is None or not exchange.untold or exchange.error is not None:
+            return
+        response = flow.response
+        assert response
+        if not response.stream:
+            headers, body = Headers(response.headers.fields), response.raw_content or b""
+            self._heed(flow, exchange, exchange.handler.verdict_of_body(response.status_code, headers, body))
+
+    def _heed(self, flow: http.HTTPFlow, exchange: Exchange, verdict: Verdict) -> None:
         if verdict is Verdict.PASSES:
             return
+        assert flow.response
+        assert exchange.handler
         instance = exchange.handler.name
         self.gateway.credential.discard(instance, exchange.generation)
         message = f"The provider refused the gateway's credential for instance '{instance}'. It is not your key."

@@ -11,6 +11,7 @@ from mitmproxy.net.http import http1
 # A fixed sentence for each status: these answers are made where nothing is known of the client, and must echo nothing.
 _SENTENCES = {
     400: "The request could not be read as HTTP/1.1.",
+    408: "The request did not come to its end in time.",
     413: "The request body is over the limit.",
     431: "The request head is over the limit.",
     500: "The gateway failed while it judged this request, and stopped it.",

@@ -11,12 +11,15 @@ from mitmproxy.connection import Client
 
 from addons.exchange import Exchange, Exchanges
 from addons.stage import fail
+from addons.wire.stream import HELD_UP_TO, KEPT_UP_TO
+from addons.wire.websocket import traffic_of
 from llmauth.errors import UpstreamUnreachable
 from llmauth.gateway import Gateway
 from llmauth.http import Headers
 from llmauth.routers.auth import decision_of
 from llmauth.telemetry import access
 from llmauth.telemetry.access import Outcome
+from llmauth.websocket.handshake import SWITCHING, is_asked
 
 # A short answer is cheaper in one write than in three; a longer one, and every event stream, passes as it comes.
 _BUFFERED_UP_TO = 16 * 1024
@@ -48,6 +51,8 @@ class Report:
 
     def client_disconnected(self, client: Client) -> None:
         self.gateway.metrics.client_disconnected()
+        for flow in [socket for socket in self.exchanges.sockets if socket.client_conn is client]:
+            self._close(flow)  # one that its layer could not tell of
 
     def server_ready(self, flow: http.HTTPFlow) -> None:
         exchange = self.exchanges.of(flow)
@@ -59,22 +64,27 @@ class Report:
         if exchange is None or flow.response is None:
             return
         exchange.first_byte_at = time.monotonic()
+        _let_go(exchange)
         response = flow.response
         index = Headers(response.headers.fields).index()
         if exchange.error is None and exchange.sent_at is not None:
-            if response.status_code not in _FINAL:
+            if response.status_code not in _FINAL and not _switches(response, exchange):
                 fail(flow, exchange, UpstreamUnreachable("The provider's answer has no valid status."))
                 return
-            _pass(response, index)
+            _pass(response, index, held=exchange.untold)
         shown = index.get(b"x-request-id")
         if shown is None:
             response.headers.fields += ((b"X-Request-Id", exchange.context.request_id.encode()),)
         elif exchange.error is None:
             exchange.provider_request_id = shown[0].decode("ascii", "replace")
-        if self.exchanges.draining:
+        if self.exchanges.draining and not _switches(response, exchange):
             response.headers["Connection"] = "close"
 
     def response(self, flow: http.HTTPFlow) -> None:
+        if flow not in self.exchanges.sockets:
+            self._close(flow)
+
+    def socket_closed(self, flow: http.HTTPFlow) -> None:
         self._close(flow)
 
     def error(self, flow: http.HTTPFlow) -> None:
@@ -95,6 +105,7 @@ class Report:
         if exchange is None or exchange.reported:
             return
         exchange.reported = True
+        _let_go(exchange)
         self._outcomes.append(_outcome(flow, exchange))
         if len(self._outcomes) == 1:
             asyncio.get_running_loop().call_later(_LATE, self.tell)
@@ -107,8 +118,14 @@ class Report:
         access.write(outcomes, self.gateway.metrics)
 
 
-def _pass(response: http.Response, index: Mapping[bytes, Sequence[bytes]]) -> None:
-    response.stream = _streams(index)
+def _let_go(exchange: Exchange) -> None:
+    """A body of some size is not kept for an answer that may take an hour."""
+    if len(exchange.request.body) > KEPT_UP_TO:
+        exchange.request = exchange.request.altered(body=b"")
+
+
+def _pass(response: http.Response, index: Mapping[bytes, Sequence[bytes]], *, held: bool) -> None:
+    response.stream = _is_too_long_to_hold(index) if held else _streams(index)
     if not index.keys().isdisjoint(_HOP_BY_HOP):
         kept = (field for field in response.headers.fields if field[0].lower() not in _HOP_BY_HOP)
         response.headers.fields = tuple(kept)
@@ -119,10 +136,22 @@ def _streams(index: Mapping[bytes, Sequence[bytes]]) -> bool:
     return kind.startswith(_STREAMS) or not (length.isdigit() and int(length) <= _BUFFERED_UP_TO)
 
 
+def _is_too_long_to_hold(index: Mapping[bytes, Sequence[bytes]]) -> bool:
+    """Of an answer that is looked at first. Where no length is told, the layer below counts."""
+    length, *_ = index.get(b"content-length", _NONE)
+    return length.isdigit() and int(length) > HELD_UP_TO
+
+
+def _switches(response: http.Response, exchange: Exchange) -> bool:
+    """Whether this opens the WebSocket that was asked for."""
+    return response.status_code == SWITCHING and is_asked(exchange.request.headers)
+
+
 def _outcome(flow: http.HTTPFlow, exchange: Exchange) -> Outcome:
     response, context, error = flow.response, exchange.context, exchange.error
     decisions = context.decisions if len(context.decisions) > 1 else context.decisions + exchange.decisions
     refused = decision_of(error) if error is not None else None
+    traffic = traffic_of(flow)
     return Outcome(
         context=context,
         request=exchange.request,
@@ -135,6 +164,8 @@ def _outcome(flow: http.HTTPFlow, exchange: Exchange) -> Outcome:
         decisions=decisions if refused is None else (*decisions, refused),
         cut=flow.error is not None and exchange.first_byte_at is not None,
         provider_request_id=exchange.provider_request_id,
+        limit=exchange.limit,
+        carried=None if traffic is None else (traffic.received, traffic.sent),
     )
 
 

@@ -8,9 +8,9 @@ from mitmproxy import http
 
 from addons.exchange import Exchange, Exchanges
 from addons.stage import stage
-from addons.wire.stream import BODY_LIMIT
+from addons.wire.bodies import over_limit
+from llmauth.config.limits import Limits
 from llmauth.context import Authenticated, RequestContext, Routed, advance
-from llmauth.errors import BodyTooLarge, HostNotServed
 from llmauth.gateway import Gateway
 from llmauth.http import Request
 from llmauth.routers.mode import Passage
@@ -28,18 +28,17 @@ class Route:
 
     @stage(RequestContext)
     def http_connect(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
-        """Lets a tunnel in when we end its TLS ourselves; every other target is a matter of the egress policy: deny."""
+        """Lets a tunnel in when we end its TLS ourselves; every other target is a matter of the egress policy."""
         target = exchange.request.tunnel
         assert target is not None
-        if self.gateway.mode.passage(target) is not Passage.INTERCEPT:
-            raise HostNotServed("Tunnels to other hosts are not served by this version.")
-        self.exchanges.peer(flow.client_conn).tunnel = target
+        intercepted = self.gateway.mode.passage(target) is Passage.INTERCEPT
+        self.exchanges.peer(flow.client_conn).tunnel = target if intercepted else None
 
     @stage(Authenticated)
     def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Judged by door, host and path alone, so that a wrong path is refused before its body is sent."""
         assert isinstance(exchange.context, Authenticated)
-        _check_length(exchange.request)
+        check_length(exchange.request, self.gateway.settings.limits)
         arrived = time.perf_counter()
         route, mode = self.gateway.mode.route(exchange.request)
         routed = time.perf_counter()
@@ -63,9 +62,9 @@ class Route:
         exchange.context = advance(exchange.context, Routed, *decisions, route=exchange.route, target=target)
 
 
-def _check_length(request: Request) -> None:
+def check_length(request: Request, limits: Limits) -> None:
     """Here and not in screening, since who proved nothing is told that first; a chunked body is judged as it grows."""
     length = request.headers.get("content-length")
-    if length is not None and int(length) > BODY_LIMIT:
-        limit = BODY_LIMIT // (1024 * 1024)
-        raise BodyTooLarge(f"The request body is over the limit of {limit} MiB.", close=True)
+    refused = over_limit(limits, int(length), int(length)) if length is not None else None
+    if refused is not None:
+        raise refused

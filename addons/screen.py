@@ -9,7 +9,7 @@ from addons.exchange import Exchange, Exchanges
 from addons.stage import stage
 from llmauth.context import RequestContext
 from llmauth.errors import BadRequest, InternalError
-from llmauth.screening import screen
+from llmauth.screening import HEAD_LIMITS, HeadLimits, screen
 
 _SERVER_NAME = 0  # RFC 6066, 3: the number of the extension
 
@@ -19,21 +19,22 @@ class Screen:
 
     name = "screen"
 
-    def __init__(self, exchanges: Exchanges) -> None:
+    def __init__(self, exchanges: Exchanges, limits: HeadLimits = HEAD_LIMITS) -> None:
         self.exchanges = exchanges
+        self._limits = limits
 
     @stage(RequestContext)
     def http_connect(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         # Python's http.client before 3.12 opens its tunnels in HTTP/1.0.
         _check_version(flow, b"HTTP/1.0", b"HTTP/1.1")
-        screen(exchange.request, sni=None)
+        screen(exchange.request, sni=None, limits=self._limits)
 
     @stage(RequestContext)
     def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         if flow.client_conn.error:
             raise InternalError("This connection was given up.", close=True)
         _check_version(flow, b"HTTP/1.1")
-        screen(exchange.request, sni=flow.client_conn.sni)
+        screen(exchange.request, sni=flow.client_conn.sni, limits=self._limits)
 
     def tls_clienthello(self, data: ClientHelloData) -> None:
         """mitmproxy takes a server name that is no valid name, or several, for none; and none is allowed."""
@@ -43,6 +44,10 @@ class Screen:
 
 
 def _check_version(flow: http.HTTPFlow, *served: bytes) -> None:
-    """mitmproxy would send any version on as it came, and takes a first line that says HTTP/2.0 for HTTP/2."""
+    """mitmproxy would send any version on as it came, and takes a first line that says HTTP/2.0 for HTTP/2.
+
+    Requests that came in HTTP/2 are made HTTP/1.1 before they get here.
+    """
     if flow.request.data.http_version not in served:
-        raise BadRequest("Only HTTP/1.1 is served.", hint="nginx: set proxy_http_version 1.1.", close=True)
+        hint = "HTTP/2 is served where TLS is, to clients that choose it there. nginx: set proxy_http_version 1.1."
+        raise BadRequest("Over this connection, only HTTP/1.1 is served.", hint=hint, close=True)

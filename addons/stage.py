@@ -36,6 +36,7 @@ StagedHook = Callable[[Any, http.HTTPFlow, Exchange], Awaitable[None] | None]
 def stage(kind: type[RequestContext]) -> Callable[[StagedHook], Hook]:
     """Make a hook run only on a flow that nobody answered yet and whose context is at least `kind`.
 
+    A flow that another addon claimed is left to it: without that one's answer it ends at the gate.
     A GatewayError becomes the answer it describes, anything else a 500: the flow never goes on as if nothing happened.
     """
 
@@ -45,6 +46,8 @@ def stage(kind: type[RequestContext]) -> Callable[[StagedHook], Hook]:
             if flow.response is not None or flow.error is not None:
                 return None
             exchange = self.exchanges.of(flow)
+            if exchange is not None and exchange.claimed_by is not None and exchange.claimed_by is not self:
+                return None
             if exchange is None or not isinstance(exchange.context, kind):
                 _refuse_unknown(self.exchanges, flow)
                 return None

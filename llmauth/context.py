@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeVar
 
+from llmauth.addresses import HostPort
+
 ProviderType = Literal["bedrock", "openai", "anthropic", "azure", "vertex", "ibm", "oracle"]
 
 
@@ -86,6 +88,13 @@ class Credentialed(Routed):
     expires_at: float | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Carried(Authenticated):
+    """It goes to a host that is no provider of ours, in clear text, with no credential of anybody's."""
+
+    destination: HostPort
+
+
 Stage = TypeVar("Stage", bound=RequestContext)
 
 
@@ -104,5 +113,6 @@ def advance(context: RequestContext, stage: type[Stage], *decisions: Decision, *
 
 
 _FIELDS: dict[type[RequestContext], set[str]] = {
-    kind: {field.name for field in fields(kind)} for kind in (RequestContext, Authenticated, Routed, Credentialed)
+    kind: {field.name for field in fields(kind)}
+    for kind in (RequestContext, Authenticated, Routed, Credentialed, Carried)
 }

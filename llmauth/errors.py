@@ -4,6 +4,7 @@ GatewayError
 ├── BadRequest 400
 │   ├── BodyTooLarge 413
 │   ├── HeadTooLarge 431
+│   ├── RequestTimeout 408
 │   ├── MethodNotAllowed 405
 │   └── UpgradeRefused 426
 ├── Misdirected 421
@@ -18,6 +19,7 @@ GatewayError
 ├── InternalError 500
 │   └── NoCredential 500
 ├── CredentialRejected 502
+├── UpstreamProxyFailed 502
 ├── UpstreamUnreachable 502
 │   └── UpstreamTimeout 504
 └── Unavailable 503
@@ -85,6 +87,14 @@ class HeadTooLarge(BadRequest):
 
     status = 431
     code = "headers_too_large"
+
+
+class RequestTimeout(BadRequest):
+    """The client did not send its request in time."""
+
+    status = 408
+    code = "request_timeout"
+    retryable = True
 
 
 class MethodNotAllowed(BadRequest):
@@ -196,6 +206,14 @@ class UpstreamUnreachable(GatewayError):
     status = 502
     code = "provider_unreachable"
     fault = "provider"
+    retryable = True
+
+
+class UpstreamProxyFailed(GatewayError):
+    """The proxy through which the outside is reached did not open a way there."""
+
+    status = 502
+    code = "upstream_proxy_failed"
     retryable = True
 
 

@@ -7,6 +7,7 @@ from llmauth.context import Route
 from llmauth.http import Field, Headers, Request, Url
 from llmauth.providers.base import ProviderHandler
 from llmauth.screening import hop_by_hop_names
+from llmauth.websocket.handshake import PROTOCOLS, is_asked, without_keys
 
 _NATIVE = frozenset({b"x-request-id", b"x_request_id", b"x-request_id", b"x_request-id"})
 _OURS = _NATIVE | {b"host"}
@@ -16,8 +17,8 @@ def outgoing(request: Request, route: Route, handler: ProviderHandler, request_i
     """The client's request, addressed to the provider and carrying no credential at all.
 
     Only these headers differ from what came: credentials and hop-by-hop headers are gone, `X-Request-Id` is ours (or
-    gone, where there is none to send), a chunked body has a length (it was read whole), and on a gateway path
-    Host is the provider's.
+    gone, where there is none to send), a chunked body has a length (it was read whole), on a gateway path Host is the
+    provider's, and a WebSocket is asked for anew, with the subprotocols that are no credential.
     """
     headers = request.headers
     dropped = credential_names(headers, route.path) | hop_by_hop_names(headers) | (_NATIVE if route.native else _OURS)
@@ -25,12 +26,39 @@ def outgoing(request: Request, route: Route, handler: ProviderHandler, request_i
     url = _native(request, path) if route.native else handler.forward(path, request.method)
     # "It is RECOMMENDED that user agents send Host as the first field" (RFC 9110, 7.2).
     fields = [] if route.native else [(b"Host", url.authority.encode("ascii"))]
+    asks = is_asked(headers)
+    if asks:
+        dropped.discard(PROTOCOLS)
     fields += [field for field in headers.fields if field[0].lower() not in dropped]
+    if asks:
+        fields = _asking(fields)
     if request_id is not None:
         fields.append((b"X-Request-Id", request_id.encode("ascii")))
     if b"content-length" in dropped or b"content-length" not in headers.index():
         _tell_length(fields, request)
     return request.altered(url=url, headers=Headers(fields))
+
+
+def carried(request: Request) -> Request:
+    """A plain http:// request to a host that is no provider, with every credential and every hop-by-hop field cut out.
+
+    A credential would travel in clear text, whosever it is, so none is left. Host is written anew, and nothing added.
+    """
+    headers, path = request.headers, strip_query(request.url.path)
+    # `Connection` may name Host, which is not the client's to take away.
+    dropped = credential_names(headers, request.url.path) | hop_by_hop_names(headers) | {b"host"}
+    fields = [(b"Host", request.url.authority.encode("ascii"))]
+    fields += [field for field in headers.fields if field[0].lower() not in dropped]
+    if b"content-length" in dropped or b"content-length" not in headers.index():
+        _tell_length(fields, request)
+    return request.altered(url=request.url._replace(path=path), headers=Headers(fields))
+
+
+def _asking(fields: list[Field]) -> list[Field]:
+    """The handshake of a WebSocket for the next hop: the fields that end here anew, and no key among subprotocols."""
+    kept = [(n, without_keys(v) if n.lower() == PROTOCOLS else v) for n, v in fields]
+    kept = [(n, v) for n, v in kept if v or n.lower() != PROTOCOLS]
+    return [*kept, (b"Connection", b"Upgrade"), (b"Upgrade", b"websocket")]
 
 
 def _tell_length(fields: list[Field], request: Request) -> None:

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from functools import partial
 from wsgiref.simple_server import WSGIServer
 
-from llmauth import authenticators, credentials, providers
-from llmauth.addresses import normalise_host
+from llmauth import authenticators, credentials, providers, token_hosts
+from llmauth.addresses import HostPort, normalise_host
+from llmauth.authenticators.placeholder import Placeholder
+from llmauth.authenticators.tokens import Tokens
 from llmauth.ca import Authority
 from llmauth.clock import Clock, SystemClock
 from llmauth.config.settings import Settings, ca_domains
 from llmauth.credentials.base import CredentialStrategy, StrategyFailed
+from llmauth.credentials.outbound import Outbound
+from llmauth.egress import Egress
 from llmauth.providers.base import ProviderHandler
 from llmauth.routers.auth import AuthRouter
 from llmauth.routers.credential import CredentialRouter, InstanceStatus
@@ -20,9 +24,16 @@ from llmauth.routers.mode import ModeRouter
 from llmauth.routers.model import ModelRouter
 from llmauth.routers.provider import ProviderRouter
 from llmauth.secrets import Loaded
+from llmauth.storage import token_key
 from llmauth.storage.home import prepare
 from llmauth.storage.keys import KeyStore
+from llmauth.storage.learned import LearnedHosts
 from llmauth.telemetry.metrics import Metrics
+from llmauth.token_hosts.base import TokenHost
+from llmauth.upstream_proxy import NoProxy, UpstreamProxy
+
+LEARNED = "learned-hosts.txt"
+"""In the state folder: the hosts that were asked for while the egress policy learned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,18 +58,34 @@ class Gateway:
         self.settings = settings
         self.handlers = {name: providers.build(name, one, clock) for name, one in settings.instances.items()}
         self.metrics = Metrics(models=())
+        self.token_hosts = _token_hosts(self.handlers)
         self.authority = authority(settings, self.handlers, clock)
         self._gateway_hosts = frozenset(settings.server.gateway_hosts)
-        self.mode = ModeRouter(self.handlers, self._gateway_hosts)
+        rules = settings.egress
+        self.egress = Egress(default=rules.default, allow=frozenset(rules.allow), ports=frozenset(rules.ports))
+        self.learned = LearnedHosts(settings.home / LEARNED) if rules.default == "learn" else None
+        outside = settings.upstream.proxy
+        self.proxy = UpstreamProxy(outside.url, NoProxy(outside.no_proxy)) if outside is not None else None
+        self.mode = ModeRouter(self.handlers, self._gateway_hosts, self.egress, self.token_hosts)
         self.model = ModelRouter()
         self.provider = ProviderRouter(self.handlers)
         self._keys = KeyStore(settings.storage.url, clock)
+        self.tokens = Tokens(token_key.load_or_create(settings.home), clock)
+        methods = [authenticators.build(one, self._keys, clock) for one in settings.auth.methods]
         self.auth = AuthRouter(
-            [authenticators.build(one, self._keys, clock) for one in settings.auth.methods],
+            [Placeholder(self.tokens, methods), *methods],
             enabled=settings.auth.enabled,
             clock=clock,
             on_failure=self.metrics.auth_failed,
         )
+        upstream = settings.upstream
+        self._outbound = Outbound(
+            ca_file=upstream.ca_file,
+            resolve=upstream.resolve,
+            allow_private=frozenset(upstream.allow_private),
+            proxy=self.proxy,
+        )
+        self._clock = clock
         self.credential = CredentialRouter(
             {name: self._strategies(name, handler, environ) for name, handler in self.handlers.items()}, clock
         )
@@ -68,7 +95,8 @@ class Gateway:
         self, name: str, handler: ProviderHandler, environ: Mapping[str, str]
     ) -> Sequence[CredentialStrategy]:
         options = self.settings.instances[name].strategies or credentials.defaults_for(handler.provider)
-        built = (credentials.build(o, name, handler.provider, environ, region=handler.region) for o in options)
+        build = partial(credentials.build, region=handler.region, outbound=self._outbound, clock=self._clock)
+        built = (build(one, name, handler.provider, environ) for one in options)
         if handler.provider == "bedrock":
             return [_Counted(strategy, name, self.metrics) for strategy in built]
         return list(built)
@@ -132,9 +160,14 @@ class _Counted:
         return loaded
 
 
+def _token_hosts(handlers: Mapping[str, ProviderHandler]) -> dict[HostPort, TokenHost]:
+    return token_hosts.served((one.provider, one.region, one.base.host) for one in handlers.values())
+
+
 def authority(settings: Settings, handlers: Mapping[str, ProviderHandler], clock: Clock | None = None) -> Authority:
     """The CA of a configuration, made where there is none and one may be made; CaError otherwise."""
     made = Authority.load_or_create(settings.ca.folder, ca_domains(settings), settings.ca.create, clock)
     hosts = {origin.host for handler in handlers.values() for origin in handler.hosts}
+    hosts |= {origin.host for origin in _token_hosts(handlers)}
     made.require(hosts | set(settings.server.gateway_hosts))
     return made

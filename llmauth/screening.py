@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from llmauth.addresses import HostPort, normalise_host, parse_authority
 from llmauth.errors import BadRequest, HeadTooLarge, MethodNotAllowed, Misdirected, UpgradeRefused
 from llmauth.http import Door, Headers, Request
+from llmauth.websocket.handshake import check_asked, names_websocket
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-MAX_FIELDS = 200
-MAX_HEAD = 64 * 1024
-MAX_URL = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadLimits:
+    """How many fields a head may have, how many bytes they and the URL."""
+
+    fields: int = 200
+    head: int = 64 * 1024
+    url: int = 16 * 1024
+
+
+HEAD_LIMITS = HeadLimits()
 
 _Index = Mapping[bytes, list[bytes]]
 
@@ -21,32 +32,35 @@ _CR, _LF, _NUL = b"\r\n\0"
 _PLAIN_HOST = re.compile(rb"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(:[0-9]{1,5})?")
 
 
-def screen(request: Request, *, sni: str | None = None) -> None:
+def screen(request: Request, *, sni: str | None = None, limits: HeadLimits = HEAD_LIMITS) -> None:
     """Judge a head before anything else is done with it; `sni` is the name of the TLS handshake inside the tunnel.
 
     Raises MethodNotAllowed, BadRequest, HeadTooLarge, UpgradeRefused or Misdirected. Afterwards there is one way to
     read the request: one length, one host, one path.
     """
-    _check_method(request)
-    screen_framing(request)
+    screen_framing(request, limits)
     index = request.headers.index()
-    if b"upgrade" in index:
-        _check_upgrade(index[b"upgrade"])
     _CHECK_PLACE[request.door](request, index.get(b"host", []), sni)
     if request.door is not Door.CONNECT:
-        _check_path(request.url.path)
+        _check_path(request.url.path, limits.url)
+    # Last what is refused without an end of the connection: by then it is certain where the next request begins.
+    if b"upgrade" in index:
+        _check_upgrade(request, index)
+    _check_method(request)
 
 
-def screen_framing(request: Request) -> None:
+def screen_framing(request: Request, limits: HeadLimits = HEAD_LIMITS) -> None:
     """Judge only what tells where the next request of this connection begins: for what is answered before the rest.
 
     Raises BadRequest or HeadTooLarge.
     """
-    _check_fields(request.headers)
+    _check_fields(request.headers, limits)
     _check_framing(request.headers.index())
 
 
 def _check_method(request: Request) -> None:
+    if request.method.encode("utf-8", "replace").translate(None, _TOKEN):
+        raise _malformed("The method is no token.")
     if request.method not in METHODS and not (request.door is Door.CONNECT and request.method == "CONNECT"):
         # TRACE among them: an upstream that echoes a request would hand our credential to the client.
         raise MethodNotAllowed(
@@ -54,14 +68,14 @@ def _check_method(request: Request) -> None:
         )
 
 
-def _check_fields(headers: Headers) -> None:
+def _check_fields(headers: Headers, limits: HeadLimits) -> None:
     fields = headers.fields
-    if len(fields) > MAX_FIELDS:
-        raise HeadTooLarge(f"{len(fields)} header fields are more than {MAX_FIELDS}.", close=True)
+    if len(fields) > limits.fields:
+        raise HeadTooLarge(f"{len(fields)} header fields are more than {limits.fields}.", close=True)
     names = b"".join([name for name, _ in fields])
     values = b"".join([value for _, value in fields])
-    if len(names) + len(values) > MAX_HEAD:
-        raise HeadTooLarge(f"The header fields are larger than {MAX_HEAD} bytes.", close=True)
+    if len(names) + len(values) > limits.head:
+        raise HeadTooLarge(f"The header fields are larger than {limits.head} bytes.", close=True)
     if names.translate(None, _TOKEN) or b"" in headers.index():
         raise _malformed("A header name holds a character that no header name may hold.")
     # By number: `b"\r" in values` takes ten times as long, on every request.
@@ -83,10 +97,12 @@ def _check_framing(index: _Index) -> None:
         raise _malformed("Transfer-Encoding is something else than 'chunked'.")
 
 
-def _check_upgrade(values: list[bytes]) -> None:
+def _check_upgrade(request: Request, index: _Index) -> None:
+    if request.door is not Door.CONNECT and names_websocket(index):
+        check_asked(request)
     # Java's HttpClient offers h2c on every plain connection and is content when nobody takes it up.
-    if any(token.strip().lower() != b"h2c" for value in values for token in value.split(b",")):
-        raise UpgradeRefused("Protocol upgrades are not carried here.", hint="Use plain HTTP requests.")
+    elif any(token.strip().lower() != b"h2c" for value in index[b"upgrade"] for token in value.split(b",")):
+        raise UpgradeRefused("This protocol upgrade is not carried here.", hint="Use plain HTTP requests.")
 
 
 def _check_connect(request: Request, hosts: list[bytes], sni: str | None) -> None:
@@ -181,14 +197,14 @@ _UNWANTED_CODE = re.compile(r"%(?:[01][0-9a-f]|7f|5c|c[01]|c2%[89][0-9a-f])", re
 _BROKEN_CODE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
-def _check_path(path: str) -> None:
+def _check_path(path: str, longest: int) -> None:
     """One reading of the path for us and for the provider; `%2F`, `%3A` and `;` are the provider's, and pass."""
-    if len(path) > MAX_URL:
-        raise BadRequest(f"The URL is longer than {MAX_URL} bytes.", code="url_too_long")
+    if len(path) > longest:
+        raise BadRequest(f"The URL is longer than {longest} bytes.", code="url_too_long")
     if not path.startswith("/"):
         raise BadRequest("The path does not begin with a slash.")
     if _UNSENDABLE.search(path):
-        raise BadRequest("The URL holds a character that must be percent-encoded.")
+        raise BadRequest("The URL holds a character that must be percent-encoded.", close=True)
     if "%" in path or "/." in path:
         _check_segments(path.partition("?")[0])
 

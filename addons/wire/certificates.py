@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from mitmproxy import certs, tls
+from mitmproxy import certs, ctx, tls
 from mitmproxy.addons import tlsconfig
 from mitmproxy.proxy import context
 from mitmproxy.proxy.layers import HttpLayer
@@ -41,8 +41,14 @@ class GatewayTls(tlsconfig.TlsConfig):
         """The stock addon would read its store here."""
 
     def tls_start_client(self, tls_start: tls.TlsData) -> None:
-        if tls_start.conn.error is None:
-            super().tls_start_client(tls_start)
+        if tls_start.conn.error is not None:
+            return
+        super().tls_start_client(tls_start)
+        # The stock addon keeps HTTP/2 from a client that may be one of a proxy, and elsewhere takes what a client names
+        # first, which says little: httpx names HTTP/1.1 first when it was told to speak HTTP/2.
+        assert tls_start.ssl_conn is not None
+        both = ctx.options.http2 and b"h2" in tls_start.conn.alpn_offers
+        tls_start.ssl_conn.get_app_data()["client_alpn"] = b"h2" if both else None
 
     def get_cert(self, conn_context: context.Context) -> certs.CertStoreEntry:
         """On the TLS listener, whatever name the client asks for, the operator's certificate; in a tunnel, a leaf.

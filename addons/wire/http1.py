@@ -12,12 +12,15 @@ from mitmproxy import http
 from mitmproxy.net.http import http1
 from mitmproxy.net.http.validate import validate_headers
 from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import ServerTLSLayer
 from mitmproxy.proxy.layers.http import _http1
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     HttpEvent,
+    RequestData,
+    RequestEndOfMessage,
     RequestHeaders,
     RequestProtocolError,
     ResponseData,
@@ -26,17 +29,28 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from OpenSSL import SSL
 
+from addons.exchange import Awaited, peer_of
 from addons.last_resort import error_page
+from addons.wire.signals import Overdue, WhenWritten
+from llmauth.http import Headers
+from llmauth.websocket.handshake import is_asked
 
 HEAD_LIMIT = 64 * 1024
 # What a client may send ahead while its last request is still being answered; nobody who does so is known.
 AHEAD_LIMIT = 1024 * 1024
+# More requests than this in a row that nobody waits for between, and they would keep everybody else waiting.
+AHEAD_REQUESTS = 32
+# A longer body is sent piece by piece, as the provider takes it.
+PIECE = 128 * 1024
 # More 1xx heads than this before one answer, and it is no answer any more.
 INTERIM_LIMIT = 20
 
 _INTERIM = range(100, 200)
+_NOTHING = memoryview(b"")
+_FIRST = 1
 _CONTINUE, _SWITCHING = 100, 101
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
+_REQUEST_LINE = re.compile(rb"[^ \n]+ [^ \n]+ [^ \n]+\r\n")
 _PLAIN = bytes({*range(256)} - {*range(32), 127} | {*b"\t\r\n"})
 _ENDS = frozenset({b"content-length", b"transfer-encoding"})
 _ONE_HOP = frozenset(
@@ -113,6 +127,36 @@ class BoundedServer(_Coalescing, _http1.Http1Server):
     _asks_to_close = False
     _chunked = False
 
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._head_limit = peer_of(context.client).limits.head_bytes
+        self._ahead = 0
+
+    @property
+    def passes_through(self) -> bool:
+        """Whether what comes is no HTTP of this layer's any more."""
+        return bool(self.state == self.passthrough)
+
+    def awaited(self) -> Awaited:
+        """What the client is waited for."""
+        if self.state == self.read_headers:
+            return Awaited.FIRST_HEAD if self.stream_id == _FIRST else Awaited.HEAD if self.buf else Awaited.IDLE
+        return Awaited.BODY if self.state == self.read_body else Awaited.ANSWER
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, Overdue):
+            yield from self._give_up()
+        else:
+            yield from super()._handle_event(event)
+
+    def _give_up(self) -> layer.CommandGenerator[None]:
+        """A head does not come to its end. Who has sent none of it was asked nothing and is told nothing."""
+        if self.state == self.read_headers:
+            self.state = self.done
+            if self.buf:
+                yield commands.SendData(self.conn, error_page(408))
+            yield commands.CloseConnection(self.conn)
+
     def send(self, event: HttpEvent) -> layer.CommandGenerator[None]:
         if type(event) is ResponseData:
             # Once a token: the stock layer would look the framing up in the headers each time.
@@ -144,9 +188,16 @@ class BoundedServer(_Coalescing, _http1.Http1Server):
         return response
 
     def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
+        # Without data of its own an event tells of what was left when the last request was done.
+        self._ahead = self._ahead + 1 if isinstance(event, events.DataReceived) and not event.data else 0
+        if self._ahead > AHEAD_REQUESTS:
+            self.state = self.done
+            yield commands.CloseConnection(self.conn)
+            return
         if self.buf.is_next_line_obviously_invalid_request_line():
             self._skip_empty_lines()
-        if _is_ambiguous(bytes(self.buf)):
+        received = bytes(self.buf)
+        if _is_ambiguous(received) or _has_odd_request_line(received):
             self.state = self.done
             yield commands.SendData(self.conn, error_page(400))
             yield commands.CloseConnection(self.conn)
@@ -156,7 +207,7 @@ class BoundedServer(_Coalescing, _http1.Http1Server):
                 # Asked now: the chain makes this very object the request that is sent on, with other headers.
                 self._asks_to_close = _asks_to_close(command.event.request)
             yield command
-        if self.state == self.read_headers and len(self.buf) > HEAD_LIMIT:
+        if self.state == self.read_headers and len(self.buf) > self._head_limit:
             yield commands.SendData(self.conn, error_page(431))
             yield commands.CloseConnection(self.conn)
             self.state = self.done
@@ -165,7 +216,9 @@ class BoundedServer(_Coalescing, _http1.Http1Server):
         # "A server that is expecting to receive and parse a request-line SHOULD ignore at least one empty line (CRLF)
         # received prior to the request-line" (RFC 9112, 2.2).
         data = bytes(self.buf)
-        self.buf.maybe_extract_at_most(len(data) - len(data.lstrip(b"\r\n")))
+        while data.startswith(b"\r\n"):
+            data = data[2:]
+        self.buf.maybe_extract_at_most(len(self.buf) - len(data))
 
     def wait(self, event: events.Event) -> layer.CommandGenerator[None]:
         yield from super().wait(event)
@@ -180,6 +233,49 @@ class BoundedClient(_Coalescing, _http1.Http1Client):
     """The side that speaks to providers: a head over the limit, or 1xx without end, is a broken answer."""
 
     _interim = 0
+    _rest = _NOTHING
+    _end: HttpEvent | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it waits for a request, the last one and its answer having ended as they should."""
+        return self.stream_id is None and self.request is None and not self.buf and self.state == self.read_headers
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, events.Wakeup):
+            if self._rest:
+                yield from self._send_piece()
+            return
+        if isinstance(event, events.ConnectionClosed):
+            self._forget_rest()
+        yield from super()._handle_event(event)
+
+    def send(self, event: HttpEvent) -> layer.CommandGenerator[None]:
+        if type(event) is RequestData and len(event.data) > PIECE:
+            self._rest = memoryview(event.data)
+            yield from self._send_piece()
+        elif self._rest and isinstance(event, RequestEndOfMessage):
+            self._end = event
+        else:
+            if isinstance(event, RequestProtocolError):
+                if self.stream_id not in (None, event.stream_id):
+                    return  # of a stream that is over, and the connection another's
+                self._forget_rest()
+            yield from super().send(event)
+
+    def _send_piece(self) -> layer.CommandGenerator[None]:
+        """As much as the connection takes at once: a provider that does not read is held no second copy of a body."""
+        assert self.stream_id is not None
+        piece, self._rest = bytes(self._rest[:PIECE]), self._rest[PIECE:]
+        yield from super().send(RequestData(self.stream_id, piece))
+        if self._rest:
+            yield WhenWritten(self.conn)
+        elif self._end is not None:
+            end, self._end = self._end, None
+            yield from super().send(end)
+
+    def _forget_rest(self) -> None:
+        self._rest, self._end = _NOTHING, None
 
     def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
         if _is_ambiguous(bytes(self.buf)):
@@ -188,8 +284,9 @@ class BoundedClient(_Coalescing, _http1.Http1Client):
         found: http.Response | None = None
         for command in super().read_headers(event):
             found = _interim_of(command)
-            if found is not None:
+            if found is not None and not self._switches(found):
                 break
+            found = None
             yield command
         if found is not None:
             yield from self._pass_on(found, event)
@@ -209,6 +306,14 @@ class BoundedClient(_Coalescing, _http1.Http1Client):
         yield ReceiveHttp(InterimHeaders(self.stream_id, interim))
         yield from self.read_headers(event)
 
+    def _switches(self, response: http.Response) -> bool:
+        """Whether it is the answer to a request for a WebSocket; the stream judges if it is the right one."""
+        return (
+            response.status_code == _SWITCHING
+            and self.request is not None
+            and is_asked(Headers(self.request.headers.fields))
+        )
+
     def _refuse(self, why: str) -> layer.CommandGenerator[None]:
         self.state = self.done
         yield commands.CloseConnection(self.conn)
@@ -217,6 +322,12 @@ class BoundedClient(_Coalescing, _http1.Http1Client):
 
     def mark_done(self, *, request: bool = False, response: bool = False) -> layer.CommandGenerator[None]:
         self._interim = 0
+        if response and self._rest:
+            # Answered before it had all of the request: what it would make of the rest nobody knows.
+            self._forget_rest()
+            self.state = self.done
+            yield commands.CloseConnection(self.conn)
+            return
         yield from super().mark_done(request=request, response=response)
 
     def _ended_by_close(self) -> bool:
@@ -250,6 +361,11 @@ def _is_ambiguous(received: bytes) -> bool:
     )
 
 
+def _has_odd_request_line(received: bytes) -> bool:
+    """Whether a whole first line is anything but three words with one blank between; mitmproxy takes any blanks."""
+    return b"\n" in received and _REQUEST_LINE.match(received) is None
+
+
 def _asks_to_close(request: http.Request) -> bool:
     # mitmproxy's own reading of this field takes eight microseconds, and is asked only where it is needed.
     data = request.data
@@ -276,7 +392,7 @@ def _interim_of(command: commands.Command) -> http.Response | None:
 
 
 def _is_welcome(response: http.Response) -> bool:
-    # No upgrade is ever asked for: the field ends at this hop.
+    # One that was asked for does not come here.
     if response.status_code == _SWITCHING:
         return False
     try:

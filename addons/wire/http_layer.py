@@ -1,10 +1,17 @@
-"""All requests of one client connection: a provider that could not be reached once is tried again at the next one."""
+"""All requests of one client connection: what it waits for, and dials that failed once and are tried again."""
 
 from __future__ import annotations
 
-from mitmproxy.connection import ConnectionState, Server
-from mitmproxy.proxy import events, layer
-from mitmproxy.proxy.layers.http import GetHttpConnection, HttpLayer
+from typing import Any
+
+from mitmproxy.connection import Connection, ConnectionState, Server
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.layers.http import GetHttpConnection, GetHttpConnectionCompleted, HttpLayer, HttpStream
+
+from addons.exchange import Awaited, peer_of
+from addons.wire.http1 import BoundedClient, BoundedServer
+from addons.wire.http2 import BoundedHttp2
+from addons.wire.signals import Overdue
 
 
 class GatewayHttp(HttpLayer):
@@ -14,10 +21,49 @@ class GatewayHttp(HttpLayer):
     another try, and a client that stays for days gathers every connection it ever had.
     """
 
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._taken: dict[Connection, HttpStream] = {}  # which stream an upstream connection was last given to
+
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, events.ConnectionEvent) and self._is_forgotten(event):
             return
+        if isinstance(event, Overdue):
+            yield from self._lead(event)
+            return
+        if isinstance(event, events.Start):
+            peer_of(self.context.client).http = self
         yield from super()._handle_event(event)
+
+    def awaited(self) -> tuple[Awaited, int]:
+        """What this client is waited for; a tunnel counts as one connection more, with a first request of its own."""
+        reader = self.connections.get(self.context.client)
+        depth = sum(isinstance(below, HttpLayer) for below in self.context.layers)
+        if isinstance(reader, BoundedHttp2):
+            if not reader.asked:
+                return Awaited.FIRST_HEAD, depth
+            busy = any(not _is_stopped(stream) for stream in self.streams.values())
+            return (Awaited.ANSWER if busy else Awaited.IDLE), reader.asked
+        if not isinstance(reader, BoundedServer):
+            return Awaited.ANSWER, 0
+        if reader.passes_through:
+            stream = self.streams.get(reader.stream_id)
+            read = stream is not None and isinstance(stream.child_layer, layer.NextLayer)
+            return (Awaited.FIRST_HEAD, depth + 1) if read else (Awaited.PIPE, 0)
+        what = reader.awaited()
+        return what, depth if what is Awaited.FIRST_HEAD else reader.stream_id
+
+    def _lead(self, event: Overdue) -> layer.CommandGenerator[None]:
+        """Through a tunnel, to the stream of the flow, or to who reads the heads."""
+        reader = self.connections[self.context.client]
+        for stream in self.streams.values():
+            if stream.child_layer is not None or (event.flow is not None and stream.flow is event.flow):
+                yield from self.event_to_child(stream, event)
+                return
+        if isinstance(reader, BoundedServer | BoundedHttp2):
+            yield from self.event_to_child(reader, event)
+        elif event.flow is None:
+            yield commands.CloseConnection(self.context.client)
 
     def _is_forgotten(self, event: events.ConnectionEvent) -> bool:
         return isinstance(event.connection, Server) and event.connection not in self.connections
@@ -25,7 +71,41 @@ class GatewayHttp(HttpLayer):
     def get_connection(self, event: GetHttpConnection, *, reuse: bool = True) -> layer.CommandGenerator[None]:
         for connection in [c for c in self.connections if self._is_over(c)]:
             del self.connections[connection]
+            self._taken.pop(connection, None)
+        stream = self.command_sources.get(event)
+        if isinstance(self.connections.get(self.context.client), BoundedHttp2):
+            idle = next((c for c in self.connections if event.connection_spec_matches(c) and self._is_idle(c)), None)
+            if idle is not None and isinstance(stream, HttpStream):
+                self._taken[idle] = stream
+                del self.command_sources[event]
+                yield from self.event_to_child(stream, GetHttpConnectionCompleted(event, (idle, None)))
+                return
+            # The stock layer lets requests wait for one dial and fail with it; here each has its own.
+            reuse = False
         yield from super().get_connection(event, reuse=reuse)
+        for connection, waiting in self.waiting_for_establishment.items():
+            if event in waiting and isinstance(stream, HttpStream) and isinstance(connection, Server):
+                self._taken[connection] = stream
+                stream.flow.server_conn = connection  # so that a dial is known by its flow, and given up with it
+
+    def _is_idle(self, connection: Connection) -> bool:
+        """Whether an open connection carries no request: the last answer ended as it should, and nothing came after."""
+        taken = self._taken.get(connection)
+        if taken is not None and self.streams.get(taken.stream_id) is taken and taken.flow.live:
+            return False
+        bottom = self.connections[connection].context.layers[-1]
+        return (
+            connection.connected
+            and connection not in self.waiting_for_establishment
+            and isinstance(bottom, BoundedClient)
+            and bottom.is_idle
+        )
+
+    def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
+        # Streams that were stopped are not dropped by the stock layer, and a connection of HTTP/2 has many.
+        for stopped in [s for s in self.streams.values() if _is_stopped(s)]:
+            del self.streams[stopped.stream_id]
+        yield from super().make_stream(stream_id)
 
     def _is_over(self, connection: object) -> bool:
         return (
@@ -33,3 +113,8 @@ class GatewayHttp(HttpLayer):
             and connection.state is ConnectionState.CLOSED
             and connection not in self.waiting_for_establishment
         )
+
+
+def _is_stopped(stream: HttpStream) -> bool:
+    flow = getattr(stream, "flow", None)  # none before its head is in
+    return flow is not None and not flow.live and stream.client_state == stream.state_errored

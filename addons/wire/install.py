@@ -12,6 +12,7 @@ from mitmproxy.proxy.layers.http import _http1
 from addons.last_resort import error_page
 from addons.wire.connection import GatewayConnection
 from addons.wire.http1 import BoundedClient, BoundedServer
+from addons.wire.http2 import BoundedHttp2
 from addons.wire.stream import GatewayStream
 
 TESTED_WITH = ("12.2.3",)
@@ -39,5 +40,6 @@ def install() -> None:
     http_layers.HttpStream = GatewayStream  # type: ignore[misc]
     http_layers.Http1Client = BoundedClient  # type: ignore[misc]
     http_layers.Http1Server = BoundedServer  # type: ignore[misc]
+    http_layers.Http2Server = BoundedHttp2  # type: ignore[misc, assignment]
     _http1.make_error_response = error_page
     mode_servers.ProxyConnectionHandler = GatewayConnection  # type: ignore[misc]

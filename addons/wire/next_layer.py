@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from mitmproxy.addons import next_layer
 from mitmproxy.addons.next_layer import NeedsMoreData
+from mitmproxy.connection import Client
 from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import Layer
@@ -14,6 +15,7 @@ from mitmproxy.proxy.layers.http import HTTPMode
 from mitmproxy.proxy.layers.modes import HttpProxy
 
 from addons.exchange import Exchanges
+from addons.wire.client_tls import BoundedClientTls
 from addons.wire.closed import Closed
 from addons.wire.http_layer import GatewayHttp
 
@@ -21,6 +23,8 @@ from addons.wire.http_layer import GatewayHttp
 NOWHERE = ("gateway.invalid", 1)
 _LONGEST_METHOD = 24
 _TLS_HANDSHAKE = 0x16
+_HTTP2 = b"h2"
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # RFC 9113, 3.4
 
 
 class GatewayNextLayer(next_layer.NextLayer):
@@ -46,11 +50,11 @@ class GatewayNextLayer(next_layer.NextLayer):
         """The first bytes of a connection, or the first bytes inside the TLS of the TLS listener."""
         secure = self._exchanges.listens_tls(context.client)
         if _tls(data):
-            return ClientTLSLayer(context) if secure and not ended_tls else Closed(context)
+            return BoundedClientTls(context) if secure and not ended_tls else Closed(context)
         if secure and not ended_tls:
             return Closed(context)
         peer = self._exchanges.peer(context.client)
-        if _origin_form(data):
+        if _http2(context.client, data) or _origin_form(data):
             peer.gateway = True
             context.server.address = NOWHERE
             return GatewayHttp(context, HTTPMode.transparent)
@@ -60,7 +64,7 @@ class GatewayNextLayer(next_layer.NextLayer):
         """Inside a CONNECT whose target was let in: TLS that we end, or a request that is refused for its lack."""
         ended_tls = _tls_layers(context.layers) > _tls_layers(_before_connect(context.layers))
         if _tls(data) and not ended_tls:
-            return ClientTLSLayer(context)
+            return BoundedClientTls(context)
         # It gives the inner request its scheme: plain HTTP in a tunnel arrives as http:// and is refused by screening.
         context.server.tls = ended_tls
         return GatewayHttp(context, HTTPMode.transparent)
@@ -79,6 +83,21 @@ def _tls(data: bytes) -> bool:
     if data[:1] == bytes([_TLS_HANDSHAKE]) and len(data) < 3:
         raise NeedsMoreData
     return starts_like_tls_record(data)
+
+
+def _http2(client: Client, data: bytes) -> bool:
+    """Whether a client that chose HTTP/2 means it, and with that the gateway.
+
+    Some offer it towards a proxy as well, since they offer it everywhere, and then ask for their tunnel in HTTP/1.1.
+    """
+    if client.alpn != _HTTP2:
+        return False
+    if data.startswith(_PREFACE):
+        return True
+    if _PREFACE.startswith(data):
+        raise NeedsMoreData
+    client.alpn = b"http/1.1"
+    return False
 
 
 def _origin_form(data: bytes) -> bool:

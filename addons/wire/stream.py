@@ -6,13 +6,16 @@ import time
 from dataclasses import dataclass
 
 from mitmproxy import flow, http
+from mitmproxy.connection import Server
 from mitmproxy.net.http.validate import validate_headers
 from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import DropStream, HttpLayer, HTTPMode, HttpStream, SendHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     HttpEvent,
     RequestData,
+    RequestEndOfMessage,
     RequestHeaders,
     RequestProtocolError,
     ResponseData,
@@ -22,12 +25,25 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpResponseHeadersHook
 
+from addons.exchange import peer_of
+from addons.last_resort import last_resort
+from addons.wire.bodies import Body, over_limit
 from addons.wire.http1 import InterimHeaders
+from addons.wire.signals import Overdue, Stopped
+from addons.wire.tunnel import Tunnel, TunnelRelay, tunnel_of
+from addons.wire.websocket import Relay, traffic_of
+from llmauth.errors import GatewayError, RequestTimeout
+from llmauth.http import Headers
+from llmauth.reflection import masked, secrets_of
+from llmauth.websocket.handshake import SWITCHING, is_accepted
 
 # How long a client may go on sending a body that was refused, before its connection is closed under it. Closing at once
 # would reset the connection, and the reset can overtake the answer.
 LINGER = 2.0
-BODY_LIMIT = 32 * 1024 * 1024
+# A request's body of this size is kept until its exchange ends; a larger one goes when the answer begins.
+KEPT_UP_TO = 64 * 1024
+# How much of an answer is kept back, to be looked at; one that turns out longer is sent on from there as it comes.
+HELD_UP_TO = 64 * 1024
 # Stands for the target of an origin-form request where only absolute form is taken; screening refuses it by this name.
 ORIGIN_FORM = "origin-form.invalid"
 
@@ -51,11 +67,22 @@ class UpstreamFault(flow.Error):
 class GatewayStream(HttpStream):
     """mitmproxy's stream with a few changes, each for something that no hook can do."""
 
+    def __init__(self, context: Context, stream_id: int) -> None:
+        super().__init__(context, stream_id)
+        self._limits = peer_of(context.client).limits
+        self._body = Body()
+        self.request_body_buf = self._body  # type: ignore[assignment]
+
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
-        if isinstance(event, events.Wakeup):
+        if isinstance(event, Overdue):
+            if self.client_state == self.state_consume_request_body:
+                yield from self._stop_body(RequestTimeout("The request's body did not come in time.", close=True))
+        elif isinstance(event, events.Wakeup):
             yield commands.CloseConnection(self.context.client)
         elif isinstance(event, InterimHeaders):
             if self.server_state == self.state_wait_for_response_headers:
+                fields = event.response.headers.fields
+                event.response.headers.fields = masked(secrets_of(self.flow.request.headers.fields), fields)
                 yield SendHttp(event, self.context.client)
         else:
             yield from super()._handle_event(event)
@@ -87,6 +114,10 @@ class GatewayStream(HttpStream):
         yield from self.send_response()
         self.flow.live = False
         yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
+        if self.context.client.alpn == b"h2":
+            # There the end of the answer calls the rest of the request off, and other requests go on beside it.
+            yield DropStream(self.stream_id)
+            return
         if sum(isinstance(below, HttpLayer) for below in self.context.layers) == 1:
             # Inside a tunnel there is no half of a connection to close: the layers below would close all of it.
             yield commands.CloseTcpConnection(self.context.client, half_close=True)
@@ -94,13 +125,21 @@ class GatewayStream(HttpStream):
 
     def state_consume_request_body(self, event: events.Event) -> layer.CommandGenerator[None]:
         yield from super().state_consume_request_body(event)
-        if isinstance(event, RequestData) and len(self.request_body_buf) > BODY_LIMIT:
-            # An announced length was judged at the head; this is a chunked body that told nothing.
-            self.request_body_buf.clear()
-            self.flow.error = UpstreamFault("the body is over the limit", ErrorCode.REQUEST_TOO_LARGE)
-            yield HttpErrorHook(self.flow)
-            if self.flow.response:
-                yield from self._refuse_early()
+        if isinstance(event, RequestData):
+            refused = over_limit(self._limits, len(self._body))
+            if refused is not None:
+                yield from self._stop_body(refused)
+
+    def _stop_body(self, error: GatewayError) -> layer.CommandGenerator[None]:
+        """Answer a request whose body is still coming, and take no more of it."""
+        self._body.release()
+        self.flow.error = Stopped(error)
+        yield HttpErrorHook(self.flow)
+        if self.flow.response:
+            yield from self._refuse_early()
+        else:
+            self.client_state = self.state_errored
+            yield commands.CloseConnection(self.context.client)
 
     # 2. The credential leaves only on a connection that was checked after it was opened.
 
@@ -115,21 +154,43 @@ class GatewayStream(HttpStream):
     def state_wait_for_response_headers(self, event: HttpEvent) -> layer.CommandGenerator[None]:
         assert isinstance(event, ResponseHeaders)
         yield from super().state_wait_for_response_headers(event)
+        self._let_go()
         replaced = self.flow.response is not event.response
         if replaced and self.server_state == self.state_consume_response_body:
             self.server_state = self.state_errored
-            if not event.end_stream:
+            if not event.end_stream or event.response.status_code == SWITCHING:
                 gone = RequestProtocolError(self.stream_id, "the answer was replaced", ErrorCode.CANCEL)
                 yield SendHttp(gone, self.context.server)
             yield from self.send_response()
             # What came of the provider's answer while the hooks ran is still waiting to be read.
             self.server_state = self.state_errored
 
+    def _let_go(self) -> None:
+        """Once its answer has begun, or the client has left, nobody sends a request again; and what is left of a flow
+        waits for the garbage collector, which does not know how large a body is."""
+        self._body.release()
+        if len(self.flow.request.data.content or b"") > KEPT_UP_TO:
+            self.flow.request.data.content = b""
+
+    def send_response(self, already_streamed: bool = False) -> layer.CommandGenerator[None]:
+        self._body.release()
+        yield from super().send_response(already_streamed)
+
     def state_stream_response_body(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, ResponseData) and self.flow.response is not None and self.flow.response.stream is True:
             yield SendHttp(event, self.context.client)  # what passes as it is needs none of the stock layer's choices
         else:
             yield from super().state_stream_response_body(event)
+
+    def state_consume_response_body(self, event: events.Event) -> layer.CommandGenerator[None]:
+        yield from super().state_consume_response_body(event)
+        if len(self.response_body_buf) > HELD_UP_TO:
+            assert self.flow.response
+            self.flow.response.stream = True
+            held = bytes(self.response_body_buf)
+            self.response_body_buf.clear()
+            yield from self.start_response_stream()
+            yield SendHttp(ResponseData(self.stream_id, held), self.context.client)
 
     # 4. A provider that cannot be reached or breaks off is answered for in our own words, while nothing was sent yet.
 
@@ -139,6 +200,7 @@ class GatewayStream(HttpStream):
         assert self.flow.response
         try:
             validate_headers(self.flow.response)
+            self._check_switch(self.flow.response)
         except ValueError:
             yield commands.CloseConnection(self.context.server)
             why = "a malformed answer"
@@ -148,9 +210,31 @@ class GatewayStream(HttpStream):
             return True
         return False
 
+    # 5. A WebSocket that was asked for, and is answered as it must be, is carried by a layer that keeps nothing.
+
+    def _check_switch(self, response: http.Response) -> None:
+        if response.status_code != SWITCHING:
+            return
+        asked, answered = Headers(self.flow.request.headers.fields), Headers(response.headers.fields)
+        # "HTTP/1.0 did not define any 1xx status codes" (RFC 9110, 15.2).
+        if not response.is_http11 or not is_accepted(asked, answered):
+            raise ValueError("a switch of protocols that was not asked for, or a wrong one")
+
+    def flow_done(self) -> layer.CommandGenerator[None]:
+        assert self.flow.response
+        if self.flow.response.status_code != SWITCHING or traffic_of(self.flow) is None:
+            yield from super().flow_done()  # which ends a switch to anything that nobody watches
+            return
+        self.child_layer = Relay(self.context, self.flow)
+        self._handle_event = self.passthrough  # type: ignore[method-assign]
+        yield from self.child_layer.handle_event(events.Start())
+        # The connection layers become a pipe by this; what was read ahead of it comes at once.
+        yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
+
     def handle_protocol_error(
         self, event: RequestProtocolError | ResponseProtocolError
     ) -> layer.CommandGenerator[None]:
+        self._let_go()
         if not isinstance(event, ResponseProtocolError) or not self._answerable():
             yield from super().handle_protocol_error(event)
             return
@@ -181,3 +265,37 @@ class GatewayStream(HttpStream):
         if content:
             yield SendHttp(ResponseData(self.stream_id, content), self.context.client)
         yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
+
+    # 5. A CONNECT that nobody will read is answered when its host was reached, and its bytes are relayed.
+
+    def handle_connect_regular(self) -> layer.CommandGenerator[None]:
+        tunnel = tunnel_of(self.flow)
+        if tunnel is None or self.flow.response is not None:
+            yield from super().handle_connect_regular()
+            return
+        if (yield from self._reach(tunnel)):
+            self.child_layer = TunnelRelay(self.context, tunnel)
+            yield from self.handle_connect_finish()
+
+    def _reach(self, tunnel: Tunnel) -> layer.CommandGenerator[bool]:
+        """Dial the host of a tunnel; where it cannot be reached, the flow gets its refusal. False when all is over."""
+        self.context.server = self.flow.server_conn = Server(address=(tunnel.target.host, tunnel.target.port))
+        failed = yield commands.OpenConnection(self.context.server)
+        if failed:
+            self.flow.error = UpstreamFault(failed, ErrorCode.CONNECT_FAILED)
+            yield HttpErrorHook(self.flow)
+            self.flow.response = self.flow.response or last_resort(502)
+            return True
+        yield ServerReadyHook(self.flow)
+        return not (yield from self.check_killed(True))
+
+    def passthrough(self, event: events.Event) -> layer.CommandGenerator[None]:
+        """The stock layer knows no half of a connection that is closed, and would end the answer with the question."""
+        if not isinstance(self.child_layer, TunnelRelay):
+            yield from super().passthrough(event)
+        elif isinstance(event, RequestData):
+            yield from self.child_layer.handle_event(events.DataReceived(self.context.client, event.data))
+        elif isinstance(event, RequestEndOfMessage | RequestProtocolError):
+            yield from self.child_layer.handle_event(events.ConnectionClosed(self.context.client))
+        elif isinstance(event, events.ConnectionEvent):
+            yield from self.child_layer.handle_event(event)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from llmauth import credentials, providers
+from llmauth.addresses import is_ip_literal, is_private
 from llmauth.config.document import Document
 from llmauth.config.problems import Place, Problem
 from llmauth.config.sections import is_loopback
@@ -77,10 +78,39 @@ def _check_gateway_hosts(document: Document, tree: Node) -> Iterable[Problem]:
             yield Problem(place=_place_of(tree, "server.gateway_hosts"), path="server.gateway_hosts", message=message)
 
 
+def _check_egress(document: Document, tree: Node) -> Iterable[Problem]:
+    """What is decrypted is never tunnelled, and a list that says otherwise was meant in another way."""
+    owned = {
+        origin.host: name
+        for name, instance in document.instances.items()
+        for origin in providers.build(name, instance).hosts
+    }
+    entries = tree.child("egress")
+    allowed = entries.child("allow") if entries is not None else None
+    for index, target in enumerate(document.egress.allow):
+        node = allowed.child(index) if allowed is not None else None
+        place, path = node.place if node is not None else tree.place, join("egress.allow", index)
+        if target.host in owned:
+            message = f"'{target.host}' is the provider's host of instance '{owned[target.host]}', which is decrypted"
+            yield Problem(place=place, path=path, message=f"{message}; remove it here")
+        elif target.host in document.server.gateway_hosts:
+            yield Problem(
+                place=place, path=path, message=f"'{target.host}' is a name of our own (server.gateway_hosts)"
+            )
+        elif (
+            is_ip_literal(target.host)
+            and is_private(target.host)
+            and target.host not in document.upstream.allow_private
+        ):
+            message = f"'{target.host}' is a private or reserved address; if that is meant, name it in"
+            yield Problem(place=place, path=path, message=f"{message} upstream.allow_private as well")
+
+
 _CHECKS: tuple[Callable[[Document, Node], Iterable[Problem]], ...] = (
     _check_tls_files,
     _check_open_door,
     _check_ports,
     _check_strategies,
     _check_gateway_hosts,
+    _check_egress,
 )

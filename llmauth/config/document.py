@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field, create_model
 
 from llmauth import providers
+from llmauth.config.limits import Limits
 from llmauth.config.sections import (
     Auth,
     Ca,
@@ -62,6 +63,7 @@ class Document(Section):
 
     server: Server = Server()
     upstream: Upstream = Upstream()
+    limits: Limits = Limits()
     auth: Auth = Auth()
     egress: Egress = Egress()
     instances: Mapping[str, AnyInstance] = {}

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from llmauth.addresses import HostPort, is_ip_literal, normalise_host, parse_authority
 from llmauth.authenticators import METHODS, MethodOptions
 from llmauth.durations import parse_duration
+from llmauth.upstream_proxy import NoProxy, ProxyAddress, parse_proxy_url
 
 
 class Section(BaseModel):
@@ -82,6 +83,30 @@ def _address(value: object) -> HostPort:
     return parse_authority(_text(value), 443)
 
 
+def _destination(value: object) -> HostPort:
+    text = _text(value)
+    if "*" in text:
+        raise ValueError("exact names only; write each host")
+    target = parse_authority(text, 443)
+    return HostPort(_listen_host(f"[{target.host}]" if ":" in target.host else target.host), target.port)
+
+
+def _proxy_url(value: object) -> ProxyAddress:
+    return parse_proxy_url(_text(value))
+
+
+def _entries(value: object) -> object:
+    """A list, or the text that `NO_PROXY` would hold."""
+    if isinstance(value, str):
+        return [entry for entry in value.replace(",", " ").split() if entry]
+    return value
+
+
+def _no_proxy(entry: str) -> str:
+    NoProxy([entry])
+    return entry
+
+
 def _storage_url(value: object) -> str:
     url = _text(value)
     if url.startswith(("postgresql", "postgres:", "redis")):
@@ -105,9 +130,13 @@ Duration = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
 """Seconds, written `90s` or `12h`; a bare number counts seconds."""
 Port = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=65535)]
 """A port; 0 takes any that is free."""
+OpenPort = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=65535)]
 HostName = Annotated[str, BeforeValidator(_host_name)]
 ListenHost = Annotated[str, BeforeValidator(_listen_host)]
 Address = Annotated[HostPort, BeforeValidator(_address)]
+Destination = Annotated[HostPort, BeforeValidator(_destination)]
+"""A host and a port that callers may be let through to; 443 without one."""
+HostOrAddress = Annotated[str, BeforeValidator(_listen_host)]
 NotEmpty = AfterValidator(_some)
 LowerCase = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 
@@ -133,7 +162,14 @@ class Server(Section):
     tls_key_file: Path | None = None
     drain_timeout: Duration = 120.0
     gateway_hosts: tuple[HostName, ...] = ()
-    http2: Annotated[bool, _only(False, what="HTTP/2")] = False
+    http2: bool = True
+
+
+class CorporateProxy(Section):
+    """The proxy through which the outside is reached, and who is reached without it."""
+
+    url: Annotated[InstanceOf[ProxyAddress], BeforeValidator(_proxy_url)]
+    no_proxy: Annotated[tuple[Annotated[str, AfterValidator(_no_proxy)], ...], BeforeValidator(_entries)] = ()
 
 
 class Upstream(Section):
@@ -141,7 +177,8 @@ class Upstream(Section):
 
     ca_file: Path | None = None
     resolve: Mapping[HostName, Address] = {}
-    allow_private: tuple[HostName, ...] = ()
+    allow_private: tuple[HostOrAddress, ...] = ()
+    proxy: CorporateProxy | None = None
     connect_timeout: Duration = 10.0
     first_byte_timeout: Duration = 600.0
     request_id: bool = True
@@ -178,8 +215,12 @@ class Auth(Section):
 class Egress(Section):
     """What becomes of hosts that are no provider of ours."""
 
-    default: Annotated[Literal["deny", "tunnel", "learn"], _only("deny", what="egress to other hosts")] = "deny"
-    allow: Annotated[tuple[str, ...], _only((), what="egress to other hosts")] = ()
+    default: Literal["deny", "tunnel", "learn"] = "deny"
+    allow: tuple[Destination, ...] = ()
+    ports: Annotated[tuple[OpenPort, ...], NotEmpty] = (443,)
+    max_tunnels: Annotated[int, BeforeValidator(_no_bool), Field(ge=1)] = 500
+    idle_timeout: Duration = 600.0
+    drain_timeout: Duration = 30.0
 
 
 class Storage(Section):

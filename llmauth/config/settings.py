@@ -10,6 +10,7 @@ from llmauth import providers
 from llmauth.config import environment
 from llmauth.config.checks import check
 from llmauth.config.document import Document, Instance
+from llmauth.config.limits import Limits
 from llmauth.config.loader import read, validate
 from llmauth.config.problems import ConfigError, Place, Problem
 from llmauth.config.sections import Auth, Egress, Log, MetricsListener, Server, Storage, Upstream, is_loopback
@@ -36,6 +37,7 @@ class Settings:
 
     server: Server
     upstream: Upstream
+    limits: Limits
     auth: Auth
     egress: Egress
     instances: Mapping[str, Instance]
@@ -87,6 +89,7 @@ def _settings(document: Document, files: tuple[Path, ...], environ: Mapping[str,
     return Settings(
         server=document.server,
         upstream=document.upstream,
+        limits=document.limits,
         auth=document.auth,
         egress=document.egress,
         instances=document.instances,

@@ -83,21 +83,32 @@ class AuthRouter:
         """Whether callers can be judged now."""
         return not self._enabled or all(method.usable() for method in self._methods)
 
+    def shows(self, request: Request) -> bool:
+        """Whether a head holds anything that will be judged, right or wrong. BadRequest for two values in one slot."""
+        return not self._enabled or any(self._recognised(each) for each in present(request, self._recognised))
+
     def recall(
-        self, request: Request, *, tunnel: Identity | None = None, intercepted: bool = False, gateway: bool = False
+        self,
+        request: Request,
+        *,
+        tunnel: Identity | None = None,
+        intercepted: bool = False,
+        gateway: bool = False,
+        form: tuple[Presented, ...] = (),
     ) -> Answer | Pending:
         """Who sent this, from memory, or Pending when somebody must compute.
 
         `tunnel` is the identity that the CONNECT proved; `intercepted` says that a CONNECT may come without
-        credentials, `gateway` that an absolute-form request may use any slot. Raises GatewayError: 400 for two values
-        in one slot, 401 (407 at CONNECT and on absolute form), 403, 503.
+        credentials, `gateway` that an absolute-form request may use any slot; `form` is what stands in the body's
+        slots, where it has any. Raises GatewayError: 400 for two values in one slot, 401 (407 at CONNECT and on
+        absolute form), 403, 503.
         """
         started = self._clock.monotonic()
         if not self._enabled:
             return ANONYMOUS, Decision(router="auth", input="none", outcome="anonymous", reason="auth is switched off")
         presented: tuple[Presented, ...] = ()
         try:
-            presented = present(request, self._recognised)
+            presented = (*present(request, self._recognised), *form)
             if tunnel is not None:
                 tunnel = self._current(tunnel)
             claims = []
@@ -135,11 +146,19 @@ class AuthRouter:
         if proof.tunnel is not tunnel or raw_slots(request) != proof.presented:
             return None
         try:
-            if tunnel is not None and tunnel.key_id != proof.identity.key_id:
+            if tunnel is not None and (tunnel.key_id is None or tunnel.key_id != proof.identity.key_id):
                 self._current(tunnel)
             return self._current(proof.identity), proof.decision
         except GatewayError:
             return None
+
+    def holds(self, identity: Identity) -> bool:
+        """Whether an identity that was proved before still stands: neither revoked nor expired, and to be judged."""
+        try:
+            self._current(identity)
+        except GatewayError:
+            return False
+        return True
 
     async def authenticate(self, pending: Pending) -> Answer:
         """Who sent this, computed where memory does not know it. Raises as `recall` does; 503 when too many wait."""
@@ -159,6 +178,13 @@ class AuthRouter:
             self._report(error, request, presented, tunnel, pending.started)
             raise
         return identity, self._granted(identity, presented, tunnel, pending.started)
+
+    def current(self, identity: Identity) -> Identity:
+        """An identity that was proved earlier, as it stands now, from memory.
+
+        Raises Unauthenticated when it has ended, Unavailable when nothing can be judged now.
+        """
+        return self._current(identity)
 
     def _recognised(self, presented: Presented) -> bool:
         return self._method_of(presented) is not None

@@ -72,7 +72,7 @@ class CredentialRouter:
     def discard(self, instance: str, generation: int) -> None:
         """Forget the credential of this generation, because the provider refused it; at most one in ten seconds."""
         if instance in self._chains:
-            self._chains[instance].lease.discard(generation)
+            self._chains[instance].discard(generation)
 
     def status(self) -> Mapping[str, InstanceStatus]:
         """Each instance's state, without asking any source."""

@@ -6,18 +6,24 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal
 
 from llmauth.addresses import HostPort, normalise_host
 from llmauth.codecs.anthropic.errors import REFUSALS as ANTHROPIC
 from llmauth.codecs.base import RefusalShape
 from llmauth.codecs.converse.errors import REFUSALS as CONVERSE
+from llmauth.codecs.gemini.errors import REFUSALS as GEMINI
 from llmauth.codecs.openai.errors import REFUSALS as OPENAI
+from llmauth.codecs.oracle.errors import REFUSALS as ORACLE
+from llmauth.codecs.watsonx.errors import REFUSALS as WATSONX
 from llmauth.context import Decision, Route, TransparentRoute
+from llmauth.egress import Egress
 from llmauth.errors import BadRequest, Forbidden, GatewayError, HostNotServed, InternalError, NotFound, UnknownInstance
 from llmauth.http import Door, Request
 from llmauth.providers import ALIASES, HANDLERS, TYPES
 from llmauth.providers.base import ProviderHandler
+from llmauth.secrets import MASK
+from llmauth.storage.key_text import PREFIX
+from llmauth.token_hosts.base import TokenHost
 
 # The part of a gateway path that we route on: these characters only, between single slashes, so that no second
 # spelling of a name exists. What follows is the provider's, and passes as it came.
@@ -29,19 +35,11 @@ _SHAPES: tuple[tuple[str, RefusalShape], ...] = (
     ("/v1/bedrock/", CONVERSE),
     ("/bedrock/", CONVERSE),
     ("/model/", CONVERSE),
+    ("/v1/projects/", GEMINI),
+    ("/v1beta1/", GEMINI),
+    ("/ml/", WATSONX),
+    ("/20231130/", ORACLE),
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Egress:
-    """Hosts that are no provider: refused, or tunnelled untouched."""
-
-    default: Literal["deny", "tunnel", "learn"] = "deny"
-    allow: frozenset[HostPort] = frozenset()
-
-    def permits(self, target: HostPort) -> bool:
-        """Whether a tunnel to this host may be opened; what it may be dialled at is judged when it is dialled."""
-        return self.default != "deny" or target in self.allow
 
 
 class Passage(Enum):
@@ -60,30 +58,51 @@ class _Way:
 
 
 class ModeRouter:
-    """Answers from tables that are made once. `gateway_hosts` are normalised names under which clients reach us."""
+    """Answers from tables that are made once. `gateway_hosts` are normalised names under which clients reach us.
+
+    `token_hosts` are intercepted too and never routed: what is asked of them is answered before a route is sought.
+    """
 
     def __init__(
-        self, instances: Mapping[str, ProviderHandler], gateway_hosts: frozenset[str], egress: Egress | None = None
+        self,
+        instances: Mapping[str, ProviderHandler],
+        gateway_hosts: frozenset[str],
+        egress: Egress | None = None,
+        token_hosts: Mapping[HostPort, TokenHost] | None = None,
     ) -> None:
         self._instances = instances
         self._gateway_hosts = gateway_hosts
         self._egress = egress or Egress()
         self._owners = _owners(instances)
-        self._host_names = {host.host: host for host in self._owners}
+        self._token_hosts = token_hosts or {}
+        self._host_names = {host.host: host for host in (*self._owners, *self._token_hosts)}
         self._by_host = _ways_by_host(instances, self._owners)
         self._by_name = _ways_by_name(instances)
 
     def intercepts(self, target: HostPort) -> bool:
-        """Whether a tunnel to this place is ours to open: a provider's host and port, or a name of our own."""
-        return target in self._owners or target.host in self._gateway_hosts
+        """Whether a tunnel to this place is ours to open: a provider's or token host and port, or a name of ours."""
+        return target in self._owners or target in self._token_hosts or target.host in self._gateway_hosts
 
     def passage(self, target: HostPort) -> Passage:
         """What becomes of a CONNECT to this place; HostNotServed when nothing does."""
         if self.intercepts(target):
             return Passage.INTERCEPT
-        if self._egress.permits(target):
+        # A provider's name on another port is no place to be tunnelled to: who speaks to a provider is seen.
+        if target.host not in self._host_names and self._egress.permits(target):
             return Passage.TUNNEL
         raise self._not_served(target)
+
+    def plain(self, request: Request) -> HostPort | None:
+        """The place that a plain http:// request is carried to untouched, `None` where it must be routed as ours.
+
+        Such a place has an entry of its own in the egress policy, and is neither a provider's host nor a name of ours.
+        """
+        if request.door is not Door.ABSOLUTE or request.url.scheme != "http":
+            return None
+        target = HostPort(_normalised(request.url.host), request.url.port)
+        if target.host in self._gateway_hosts or target.host in self._host_names:
+            return None
+        return target if self._egress.carries_plain(target) else None
 
     def route(self, request: Request) -> tuple[Route, Decision]:
         """The route and why; NotFound, UnknownInstance, BadRequest, Forbidden or HostNotServed.
@@ -101,12 +120,16 @@ class ModeRouter:
     def shape_of(self, request: Request) -> RefusalShape:
         """The shape in which this client expects to be refused. Never refuses; OpenAI's where nothing tells."""
         target = self._target(request)
+        if target is not None and target in self._token_hosts:
+            return self._token_hosts[target].shape
         if target in self._owners:
-            return self._instances[self._owners[target][0]].shape
+            return self._instances[self._owners[target][0]].shape_of(request.url.path)
         return self._shape_of_path(request.url.path)
 
     def _route_tunnel(self, request: Request) -> tuple[Route, Decision]:
         target = request.tunnel or request.url.origin
+        if target in self._token_hosts:  # whoever owns it besides
+            raise self._not_served(target)
         way = self._by_host.get(target)
         if way is not None:
             return TransparentRoute(instance=way.instance, path=request.url.path, native=True), way.decision
@@ -143,7 +166,7 @@ class ModeRouter:
 
     def _not_found(self, path: str) -> GatewayError:
         first = path[1:].partition("?")[0].partition("/")[0]
-        shown = path.partition("?")[0][:100]
+        shown = _shown(path.partition("?")[0])
         if first == "transparent" and path.startswith("/transparent/") and len(shown) > len("/transparent/"):
             return BadRequest(f"No instance name can be read from '{shown}'.", hint=self._paths())
         if first in _PROTOCOL_MODE:
@@ -153,7 +176,9 @@ class ModeRouter:
     def _unknown(self, name: str) -> UnknownInstance:
         kind = ALIASES.get(name, name)
         what = (
-            f"No instance of type '{kind}' is configured." if kind in TYPES else f"No instance is named '{name[:100]}'."
+            f"No instance of type '{kind}' is configured."
+            if kind in TYPES
+            else f"No instance is named '{_shown(name)}'."
         )
         return UnknownInstance(what, hint=self._paths())
 
@@ -180,13 +205,13 @@ class ModeRouter:
         found = _TRANSPARENT.match(path)
         if found is None:
             return _shape_by_prefix(path)
-        way = self._by_name.get(found[1])
+        way, rest = self._by_name.get(found[1]), path[found.end() :]
         if way is not None:
-            return self._instances[way.instance].shape
+            return self._instances[way.instance].shape_of(rest)
         kind = ALIASES.get(found[1], found[1])
         of_kind = (handler.shape for served, handler in HANDLERS.items() if served == kind)
         # Of a name that nobody knows, the provider's own path tells which SDK is asking.
-        return next(of_kind, None) or _shape_by_prefix(path[found.end() :])
+        return next(of_kind, None) or _shape_by_prefix(rest)
 
 
 def _shape_by_prefix(path: str) -> RefusalShape:
@@ -235,6 +260,11 @@ def _ambiguous(target: HostPort, names: tuple[str, ...]) -> Forbidden:
         f"{target.host} belongs to several instances: {_listed(names)}.",
         hint="Call one by its path /transparent/{name}/…, or have one of them marked 'default: true'.",
     )
+
+
+def _shown(text: str) -> str:
+    """A part of a path as a refusal repeats it, and the log with it: short, and without a key that was put there."""
+    return MASK if PREFIX in text else text[:100]
 
 
 def _normalised(host: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from llmauth.context import Decision, Route, Target
 from llmauth.http import Request
 from llmauth.providers.base import ProviderHandler
+from llmauth.storage.key_text import PREFIX
 
 _REASON = "transparent: the model is not rewritten"
 
@@ -19,7 +20,8 @@ class ModelRouter:
     def resolve(self, route: Route, handler: ProviderHandler, request: Request) -> tuple[Target, Decision]:
         """The target that the route's instance is, with the model where it is known."""
         model = handler.model_of(request) if self._read_bodies or not handler.model_in_body else None
-        if model is not None:
+        # It is logged: a key that was put in its place is not shown.
+        if model is not None and PREFIX not in model:
             return _answer(route, handler, model)
         answer = self._without_model.get(route.instance)
         if answer is None:
@@ -30,4 +32,4 @@ class ModelRouter:
 def _answer(route: Route, handler: ProviderHandler, model: str | None) -> tuple[Target, Decision]:
     target = Target(instance=route.instance, provider=handler.provider, region=handler.region, model=model)
     text = "unread" if model is None else model
-    return target, Decision(router="model", input=text, outcome=text, reason="transparent: the model is not rewritten")
+    return target, Decision(router="model", input=text, outcome=text, reason=_REASON)

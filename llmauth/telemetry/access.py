@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from llmauth.context import Authenticated, Credentialed, Decision, RequestContext, Routed
+from llmauth.context import Authenticated, Carried, Credentialed, Decision, RequestContext, Routed
 from llmauth.errors import GatewayError
 from llmauth.http import Door, Request
 from llmauth.telemetry.logs import tell
@@ -26,7 +26,8 @@ class Outcome:
     """A finished request. Moments are monotonic seconds, stretches are seconds; `status` is what the client saw.
 
     `overhead` is what we took to judge and sign, `dial` what it took to have a connection to the provider. `cut` tells
-    that the answer had begun and did not end; `provider_request_id` is the provider's own where it differs.
+    that the answer had begun and did not end; `provider_request_id` is the provider's own where it differs. `carried`
+    are the bytes of a WebSocket, from the client and to it; `limit` names the limit that ended it.
     """
 
     context: RequestContext
@@ -40,6 +41,8 @@ class Outcome:
     decisions: tuple[Decision, ...]
     cut: bool
     provider_request_id: str | None
+    carried: tuple[int, int] | None = None
+    limit: str | None = None
 
 
 def write(outcomes: Sequence[Outcome], metrics: Metrics) -> None:
@@ -78,6 +81,7 @@ def observation(outcome: Outcome) -> Observation:
         overhead=outcome.overhead,
         error=error.code if error is not None else None,
         aborted=outcome.cut,
+        carried=outcome.carried,
     )
 
 
@@ -95,6 +99,8 @@ def line(outcome: Outcome) -> dict[str, Any]:
     }
     if request.door is Door.CONNECT:
         facts["target"] = str(request.tunnel)
+    if isinstance(context, Carried):
+        facts["target"] = str(context.destination)
     if isinstance(context, Authenticated):
         facts["user"], facts["key_id"] = context.identity.user, context.identity.key_id
     if isinstance(context, Routed):
@@ -111,6 +117,10 @@ def line(outcome: Outcome) -> dict[str, Any]:
         facts.update(_refusal(outcome.error))
     elif outcome.cut:
         facts["cut"] = True
+    if outcome.limit is not None:
+        facts["limit"] = outcome.limit
+    if outcome.carried is not None:
+        facts["bytes_in"], facts["bytes_out"] = outcome.carried
     if outcome.provider_request_id is not None:
         facts["provider_request_id"] = outcome.provider_request_id
     return facts

@@ -13,17 +13,29 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from llmauth.clock import Clock, SystemClock
 from llmauth.telemetry import scrape
-from llmauth.telemetry.series import METHODS, NONE, OTHER, HttpSeries, Series, TargetKey, TargetSeries, codes
+from llmauth.telemetry.series import (
+    METHODS,
+    NONE,
+    OTHER,
+    TUNNEL_ENDS,
+    HttpSeries,
+    Series,
+    TargetKey,
+    TargetSeries,
+    codes,
+)
 
 _MAX_REASONS = 64
 _MOST_UNCOUNTED = 256
+_SWITCHING = 101  # the one status below 200 that an answer ends with: a WebSocket was opened
 
 
 class Observation(NamedTuple):
     """One request and its answer. Times are seconds; the fields of the target are empty where none was reached.
 
     `first_byte` reaches from its arrival to the answer's first byte; `overhead` is what we took to judge and sign it.
-    `error` is the code of a refusal of ours; `aborted` tells that the answer had begun and did not end.
+    `error` is the code of a refusal of ours; `aborted` tells that the answer had begun and did not end. `carried` are
+    the bytes of a WebSocket, from the client and to it.
     """
 
     method: str
@@ -39,6 +51,7 @@ class Observation(NamedTuple):
     overhead: float | None = None
     error: str | None = None
     aborted: bool = False
+    carried: tuple[int, int] | None = None
 
 
 class Metrics:
@@ -71,7 +84,7 @@ class Metrics:
 
     def _count(self, seen: Observation) -> None:
         method = seen.method if seen.method in METHODS else OTHER
-        status = seen.status if 200 <= seen.status <= 599 else 0
+        status = seen.status if 200 <= seen.status <= 599 or seen.status == _SWITCHING else 0
         http = self._http.get((method, status))
         if http is None:
             http = self._http[method, status] = self._series.http(method, status)
@@ -98,6 +111,8 @@ class Metrics:
             target.first_token(seen.first_byte)
         if seen.aborted:
             target.count_aborted()
+        if seen.carried is not None:
+            self._series.carried(seen.instance, *seen.carried)
 
     def client_connected(self) -> None:
         """A client opened a connection."""
@@ -106,6 +121,21 @@ class Metrics:
     def client_disconnected(self) -> None:
         """A client's connection is closed."""
         self._series.clients.dec()
+
+    def tunnel_opened(self) -> None:
+        """A tunnel that nobody reads was opened."""
+        self._series.tunnels.inc()
+
+    def tunnel_closed(self, ended_by: str, *, sent: int, received: int) -> None:
+        """One is over; who or what ended it comes from our code, sizes are bytes."""
+        self._series.tunnels.dec()
+        self._series.tunnels_ended.labels(ended_by if ended_by in TUNNEL_ENDS else OTHER).inc()
+        self._series.tunnel_bytes.labels("sent").inc(sent)
+        self._series.tunnel_bytes.labels("received").inc(received)
+
+    def limit_reached(self, limit: str) -> None:
+        """Something was ended for a limit, by its name in the configuration."""
+        self._series.limits.labels(limit).inc()
 
     def health(self, check: str, healthy: bool) -> None:
         """The outcome of a check of ours: `live` or `ready`."""

@@ -13,6 +13,7 @@ OTHER = "other"
 NONE = "none"
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT"})
+TUNNEL_ENDS = frozenset({"client", "host", "key", "idle", "drain"})
 # Codes that a refusal gives instead of its class's own.
 _MORE_CODES = frozenset({"model_not_allowed", "insufficient_quota"})
 
@@ -78,6 +79,11 @@ class Series:
             count_aborted=self._aborted.labels(instance).inc,
         )
 
+    def carried(self, instance: str, received: int, sent: int) -> None:
+        """Count what a WebSocket carried, from its client and to it."""
+        self._carried.labels(instance, "in").inc(received)
+        self._carried.labels(instance, "out").inc(sent)
+
     def _define_targets(self) -> None:
         self._requests = self._counter(
             "bedrock_proxy_requests_total", "Requests that were routed to a provider instance.", (*_TARGET, "status")
@@ -94,6 +100,9 @@ class Series:
         self._overhead = self._histogram(
             "proxy_overhead_seconds", "What we took to judge and sign a request.", ("instance",), _OVERHEAD
         )
+        self._carried = self._counter(
+            "websocket_bytes_total", "Bytes of WebSockets that are over.", ("instance", "direction")
+        )
         self._aborted = self._counter(
             "stream_aborted_total", "Answers that had begun and did not end, on either side.", ("instance",)
         )
@@ -108,6 +117,9 @@ class Series:
         self._http_errors = self._counter(
             "http_request_errors_total", "Requests that ended with a status of 400 or more.", ("method", "status")
         )
+        self.limits = self._counter(
+            "limits_reached_total", "What was ended for a limit of the configuration, by its name.", ("limit",)
+        )
         self.errors = self._counter("error_total", "Refusals of ours, by their code.", ("error_type",))
 
     def _define_state(self) -> None:
@@ -115,6 +127,9 @@ class Series:
             "health_check_status", "Whether a check of this process passes (1) or not.", ("check",)
         )
         self.clients = self._gauge("connected_clients", "Open client connections.", ())
+        self.tunnels = self._gauge("open_tunnels", "Open tunnels to hosts that are no provider.", ())
+        self.tunnels_ended = self._counter("tunnels_total", "Such tunnels that are over, by what ended them.", ("end",))
+        self.tunnel_bytes = self._counter("tunnel_bytes_total", "Bytes that passed through them.", ("direction",))
         self.auth_failures = self._counter("auth_failures_total", "Callers that were not let in.", ("method", "reason"))
         self.aws_retrievals = self._counter(
             "aws_credential_retrievals_total", "How often AWS credentials were asked for.", ("instance", "result")

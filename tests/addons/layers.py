@@ -131,6 +131,7 @@ class Exchange:
         self.dials: list[Server] = []
         self.dial: str | None = None
         self.hooked: list[str] = []
+        self.flows: list[http.HTTPFlow] = []
         self.sent: dict[Connection, bytes] = {}
         self.closed: list[Connection] = []
         self.half_closed: list[Connection] = []
@@ -150,6 +151,8 @@ class Exchange:
                 self.sent[command.connection] = self.sent.get(command.connection, b"") + command.data
             case commands.StartHook():
                 self.hooked.append(command.name)
+                if command.name == "requestheaders":
+                    self.flows.extend(command.args())
                 self.hooks.get(command.name, lambda data: None)(*command.args())
                 return [events.HookCompleted(command)] if command.blocking else []
             case commands.OpenConnection():

@@ -8,6 +8,7 @@ import pytest
 from mitmproxy.flow import Error
 
 from addons.arrive import Arrive
+from addons.wire.heads import MalformedRequest, read_request
 from addons.wire.stream import ORIGIN_FORM
 from llmauth.addresses import HostPort
 from llmauth.http import Door
@@ -50,6 +51,17 @@ def test_a_request_that_mitmproxy_refuses_is_left_alone(house: House, arrive: Ar
     flow.error = Error("malformed")
     arrive.requestheaders(flow)
     assert house.exchanges.of(flow) is None
+
+
+def test_a_head_that_breaks_http2_is_refused_in_words_and_nothing_is_closed(house: House, arrive: Arrive) -> None:
+    flow = flows.inside(house.exchanges)
+    malformed = read_request([(b":method", b"GET")], ended=True)
+    assert isinstance(malformed, MalformedRequest)
+    flow.request = malformed
+    arrive.requestheaders(flow)
+    assert flow.response.status_code == 400
+    assert json.loads(flow.response.content or b"")["error"]["message"].startswith(malformed.fault)
+    assert "connection" not in flow.response.headers
 
 
 def test_origin_form_on_a_proxy_connection_is_refused(house: House, arrive: Arrive) -> None:

@@ -32,9 +32,9 @@ def api_key(key: str) -> tuple[bytes, bytes]:
 
 def poll(house: House) -> None:
     """Read the keys again, as happens five times a second."""
-    keys = house.gateway.auth._methods[0]
-    assert isinstance(keys, IssuedKeys)
-    keys._feed.poll()
+    for method in house.gateway.auth._methods:
+        if isinstance(method, IssuedKeys):
+            method._feed.poll()
 
 
 async def judged(house: House, authenticate: Authenticate, flow: http.HTTPFlow) -> int | None:

@@ -10,6 +10,9 @@ from mitmproxy.connection import Connection, ConnectionState, Server
 from addons import deadlines
 from addons.deadlines import Deadlines, give_up
 from addons.exchange import Exchanges
+from addons.wire.reading import Meter
+from llmauth.config.limits import Limits
+from llmauth.context import RequestContext
 from tests.addons.exchanges import TARGET, begun
 from tests.addons.layers import flow
 
@@ -17,25 +20,79 @@ CONNECT, FIRST_BYTE = 5.0, 60.0
 NOW = 1000.0
 
 
+def since(started: float) -> RequestContext:
+    return RequestContext(request_id="id-1", received_at=0.0, started=started)
+
+
+SENT: dict[str, Any] = {"approved": TARGET, "approved_at": NOW - 999, "body_in_at": NOW - 999, "sent_at": NOW - 998}
+
+
 @pytest.mark.parametrize(
-    ("known", "over"),
+    ("known", "limit"),
     [
-        ({}, False),  # still judged: the chain has time limits of its own
-        ({"approved": TARGET, "approved_at": NOW - 4}, False),
-        ({"approved": TARGET, "approved_at": NOW - 6}, True),
-        ({"approved": TARGET, "approved_at": NOW - 99, "sent_at": NOW - 59}, False),
-        ({"approved": TARGET, "approved_at": NOW - 99, "sent_at": NOW - 61}, True),
-        ({"approved": TARGET, "approved_at": NOW - 999, "sent_at": NOW - 998, "first_byte_at": NOW - 997}, False),
-        ({"approved": TARGET, "approved_at": NOW - 6, "timed_out": True}, False),
+        ({}, None),  # still judged: the chain has time limits of its own
+        ({"approved": TARGET, "approved_at": NOW - 4}, None),
+        ({"approved": TARGET, "approved_at": NOW - 6}, "connect_timeout"),
+        ({"approved": TARGET, "approved_at": NOW - 99, "sent_at": NOW - 59}, None),
+        ({"approved": TARGET, "approved_at": NOW - 99, "sent_at": NOW - 61}, "first_byte_timeout"),
+        ({**SENT, "first_byte_at": NOW - 119}, None),
+        ({**SENT, "first_byte_at": NOW - 121}, "answer_silence"),
+        ({**SENT, "first_byte_at": NOW - 997, "heard_at": NOW - 119}, None),
+        ({**SENT, "first_byte_at": NOW - 9, "context": since(NOW - 3599)}, None),
+        ({**SENT, "first_byte_at": NOW - 9, "context": since(NOW - 3601)}, "exchange_timeout"),
+        ({"approved": TARGET, "approved_at": NOW - 6, "timed_out": True}, None),
     ],
 )
-def test_who_is_given_up(monkeypatch: pytest.MonkeyPatch, known: dict[str, Any], over: bool) -> None:
-    exchanges, given_up = Exchanges(), list[object]()
+def test_who_is_given_up(monkeypatch: pytest.MonkeyPatch, known: dict[str, Any], limit: str | None) -> None:
+    exchanges, given_up, told = Exchanges(), list[object](), list[str]()
     monkeypatch.setattr(deadlines, "give_up", given_up.append)
-    one, its = begun(exchanges, **known)
+    monkeypatch.setattr(deadlines, "_connection_of", lambda flow: None)
+    one, its = begun(exchanges, **{"context": since(NOW - 1), **known})
+    Deadlines(exchanges, CONNECT, FIRST_BYTE, tell=told.append)._look(NOW)
+    assert given_up == ([one] if limit else [])
+    assert (its.limit, told) == (limit, [limit] if limit else [])
+    assert its.timed_out is (limit is not None or known.get("timed_out", False))
+
+
+@pytest.mark.parametrize(
+    ("started", "heard_at", "limit"),
+    [(29, 0, None), (31, 0, "body_silence"), (299, 29, None), (301, 1, "body_timeout")],
+)
+def test_who_does_not_send_the_rest_is_stopped(
+    monkeypatch: pytest.MonkeyPatch, started: float, heard_at: float, limit: str | None
+) -> None:
+    exchanges, stopped = Exchanges(), list[object]()
+    monkeypatch.setattr(deadlines, "stop", stopped.append)
+    monkeypatch.setattr(deadlines, "_connection_of", lambda flow: None)
+    one, its = begun(exchanges, context=since(NOW - started), heard_at=NOW - heard_at if heard_at else 0.0)
+    one.request.timestamp_end = None
+    for _ in range(2):
+        Deadlines(exchanges, CONNECT, FIRST_BYTE)._look(NOW)
+    assert (stopped, its.limit, its.timed_out) == ([one] if limit else [], limit, False)
+
+
+def test_an_exchange_may_be_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    exchanges = Exchanges()
+    monkeypatch.setattr(deadlines, "_connection_of", lambda flow: None)
+    kept = begun(exchanges, **SENT, first_byte_at=NOW - 9, context=since(NOW - 99_999))
+    Deadlines(exchanges, CONNECT, FIRST_BYTE, Limits(exchange_timeout=None))._look(NOW)
+    assert kept[1].limit is None
+
+
+@pytest.mark.parametrize(
+    ("held_back", "received", "limit"), [(True, 7, None), (False, 8, None), (False, 7, "answer_silence")]
+)
+def test_silence_is_that_of_the_provider_alone(
+    monkeypatch: pytest.MonkeyPatch, held_back: bool, received: int, limit: str | None
+) -> None:
+    """Who is not read because its client does not read is not silent."""
+    exchanges = Exchanges()
+    one, its = begun(exchanges, **SENT, first_byte_at=NOW - 500, heard=7, heard_at=NOW - 400, context=since(NOW - 999))
+    meters = {one.server_conn: Meter(received, held_back)}
+    monkeypatch.setattr(deadlines, "_connection_of", lambda flow: SimpleNamespace(meters=meters))
+    monkeypatch.setattr(deadlines, "give_up", lambda flow: None)
     Deadlines(exchanges, CONNECT, FIRST_BYTE)._look(NOW)
-    assert given_up == ([one] if over else [])
-    assert its.timed_out is (over or known.get("timed_out", False))
+    assert its.limit == limit
 
 
 def test_nobody_is_given_up_twice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,6 +148,17 @@ def test_what_is_on_its_way_is_closed(
     _with(monkeypatch, one, connection, ended)
     give_up(one)
     assert ended == ([connection] if closed else [])
+
+
+def test_beside_other_streams_of_http2_only_its_own_dial_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, connection, ended = flow(), server(ConnectionState.CLOSED, secured=False), list[Connection]()
+    one.client_conn.alpn = b"h2"
+    _with(monkeypatch, one, connection, ended)
+    give_up(one)
+    assert ended == []
+    one.server_conn = connection
+    give_up(one)
+    assert ended == [connection]
 
 
 def test_the_connection_of_the_flow_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:

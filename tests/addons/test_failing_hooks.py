@@ -455,6 +455,7 @@ def test_every_hook_that_can_stop_a_request_is_tried() -> None:
             hook for hook in all_hooks if hook.startswith(("tcp_", "udp_", "dns_", "quic_", "websocket_"))
         ),  # not carried
         *("socks5_auth", "http_connect_upstream"),  # modes that are not served
+        "socket_closed",  # the end of a WebSocket, after which there is nothing left to stop
         "server_changed",
         "add_log",
     }

@@ -11,7 +11,9 @@ from mitmproxy.proxy.layers.http._events import ErrorCode
 from addons.exchange import Exchanges
 from addons.faults import Faults
 from addons.wire.dial import AddressRefused
+from addons.wire.signals import Stopped
 from addons.wire.stream import UpstreamFault
+from llmauth.errors import BodyTooLarge
 from tests.addons.exchanges import begun
 from tests.addons.layers import flow
 
@@ -46,7 +48,12 @@ CASES: dict[str, tuple[UpstreamFault, dict[str, Any], int, str]] = {
         "leads to a private address",
     ),
     "broken": (UpstreamFault("x", ErrorCode.RESPONSE_VALIDATION_FAILED), {}, 502, "broke off before it answered"),
-    "large": (UpstreamFault("x", ErrorCode.REQUEST_TOO_LARGE), {}, 413, "32 MiB"),
+    "silent": (
+        UpstreamFault("x", ErrorCode.GENERIC_SERVER_ERROR),
+        {"timed_out": True, "sent_at": 1.0, "first_byte_at": 2.0},
+        504,
+        "did not answer in time",
+    ),
 }
 
 
@@ -57,7 +64,40 @@ def test_what_went_wrong_is_told(case: str) -> None:
     assert response is not None
     assert response.status_code == status
     assert words in json.loads(response.content or b"")["error"]["message"]
-    assert error.fault == ("caller" if status == 413 else "provider")
+    assert error.fault == "provider"
+
+
+OTHERS: dict[str, tuple[UpstreamFault, dict[str, Any], int, str]] = {
+    "address": (UpstreamFault(str(AddressRefused("evil.example")), ErrorCode.CONNECT_FAILED), {}, 403, "policy"),
+    "refused": (UpstreamFault("Connect call failed", ErrorCode.CONNECT_FAILED), {}, 502, "provider"),
+    "in time": (UpstreamFault("x", ErrorCode.CONNECT_FAILED), {"timed_out": True}, 504, "provider"),
+    "broken": (UpstreamFault("x", ErrorCode.GENERIC_SERVER_ERROR), {}, 502, "provider"),
+    "the proxy": (UpstreamFault("the upstream proxy p:1 broke off", ErrorCode.CONNECT_FAILED), {}, 502, "proxy"),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_a_host_that_is_no_provider_is_blamed_for_itself(case: str) -> None:
+    """Its caller chose it: where it leads inside, that is a matter of policy."""
+    fault, known, status, whose = OTHERS[case]
+    response, error = judged(fault, handler=None, **known)
+    assert response is not None
+    assert (response.status_code, error.fault) == (status, whose)
+
+
+def test_the_proxy_of_a_company_is_named_before_a_provider() -> None:
+    fault = UpstreamFault("the upstream proxy proxy.corp:3128 opened no way to x:443 (502)", ErrorCode.CONNECT_FAILED)
+    response, error = judged(fault)
+    assert response is not None
+    assert (response.status_code, error.code, error.fault) == (502, "upstream_proxy_failed", "proxy")
+    assert error.message == "The upstream proxy proxy.corp:3128 opened no way to x:443 (502)."
+
+
+def test_who_was_stopped_on_the_way_in_is_told_why() -> None:
+    response, error = judged(Stopped(BodyTooLarge("It is too large.", close=True)))
+    assert response is not None
+    assert (response.status_code, response.headers["connection"]) == (413, "close")
+    assert (error.code, error.fault) == ("request_too_large", "caller")
 
 
 def test_what_a_provider_said_is_in_no_answer() -> None:

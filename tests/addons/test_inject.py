@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import threading
 
 import pytest
 from mitmproxy import http
@@ -11,6 +12,9 @@ from addons.inject import Inject
 from addons.route import Route
 from llmauth.addresses import HostPort
 from llmauth.context import Credentialed, Routed, Target
+from llmauth.http import Request
+from llmauth.providers.base import Verdict
+from llmauth.secrets import Credential
 from tests.addons import flows
 from tests.addons.conftest import House
 from tests.addons.test_route import arrived
@@ -118,3 +122,82 @@ async def test_a_refusal_of_our_own_is_not_judged_as_the_providers(house: House,
     inject.responseheaders(flow)  # nothing was sent
     assert flow.response.status_code == 401
     inject.responseheaders(flows.answered(flows.gateway(house.exchanges), 401))  # nothing is known
+
+
+@pytest.mark.parametrize(
+    ("body", "streamed", "seen"),
+    [(b"about the key", False, 502), (b"about something else", False, 400), (b"about the key", True, 400)],
+)
+async def test_what_only_the_body_tells_is_judged_when_it_is_in(
+    house: House, inject: Inject, monkeypatch: pytest.MonkeyPatch, body: bytes, streamed: bool, seen: int
+) -> None:
+    """Unless the answer was passed on already."""
+    handler = house.gateway.handlers["openai"]
+    told = {b"about the key": Verdict.REJECTED}
+    monkeypatch.setattr(handler, "verdict", lambda status, headers: Verdict.UNTOLD)
+    monkeypatch.setattr(handler, "verdict_of_body", lambda status, headers, body: told.get(body, Verdict.PASSES))
+    flow = await played(inject, routed(house, flows.gateway(house.exchanges)))
+    exchange = house.exchanges.of(flow)
+    exchange.sent_at = 1.0
+    inject.responseheaders(flows.answered(flow, 400))
+    assert (flow.response.status_code, exchange.untold) == (400, True)
+    flows.answered(flow, 400, body=body)
+    flow.response.stream = streamed
+    inject.response(flow)
+    assert flow.response.status_code == seen
+    assert (flow.response.raw_content == body) is (seen == 400)
+    inject.response(flow)  # once is enough
+    assert flow.response.status_code == seen
+
+
+async def test_an_answer_that_told_at_its_head_is_not_judged_again(house: House, inject: Inject) -> None:
+    flow = await played(inject, routed(house, flows.gateway(house.exchanges)))
+    house.exchanges.of(flow).sent_at = 1.0
+    inject.responseheaders(flows.answered(flow, 400))
+    inject.response(flow)
+    assert flow.response.status_code == 400
+    inject.response(flows.answered(flows.gateway(house.exchanges), 400))  # nothing is known
+
+
+# ---- where to sign takes long --------------------------------------------------------------------------------------
+
+
+async def test_a_slow_signature_is_made_in_a_thread_and_then_goes_in(
+    house: House, inject: Inject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the credential had to be waited for."""
+    handler, threads = house.gateway.handlers["openai"], []
+    authorize = handler.authorize
+
+    def slow(request: Request, credential: Credential) -> Request:
+        threads.append(threading.current_thread())
+        return authorize(request, credential)
+
+    monkeypatch.setattr(handler, "is_slow", lambda credential: True)
+    monkeypatch.setattr(handler, "authorize", slow)
+    for _ in range(2):
+        flow = routed(house, flows.gateway(house.exchanges))
+        rest = inject.request(flow)
+        assert inspect.isawaitable(rest)
+        assert house.exchanges.of(flow).approved is None
+        await rest
+        assert flow.request.data.headers.get_all("authorization") == ["Bearer sk-ours"]
+        assert house.exchanges.of(flow).approved == HostPort("api.openai.com", 443)
+        assert isinstance(house.exchanges.of(flow).context, Credentialed)
+    assert threading.main_thread() not in threads
+
+
+async def test_a_slow_signature_that_fails_lets_nothing_go(
+    house: House, inject: Inject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F1: as on the event loop."""
+
+    def broken(request: Request, credential: Credential) -> Request:
+        raise RuntimeError("canary-7f3a")
+
+    monkeypatch.setattr(house.gateway.handlers["openai"], "is_slow", lambda credential: True)
+    monkeypatch.setattr(house.gateway.handlers["openai"], "authorize", broken)
+    flow = await played(inject, routed(house, flows.gateway(house.exchanges)))
+    assert status(flow) == 500
+    assert b"canary" not in (flow.response.raw_content or b"")
+    assert house.exchanges.of(flow).approved is None

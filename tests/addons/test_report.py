@@ -67,6 +67,20 @@ def test_short_answers_are_held_back_and_others_pass(
     assert one.response.stream is streams
 
 
+@pytest.mark.parametrize(
+    ("fields", "streams"),
+    [([(LENGTH, b"65536")], False), ([(LENGTH, b"65537")], True), ([], False), ([(TYPE, b"text/event-stream")], False)],
+)
+def test_an_answer_that_is_looked_at_first_is_held_back_unless_it_is_long(
+    report: Report, exchanges: Exchanges, fields: list[tuple[bytes, bytes]], streams: bool
+) -> None:
+    one = answered(exchanges, *fields)
+    exchanges.of(one).untold = True
+    report.responseheaders(one)
+    assert one.response is not None
+    assert one.response.stream is streams
+
+
 def test_what_is_of_one_hop_goes_and_the_rest_stays_as_it_is(report: Report, exchanges: Exchanges) -> None:
     kept = [(b"X-Odd-Case", b"1"), (b"set-cookie", b"a"), (b"Set-Cookie", b"b"), (b"x-request-id", b"req_provider")]
     one = answered(exchanges, (b"Keep-Alive", b"timeout=5"), *kept, (b"Proxy-Authenticate", b"Basic"))

@@ -7,8 +7,8 @@ from mitmproxy import http
 
 from addons.arrive import Arrive
 from addons.route import Route
-from addons.wire.stream import BODY_LIMIT
 from llmauth.addresses import HostPort
+from llmauth.config.limits import Limits
 from llmauth.context import Authenticated, Identity, Routed, Target, TransparentRoute, advance
 from tests.addons import flows
 from tests.addons.conftest import House
@@ -85,7 +85,10 @@ def test_a_path_that_leads_nowhere_is_refused_at_the_head(
     assert house.exchanges.of(flow).handler is None
 
 
-@pytest.mark.parametrize(("length", "expected"), [(0, None), (BODY_LIMIT, None), (BODY_LIMIT + 1, 413), (10**18, 413)])
+LIMIT = Limits().body_bytes
+
+
+@pytest.mark.parametrize(("length", "expected"), [(0, None), (LIMIT, None), (LIMIT + 1, 413), (10**18, 413)])
 def test_a_body_over_the_limit_is_refused_at_the_head(
     house: House, route: Route, length: int, expected: int | None
 ) -> None:

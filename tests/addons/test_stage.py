@@ -73,6 +73,25 @@ def test_a_flow_that_was_answered_or_has_failed_is_left_alone(exchanges: Exchang
         assert flow.response is before
 
 
+def test_a_flow_that_another_addon_claimed_is_left_to_it(exchanges: Exchanges) -> None:
+    """Nor is it refused for the stages that it will never reach: the gate stops it, unless it is answered."""
+    flow = begun(exchanges)
+    ran: list[Exchange] = []
+    _of(exchanges, flow).claimed_by = object()
+    for kind in (RequestContext, Authenticated, Routed):
+        run(exchanges, flow, ran.append, kind)
+    assert (ran, flow.response) == ([], None)
+
+
+def test_whoever_claimed_a_flow_goes_on_with_it(exchanges: Exchanges) -> None:
+    flow = begun(exchanges)
+    ran: list[Exchange] = []
+    addon = SimpleNamespace(exchanges=exchanges)
+    _of(exchanges, flow).claimed_by = addon
+    stage(RequestContext)(lambda self, _flow, found: ran.append(found))(addon, flow)
+    assert ran == [_of(exchanges, flow)]
+
+
 def test_a_flow_that_skipped_a_stage_is_refused(exchanges: Exchanges) -> None:
     flow = begun(exchanges)
     run(exchanges, flow, raises(AssertionError("too early")), Authenticated)

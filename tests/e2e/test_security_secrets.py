@@ -160,6 +160,12 @@ def _ordinary(busy: Busy) -> None:
         with Wire(busy.gateway.port) as wire:
             path = f"/transparent/openai/v1/models{query}"
             assert wire.request("GET", path, [("Host", "gateway"), ("Connection", "x-a, x-b")]).status == 200
+    for instance in ("openai", "anthropic"):
+        for name in ("access_token", "api-key", "KEY", "monkey", "%61pi_key"):
+            with Wire(busy.gateway.port) as wire:
+                target = f"/transparent/{instance}/v1/models?{name}={quote(busy.key)}&{name}=%6c{busy.key[1:]}"
+                fields = [("Host", "gateway"), ("X-API-Key", busy.key), ("anthropic-version", "2023-06-01")]
+                assert wire.request("GET", target, fields).status == 200
 
 
 def _refused(busy: Busy) -> None:

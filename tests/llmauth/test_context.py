@@ -5,8 +5,10 @@ from dataclasses import FrozenInstanceError, fields
 import pytest
 
 from llmauth import context
+from llmauth.addresses import HostPort
 from llmauth.context import (
     Authenticated,
+    Carried,
     Credentialed,
     Decision,
     Identity,
@@ -75,6 +77,17 @@ def test_an_earlier_stage_is_left_as_it_was():
 def test_nothing_gets_there_half_known_or_with_more(stage, more):
     with pytest.raises(TypeError):
         advance(ARRIVED, stage, **more)
+
+
+def test_what_is_carried_is_never_credentialed():
+    """A request to a host that is no provider is known by its caller and its destination, and can be no more."""
+    known = advance(ARRIVED, Authenticated, identity=ALICE)
+    carried = advance(known, Carried, destination=HostPort("example.org", 80))
+    assert (carried.identity, carried.destination) == (ALICE, HostPort("example.org", 80))
+    with pytest.raises(TypeError):
+        advance(carried, Routed, route=ROUTE, target=TARGET)
+    with pytest.raises(TypeError):
+        advance(carried, Credentialed, route=ROUTE, target=TARGET, strategy="x", expires_at=None)
 
 
 def test_there_is_no_way_back():

@@ -27,9 +27,11 @@ TABLE = {
     "InternalError": (500, "internal_error", "proxy", False),
     "NoCredential": (500, "credential_unavailable", "proxy", False),
     "CredentialRejected": (502, "credential_rejected", "proxy", False),
+    "UpstreamProxyFailed": (502, "upstream_proxy_failed", "proxy", True),
     "UpstreamUnreachable": (502, "provider_unreachable", "provider", True),
     "UpstreamTimeout": (504, "provider_timeout", "provider", True),
     "Unavailable": (503, "unavailable", "proxy", True),
+    "RequestTimeout": (408, "request_timeout", "caller", True),
     "Draining": (503, "draining", "proxy", True),
 }
 CLASSES = {

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from llmauth import providers
 from llmauth.addresses import HostPort
 from llmauth.context import TransparentRoute
-from llmauth.forwarding import outgoing
+from llmauth.forwarding import carried, outgoing
 from llmauth.http import Door, Headers, Request, Url
 from llmauth.providers.bedrock import BedrockOptions
 from llmauth.providers.openai import OpenAIOptions
@@ -226,3 +226,56 @@ def test_what_came_is_left_as_it_was():
     before = request.altered()
     outgoing(request, TransparentRoute(instance="o", path="/v1", native=True), OPENAI, "req_1")
     assert request == before
+
+
+HANDSHAKE = [
+    *((b"Host", b"api.openai.com"), (b"Connection", b"keep-alive, Upgrade"), (b"Upgrade", b"WebSocket")),
+    *((b"Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25jZQ=="), (b"Sec-WebSocket-Version", b"13")),
+    (b"Sec-WebSocket-Extensions", b"permessage-deflate; client_max_window_bits"),
+]
+
+
+def test_a_websocket_is_asked_for_anew():
+    left = sent([*HANDSHAKE, (b"X-API-Key", CANARY)])
+    assert left.headers.fields == (
+        HANDSHAKE[0],
+        *HANDSHAKE[3:],
+        *((b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"), (b"X-Request-Id", b"req_ours")),
+    )
+
+
+@pytest.mark.parametrize(
+    ("offered", "left"),
+    [
+        (b"realtime, openai-insecure-api-key.llmauth_a_b, beta", [b"realtime, beta"]),
+        (b"openai-insecure-api-key.canary", []),
+        (b"realtime", [b"realtime"]),
+    ],
+)
+def test_of_its_subprotocols_those_leave_that_are_no_credential(offered, left):
+    assert values(sent([*HANDSHAKE, (b"sec-websocket-PROTOCOL", offered)]), b"sec-websocket-protocol") == left
+
+
+def test_without_a_websocket_no_subprotocol_leaves():
+    assert values(sent([HANDSHAKE[0], (b"Sec-WebSocket-Protocol", b"realtime")]), b"sec-websocket-protocol") == []
+    spelled_otherwise = sent([*HANDSHAKE, (b"Sec_WebSocket-Protocol", b"realtime")])
+    assert b"realtime" not in b"".join(value for _, value in spelled_otherwise.headers.fields)
+
+
+def test_in_clear_text_no_credential_and_no_field_of_this_hop_leaves():
+    """S4, S9: for a host that is no provider, with nothing put in their place."""
+    fields = [(name, CANARY) for name in sorted(CREDENTIALS | HOP_BY_HOP - {b"connection"})]
+    headers = Headers(
+        [(b"Connection", b"host, x-mine"), (b"X-Mine", b"1"), (b"hOSt", b"x"), *fields, (b"X-Keep", b"1")]
+    )
+    url = Url("http", "example.org", 80, "/a%2Fb?key=llmauth_a_b&c=d")
+    left = carried(Request(method="GET", url=url, headers=headers, door=Door.ABSOLUTE))
+    assert left.headers.fields == ((b"Host", b"example.org"), (b"X-Keep", b"1"))
+    assert left.url.path == "/a%2Fb?c=d"
+
+
+def test_a_carried_body_has_one_length():
+    url = Url("http", "example.org", 8000, "/")
+    headers = Headers([(b"Host", b"example.org:8000"), (b"Transfer-Encoding", b"chunked")])
+    left = carried(Request(method="POST", url=url, headers=headers, door=Door.ABSOLUTE, body=b"abc"))
+    assert left.headers.fields == ((b"Host", b"example.org:8000"), (b"Content-Length", b"3"))

@@ -63,11 +63,18 @@ def test_honest_requests_pass(request_):
     screen(request_, sni=API if request_.door is Door.TUNNEL else None)
 
 
-@pytest.mark.parametrize("method", ["TRACE", "TRACK", "CONNECT", "PROPFIND", "get", "", "GET "])
+@pytest.mark.parametrize("method", ["TRACE", "TRACK", "CONNECT", "PROPFIND", "get", ""])
 @pytest.mark.parametrize("door", [Door.TUNNEL, Door.GATEWAY, Door.ABSOLUTE])
 def test_s10_methods_that_no_provider_needs(method, door):
     with pytest.raises(MethodNotAllowed):
-        screen(build(door=door, method=method))
+        screen(build(door=door, method=method, port=80 if door is Door.ABSOLUTE else 443))
+
+
+@pytest.mark.parametrize("method", ["GET ", "helloP\u00d6ST", "GE\tT", "G(ET"])
+def test_a_method_that_is_no_token_ends_the_connection(method):
+    with pytest.raises(BadRequest) as caught:
+        screen(build(method=method))
+    assert caught.value.close
 
 
 @pytest.mark.parametrize(
@@ -271,11 +278,31 @@ def test_b2_the_url_has_a_limit():
     assert caught.value.code == "url_too_long"
 
 
-@pytest.mark.parametrize("value", [b"websocket", b"h2c, websocket", b"WebSocket", b"TLS/1.0", b""])
+@pytest.mark.parametrize("value", [b"h2c, websocket", b"websocket/13", b"TLS/1.0", b"h2", b""])
 def test_upgrades_are_refused_at_once(value):
     """Codex loses 15 s by an upgrade that is accepted and not answered, and nothing by a 426."""
     with pytest.raises(UpgradeRefused):
         screen(build(fields=[*host(b"api.openai.com"), (b"Upgrade", value)]))
+
+
+UPGRADE = [
+    *((b"Upgrade", b"WebSocket"), (b"Connection", b"keep-alive, Upgrade")),
+    *((b"Sec-WebSocket-Version", b"13"), (b"Sec-WebSocket-Key", b"c2l4dGVlbiAgb2N0ZXRzLg==")),
+]
+
+
+def test_a_websocket_is_let_through_where_its_handshake_is_whole():
+    screen(build(method="GET", fields=[*host(b"api.openai.com"), *UPGRADE]))
+    for missing in UPGRADE[1:]:
+        with pytest.raises(GatewayError) as caught:
+            screen(build(method="GET", fields=[*host(b"api.openai.com"), *(f for f in UPGRADE if f != missing)]))
+        assert caught.value.status in (400, 426)
+        assert caught.value.close
+
+
+def test_a_connect_is_no_handshake():
+    with pytest.raises(UpgradeRefused):
+        screen(build(door=Door.CONNECT, method="CONNECT", fields=[*host(b"api.openai.com:443"), *UPGRADE]))
 
 
 def test_s9_hop_by_hop_fields_stay_here():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -14,6 +15,8 @@ from mitmproxy.proxy.layers.http import HttpResponseHook
 
 from addons.failclosed import FailClosed
 from addons.wire.connection import GatewayConnection, dialling
+from addons.wire.frames import STREAMS
+from addons.wire.orders import AwaitDrain, Reading
 from tests.addons.layers import flow
 
 
@@ -132,3 +135,53 @@ async def test_a_dial_is_known_as_one_and_a_failed_one_is_forgotten() -> None:
         (handler,) = open_ones
         assert list(handler.transports) == [handler.client]
     assert dialling.get() is False
+
+
+class Stingy(layer.Layer):
+    """Counts what a connection brings, stops reading it after the first, and goes on when it is told to drain."""
+
+    read = 0
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, events.Start):
+            yield AwaitDrain(lambda: Stingy.read)
+        elif isinstance(event, events.Wakeup):
+            yield Reading(self.context.server, wanted=True)
+        elif isinstance(event, events.DataReceived) and event.connection is self.context.client:
+            self.context.server.address = ("127.0.0.1", int(event.data))
+            yield commands.OpenConnection(self.context.server)
+        elif isinstance(event, events.DataReceived):
+            Stingy.read += len(event.data)
+            yield Reading(self.context.server, wanted=False)
+
+
+async def test_a_connection_is_not_read_until_its_layer_wants_it() -> None:
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"x" * 4_000_000)
+        with contextlib.suppress(ConnectionError):
+            await writer.drain()
+
+    Stingy.read = 0
+    provider = await asyncio.start_server(flood, "127.0.0.1", 0)
+    async with served(Stingy) as (_, writer, open_ones):
+        writer.write(str(provider.sockets[0].getsockname()[1]).encode())
+        await asyncio.sleep(0.3)
+        first = Stingy.read
+        assert 0 < first <= 65_536
+        (handler,) = open_ones
+        assert handler.unsent() == first
+        await handler.drain()
+        await asyncio.sleep(0.2)
+        assert first < Stingy.read <= 2 * 65_536
+    provider.close()
+
+
+async def test_as_many_dials_to_one_address_as_requests_of_one_client() -> None:
+    async with served() as (reader, writer, open_ones):
+        writer.write(b"x")
+        await reader.read(1)
+        table = open_ones[0].max_conns[("api.openai.com", 443)]
+        for _ in range(STREAMS):
+            assert not table.locked()
+            await table.acquire()
+        assert table.locked()

@@ -7,6 +7,7 @@ import pytest
 from mitmproxy import http
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layers import ServerTLSLayer
+from mitmproxy.proxy.layers.http import HTTPMode
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     HttpEvent,
@@ -19,8 +20,12 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from OpenSSL import SSL
 
-from addons.wire.http1 import AHEAD_LIMIT, HEAD_LIMIT, INTERIM_LIMIT, InterimHeaders
-from tests.addons.layers import Downstream, Upstream, http_events, names, play, sent
+from addons.wire.http1 import AHEAD_LIMIT, AHEAD_REQUESTS, HEAD_LIMIT, INTERIM_LIMIT, InterimHeaders
+from addons.wire.http_layer import GatewayHttp
+from addons.wire.install import install
+from tests.addons.layers import Downstream, Exchange, Upstream, context, http_events, names, play, sent
+
+install()
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 TO_THE_END = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
@@ -95,6 +100,19 @@ def test_what_is_no_answer_is_a_fault_and_ends_the_connection(data: bytes) -> No
     assert "CloseConnection" in names(done)
 
 
+SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+
+
+def test_a_101_is_an_answer_where_a_websocket_was_asked_for() -> None:
+    """Whether it is the right one is for the stream to judge; what follows it is bytes."""
+    upstream = Upstream()
+    upstream.layer.request.headers["Upgrade"] = "websocket"
+    head, end, data = upstream.receive(SWITCH + b"\x81\x02hi")
+    assert isinstance(data, events.DataReceived | ResponseData)
+    assert (names([head, end]), data.data) == (["ResponseHeaders", "ResponseEndOfMessage"], b"\x81\x02hi")
+    assert names(Upstream().receive(SWITCH)) == ["ResponseProtocolError"]
+
+
 def test_a_chunk_head_without_end_is_a_fault() -> None:
     assert names(Upstream().receive(CHUNKED, b"1" * (HEAD_LIMIT + 1)))[-1] == "ResponseProtocolError"
 
@@ -139,10 +157,19 @@ def without_length(*fields: tuple[bytes, bytes]) -> ResponseHeaders:
     return ResponseHeaders(1, response, False)
 
 
-@pytest.mark.parametrize("before", [b"\r\n", b"\r\n\r\n", b"\n", b"\r\n" * 1000])
+@pytest.mark.parametrize("before", [b"\r\n", b"\r\n\r\n", b"\r\n" * 1000])
 def test_empty_lines_before_a_head_are_skipped(before: bytes) -> None:
     assert names(http_events(Downstream().receive(before + GET))) == ["RequestHeaders", "RequestEndOfMessage"]
     assert names(http_events(Downstream().receive(before, GET))) == ["RequestHeaders", "RequestEndOfMessage"]
+
+
+@pytest.mark.parametrize(
+    "first", [b"\nGET / HTTP/1.1", b"GET / HTTP/1.1 ", b"GET  / HTTP/1.1", b" GET / HTTP/1.1", b"GET /"]
+)
+def test_a_request_line_has_three_words_and_two_blanks(first: bytes) -> None:
+    done = Downstream().receive(first + GET[GET.index(b"\r\n") :])
+    assert sent(done).startswith(b"HTTP/1.1 400 ")
+    assert names(done)[-1] == "CloseConnection"
 
 
 def test_a_head_over_the_limit_is_431() -> None:
@@ -225,3 +252,18 @@ def test_who_sends_too_much_ahead_is_cut() -> None:
     (gone,) = http_events(done)
     assert isinstance(gone, RequestProtocolError)
     assert gone.code is ErrorCode.CLIENT_DISCONNECTED
+
+
+@pytest.mark.parametrize(("ahead", "closed"), [(AHEAD_REQUESTS, False), (AHEAD_REQUESTS + 1, True)])
+def test_requests_sent_ahead_have_a_number(ahead: int, closed: bool) -> None:
+    """One read may bring two thousand, and nobody else is served while they are."""
+
+    def answer(flow: Any) -> None:
+        flow.response = http.Response.make(200, b"", {"Content-Length": "0"})
+
+    made = context()
+    made.server.state = made.server.state.CLOSED
+    made.server.address = ("gateway.invalid", 1)
+    wired = Exchange(GatewayHttp(made, HTTPMode.transparent), made, {"requestheaders": answer})
+    wired.client_sends(GET * (ahead + 1))
+    assert (wired.to_client.count(b"HTTP/1.1 200"), bool(wired.closed)) == (AHEAD_REQUESTS + 1, closed)

@@ -130,3 +130,28 @@ def test_no_other_stack_is_served(exchanges: Exchanges) -> None:
     made = context()
     TCPLayer(made)
     assert isinstance(chosen(exchanges, made, b"GET / HTTP/1.1"), Closed)
+
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+
+def test_who_chose_http2_on_the_tls_listener_is_a_client_of_the_gateway(exchanges: Exchanges) -> None:
+    made = at_the_door(TLS_MODE, ended_tls=True)
+    made.client.alpn = b"h2"
+    for length in range(1, len(PREFACE)):
+        with pytest.raises(NeedsMoreData):
+            chosen(exchanges, made, PREFACE[:length])
+    layer = chosen(exchanges, made, PREFACE + b"\0")
+    assert isinstance(layer, GatewayHttp)
+    assert layer.mode is HTTPMode.transparent
+    assert exchanges.peer(made.client).gateway
+    assert made.server.address == NOWHERE
+
+
+@pytest.mark.parametrize(("data", "gateway"), [(b"CONNECT a:443 HTTP/1.1\r\n", False), (b"P /x HTTP/1.1\r\n", True)])
+def test_who_chose_it_and_speaks_http11_is_taken_at_its_word(exchanges: Exchanges, data: bytes, gateway: bool) -> None:
+    made = at_the_door(TLS_MODE, ended_tls=True)
+    made.client.alpn = b"h2"
+    assert isinstance(chosen(exchanges, made, data), GatewayHttp)
+    assert exchanges.peer(made.client).gateway is gateway
+    assert made.client.alpn == b"http/1.1"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,14 +11,27 @@ from mitmproxy.proxy import events
 from mitmproxy.proxy.layers.http import HTTPMode
 from mitmproxy.proxy.layers.http._events import ErrorCode
 
+from addons.exchange import peer_of
 from addons.wire import stream
-from addons.wire.http1 import InterimHeaders
+from addons.wire.bodies import held
+from addons.wire.http1 import PIECE, InterimHeaders
 from addons.wire.http_layer import GatewayHttp
 from addons.wire.install import install
+from addons.wire.signals import Overdue, Stopped
 from addons.wire.stream import ORIGIN_FORM, UpstreamFault
+from llmauth.config.limits import Limits
+from llmauth.errors import BodyTooLarge, GatewayError, RequestTimeout, Unavailable
 from tests.addons.layers import HOST, Exchange, Hook, context
 
 install()
+
+
+@pytest.fixture
+def nothing_held() -> int:
+    """What bodies of earlier tests still hold, after those that nobody knows any more are gone."""
+    gc.collect()
+    return held.bytes
+
 
 POST = b"POST /v1/x HTTP/1.1\r\nHost: gateway\r\nContent-Length: 4\r\n\r\n"
 GET = b"GET /v1/x HTTP/1.1\r\nHost: gateway\r\n\r\n"
@@ -95,15 +109,99 @@ def test_a_refusal_of_a_request_without_a_body_keeps_the_connection() -> None:
     assert wired.client_sends(GET).count(b"HTTP/1.1 404") == 2
 
 
-def test_a_chunked_body_over_the_limit_is_refused_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "BODY_LIMIT", 10)
-    found, error = faults()
-    wired = exchange({"error": error})
-    wired.client_sends(b"POST /v1/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+def stopped(limits: Limits) -> tuple[Exchange, list[GatewayError]]:
+    """A layer for a client with these limits, and why its requests were stopped; each is answered by a 413."""
+    found: list[GatewayError] = []
+
+    def error(flow: http.HTTPFlow) -> None:
+        assert isinstance(flow.error, Stopped)
+        found.append(flow.error.error)
+        refuse(413)(flow)
+
+    made = context()
+    made.server.state = made.server.state.CLOSED
+    made.server.address = ("gateway.invalid", 1)
+    peer_of(made.client).limits = limits
+    return Exchange(GatewayHttp(made, HTTPMode.transparent), made, {"request": route, "error": error}), found
+
+
+CHUNKED_POST = b"POST /v1/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def test_a_chunked_body_over_the_limit_is_refused_on_its_way(nothing_held: int) -> None:
+    wired, found = stopped(Limits(body_bytes=10))
+    wired.client_sends(CHUNKED_POST)
     assert wired.client_sends(b"a\r\n0123456789\r\n") == b""
-    assert wired.client_sends(b"1\r\nx\r\n").startswith(b"HTTP/1.1 502 ")
-    assert found[0].code is ErrorCode.REQUEST_TOO_LARGE
-    assert wired.dials == []
+    assert wired.client_sends(b"1\r\nx\r\n").startswith(b"HTTP/1.1 413 ")
+    assert [type(one) for one in found] == [BodyTooLarge]
+    assert (wired.dials, held.bytes - nothing_held) == ([], 0)
+
+
+def test_a_body_that_finds_no_room_is_refused_on_its_way(nothing_held: int) -> None:
+    """What all bodies together may take is counted where they grow, and given back where they end."""
+    wired, found = stopped(Limits(body_bytes=10, buffered_bytes=15 + nothing_held))
+    other, _ = stopped(Limits())
+    other.client_sends(CHUNKED_POST, b"8\r\n01234567\r\n")
+    wired.client_sends(CHUNKED_POST)
+    assert (wired.client_sends(b"7\r\n0123456\r\n"), held.bytes - nothing_held) == (b"", 15)
+    wired.client_sends(b"1\r\nx\r\n")
+    assert [type(one) for one in found] == [Unavailable]
+    assert held.bytes - nothing_held == 8
+    other.client_sends(b"0\r\n\r\n")
+    other.provider_sends(OK)
+    assert held.bytes == nothing_held
+
+
+def test_a_body_that_is_overdue_is_answered() -> None:
+    wired, found = stopped(Limits())
+    wired.client_sends(POST)
+    (one,) = wired.flows
+    wired.happen(Overdue(one))
+    assert [(type(one), one.status) for one in found] == [(RequestTimeout, 408)]
+    wired.happen(Overdue(one))
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(("sent", "told"), [(b"", b""), (b"GET / HT", b"HTTP/1.1 408 ")])
+def test_a_head_that_is_overdue_ends_the_connection(sent: bytes, told: bytes) -> None:
+    wired = exchange()
+    wired.client_sends(sent)
+    wired.happen(Overdue())
+    assert (wired.to_client[:13], wired.closed) == (told, [wired.context.client])
+
+
+def test_a_request_that_is_not_overdue_is_left_alone() -> None:
+    wired = exchange()
+    wired.client_sends(POST + b"body")
+    wired.happen(Overdue(), Overdue(wired.flows[0]))
+    assert (wired.to_client, wired.closed) == (b"", [])
+
+
+def test_a_large_body_leaves_as_it_is_taken_and_is_let_go_when_the_answer_begins(nothing_held: int) -> None:
+    body = bytes(range(256)) * 2048
+    wired = exchange({"responseheaders": through})
+    wired.client_sends(POST.replace(b"Length: 4", b"Length: %d" % len(body)) + body)
+    head = len(wired.to_provider.partition(b"\r\n\r\n")[0]) + 4
+    for pieces in range(1, 5):
+        assert len(wired.to_provider) - head == pieces * PIECE
+        if pieces < 4:
+            wired.happen(events.Wakeup(wired.wakeups.pop()))
+    assert wired.to_provider[head:] == body
+    assert wired.wakeups == []
+    assert held.bytes - nothing_held == len(body)
+    wired.provider_sends(CHUNKED)
+    assert (held.bytes - nothing_held, wired.flows[0].request.raw_content) == (0, b"")
+
+
+def test_a_provider_that_answers_before_it_has_all_is_sent_no_more() -> None:
+    wired = exchange()
+    wired.client_sends(POST.replace(b"Length: 4", b"Length: 300000") + b"x" * 300_000)
+    sent = wired.to_provider
+    assert wired.provider_sends(OK).startswith(b"HTTP/1.1 200 ")
+    wired.happen(events.Wakeup(wired.wakeups.pop()))
+    assert (wired.dials[0] in wired.closed, wired.to_provider) == (True, sent)
+    wired.client_sends(GET)
+    assert len(wired.dials) == 2
 
 
 def test_origin_form_on_a_proxy_connection_is_sent_nowhere() -> None:
@@ -209,6 +307,18 @@ def test_a_broken_answer_of_which_nothing_was_passed_on_is_answered_for(heard: b
     assert wired.to_client.startswith(b"HTTP/1.1 502 ")
     assert (len(found), wired.to_client.count(b"HTTP/1.1")) == (1, 1)
     assert wired.context.client not in wired.closed
+
+
+def test_an_answer_that_is_held_back_is_sent_on_when_it_turns_out_long() -> None:
+    wired = exchange()
+    wired.client_sends(GET)
+    size = stream.HELD_UP_TO
+    assert wired.provider_sends(CHUNKED + b"%x\r\n%b\r\n" % (size, b"x" * size)) == b""
+    sent = wired.provider_sends(b"1\r\ny\r\n")
+    assert sent.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert sent.count(b"x") + sent.count(b"y") == size + 1
+    assert b"2\r\nzz\r\n" in wired.provider_sends(b"2\r\nzz\r\n")
+    assert wired.provider_sends(b"0\r\n\r\n").endswith(b"0\r\n\r\n")
 
 
 def test_a_stream_that_breaks_off_is_cut() -> None:

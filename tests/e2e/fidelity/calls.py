@@ -16,7 +16,15 @@ from tests.fixtures.serving import Serving
 
 OPENAI, ANTHROPIC = "api.openai.com", "api.anthropic.com"
 RUNTIME, CONTROL = "bedrock-runtime.us-east-1.amazonaws.com", "bedrock.us-east-1.amazonaws.com"
-PATHS = {OPENAI: "openai", ANTHROPIC: "anthropic", RUNTIME: "bedrock", CONTROL: "bedrock"}
+AZURE, VERTEX = "demo-us.openai.azure.com", "us-central1-aiplatform.googleapis.com"
+PATHS = {
+    OPENAI: "openai",
+    ANTHROPIC: "anthropic",
+    RUNTIME: "bedrock",
+    CONTROL: "bedrock",
+    AZURE: "azure",
+    VERTEX: "vertex",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +150,10 @@ class Roads:
         credentials = self.emulators.credentials
         if host == ANTHROPIC:
             return "x-api-key", credentials.anthropic_key
+        if host == AZURE:
+            return "api-key", credentials.azure_key
+        if host == VERTEX:
+            return "Authorization", f"Bearer {credentials.google_token}"
         return "Authorization", f"Bearer {credentials.openai_key if host == OPENAI else credentials.bedrock_api_key}"
 
     @contextmanager
@@ -162,7 +174,7 @@ class Roads:
         key = self.gateway.key() if at_connect else None
         with tunnel(self.gateway.port, host, key, self.gateway.ca_file) as wire:
             name, _ = self.key_of(host)
-            placeholder = (name, "placeholder" if name == "x-api-key" else "Bearer placeholder")
+            placeholder = (name, "Bearer placeholder" if name == "Authorization" else "placeholder")
             return self._exchange(wire, call, call.target, ("Host", host), proof or placeholder)
 
     def call_by_path(self, host: str, call: Call, proof: tuple[str, str] | None = None) -> tuple[Recorded, Heard]:

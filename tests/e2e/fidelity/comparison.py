@@ -32,6 +32,8 @@ INJECTED = {
     "api.openai.com": (b"Authorization",),
     "api.anthropic.com": (b"x-api-key",),
     "amazonaws.com": (b"Authorization", b"X-Amz-Date", b"X-Amz-Security-Token"),
+    "azure.com": (b"api-key",),
+    "googleapis.com": (b"Authorization",),
 }
 
 

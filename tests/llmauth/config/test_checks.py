@@ -75,3 +75,26 @@ def test_a_gateway_host_that_is_a_providers(faults, host):
         f"c.yaml:2: server.gateway_hosts: '{host}' is the provider's host of instance 'o'; "
         "a gateway host is a name of our own"
     ]
+
+
+@pytest.mark.parametrize("entry", ["api.openai.com", "API.openai.com.", "api.openai.com:8443"])
+def test_an_entry_that_is_a_providers_host(faults, entry):
+    text = f"egress:\n  allow:\n    - github.com\n    - {entry}\ninstances: {{o: {{type: openai}}}}\n"
+    assert faults(text) == [
+        "c.yaml:4: egress.allow[1]: 'api.openai.com' is the provider's host of instance 'o', which is decrypted; "
+        "remove it here"
+    ]
+    assert faults("egress: {allow: [api.openai.com]}") == []
+
+
+def test_an_entry_that_is_a_name_of_our_own(faults):
+    (fault,) = faults("server: {gateway_hosts: [llm.internal]}\negress: {allow: [llm.internal]}\n")
+    assert fault.startswith("c.yaml:2: egress.allow[0]: 'llm.internal' is a name of our own")
+
+
+@pytest.mark.parametrize("entry", ["10.0.0.1", "127.0.0.1:8080", "'[::1]'", "169.254.169.254"])
+def test_an_entry_that_is_a_private_address(faults, entry):
+    (fault,) = faults(f"egress: {{allow: [{entry}]}}")
+    assert "private or reserved" in fault
+    assert "upstream.allow_private" in fault
+    assert faults("egress: {allow: [10.0.0.1]}\nupstream: {allow_private: [10.0.0.1]}") == []

@@ -89,11 +89,7 @@ def test_methods_that_mean_nothing_refuse_to_start(methods):
 @pytest.mark.parametrize(
     ("model", "values"),
     [
-        (Server, {"http2": True}),
         (Auth, {"require_2fa": "true"}),
-        (Egress, {"default": "tunnel"}),
-        (Egress, {"default": "learn"}),
-        (Egress, {"allow": ["github.com"]}),
         (Storage, {"limits_url": "redis://x"}),
         (Storage, {"url": "postgresql://u:p@h/db"}),
         (Storage, {"url": "redis://h"}),
@@ -118,3 +114,53 @@ def test_errors_do_not_repeat_what_was_written():
     with pytest.raises(ValidationError) as caught:
         Server.model_validate({"port": "canary", "host": "canary canary"})
     assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "target"),
+    [
+        ("github.com", HostPort("github.com", 443)),
+        ("GitHub.COM.", HostPort("github.com", 443)),
+        ("example.org:80", HostPort("example.org", 80)),
+        ("bücher.example", HostPort("xn--bcher-kva.example", 443)),
+        ("93.184.216.34", HostPort("93.184.216.34", 443)),
+        ("[2606:4700:0::1111]:8443", HostPort("2606:4700::1111", 8443)),
+    ],
+)
+def test_an_entry_of_the_egress_policy_is_normalised(written, target):
+    """S3: once, here; requests are compared by equality."""
+    assert Egress.model_validate({"allow": [written]}).allow == (target,)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("*.example.org", "*", "https://github.com", "github.com/", "user@github.com", "github.com:0", "github.com:x"),
+        *("", "a b", "github..com", "127.1", "0x7f000001", "2130706433", "2606:4700::1111", 443, None),
+    ],
+)
+def test_what_is_no_host_and_port_is_no_entry(written):
+    with pytest.raises(ValidationError):
+        Egress.model_validate({"allow": [written]})
+
+
+def proxy_of(written):
+    return Upstream.model_validate({"proxy": written}).proxy
+
+
+def test_a_proxy_and_its_exceptions():
+    proxy = proxy_of({"url": "http://u:p@proxy.corp:3128", "no_proxy": "localhost,.corp  10.0.0.0/8"})
+    assert proxy.url.place == HostPort("proxy.corp", 3128)
+    assert proxy.no_proxy == ("localhost", ".corp", "10.0.0.0/8")
+    assert proxy_of({"url": "http://proxy.corp", "no_proxy": ["*"]}).no_proxy == ("*",)
+    assert proxy_of({"url": "http://proxy.corp", "no_proxy": ""}).no_proxy == ()
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [{}, {"url": "https://u:hidden@p"}, {"url": "p:3128"}, {"url": "http://p", "no_proxy": ["a:1"]}, {"url": 1}],
+)
+def test_a_proxy_that_cannot_be_one(proxy):
+    with pytest.raises(ValidationError) as refused:
+        Upstream(proxy=proxy)
+    assert "hidden" not in str(refused.value)

@@ -185,12 +185,26 @@ def test_sections_of_later_versions_refuse_to_start(read, section):
     )
 
 
-@pytest.mark.parametrize("type_", ["azure", "vertex", "ibm", "oracle"])
-def test_types_of_later_versions_refuse_to_start(read, type_):
-    assert fault(read, f"instances:\n  a:\n    type: {type_}\n    base_url: x\n") == (
-        f"c.yaml:3: instances.a.type: not available in this version: the type '{type_}'; "
-        "it serves openai, anthropic, bedrock"
-    )
+def test_azure_needs_its_resource(read):
+    assert "c.yaml:2: instances.a.base_url: " in fault(read, "instances:\n  a: {type: azure, api_version: v1}\n")
+    found = read("instances: {a: {type: azure, base_url: 'https://c.openai.azure.us', deployments: {gpt-4o: mine}}}")
+    assert found.instances["a"].deployments == {"gpt-4o": "mine"}
+    assert {"openai.azure.us", "services.ai.azure.com"} <= set(ca_domains(found))
+
+
+def test_vertex_stands_where_googles_own_tools_stand(read):
+    environ = {"GOOGLE_CLOUD_LOCATION": "eu", "GOOGLE_CLOUD_PROJECT": "my-project"}
+    found = read("instances: {a: {type: vertex}, b: {type: vertex, region: us-east5}}", **environ).instances
+    assert [(one.region, one.project) for one in found.values()] == [("eu", "my-project"), ("us-east5", "my-project")]
+    assert "GOOGLE_CLOUD_LOCATION" in fault(read, "instances: {a: {type: vertex}}", GOOGLE_CLOUD_LOCATION="EU")
+
+
+@pytest.mark.parametrize(("type_", "cloud"), [("azure", "azure"), ("vertex", "gcp")])
+def test_an_exchange_that_is_not_there_yet_is_told(read, type_, cloud):
+    identity = f"authentication: {{strategies: [{{type: workload_identity, provider: {cloud}}}]}}"
+    more = ", base_url: 'https://c.openai.azure.com'" if type_ == "azure" else ""
+    (warning,) = read(f"instances: {{a: {{type: {type_}{more}, {identity}}}}}").warnings
+    assert f"this version has none of its strategies (workload_identity ({cloud}))" in warning
 
 
 @pytest.mark.parametrize("name", ["v1", "anthropic", "Big", "_a", "a.b", "a b", "-a"])

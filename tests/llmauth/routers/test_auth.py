@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from llmauth.authenticators.base import Presented, Slot
 from llmauth.authenticators.flights import QUEUE_LIMIT
 from llmauth.authenticators.keys import IssuedKeys
 from llmauth.clock import SystemClock
@@ -62,6 +63,37 @@ def request(*fields, door=Door.GATEWAY, path="/v1/models"):
     return Request(
         method="GET", url=Url("https", "api.openai.com", 443, path), headers=headers, door=door, source="10.2.3.4"
     )
+
+
+class Lasting:
+    """A method whose identities have no key, and end one by one."""
+
+    name = "person"
+
+    def __init__(self):
+        self.ended = []
+
+    def start(self):
+        pass
+
+    def stop(self):
+        pass
+
+    def usable(self):
+        return True
+
+    def recognises(self, presented):
+        return presented.value == "person"
+
+    def recall(self, presented):
+        return Identity(user="alice", method=self.name)
+
+    authenticate = recall
+
+    def current(self, identity):
+        if any(identity is one for one in self.ended):
+            raise Unauthenticated("ended", reason="expired")
+        return identity
 
 
 async def ask(router, *fields, tunnel=None, intercepted=False, gateway=False, **more):
@@ -230,10 +262,80 @@ async def test_a_key_that_was_revoked_ends_an_open_tunnel_within_a_second(router
         assert "revoked" in error.hint
 
 
+async def test_whether_an_identity_still_stands(router, store, keys):
+    """A5: asked by who keeps a tunnel open in which no request is seen."""
+    _, key = store.create("alice")
+    tunnel = (await ask(router, proxy(key), door=Door.CONNECT))[0]
+    assert router.holds(tunnel)
+    assert not router.holds(Identity(user="alice", method="oidc"))
+    store.revoke("alice")
+    while still_valid(keys, tunnel):
+        await asyncio.sleep(0.005)
+    assert not router.holds(tunnel)
+
+
 async def test_an_identity_of_a_method_that_is_off_is_worth_nothing(router):
     stranger = Identity(user="alice", method="oidc")
     assert (await refused(router, tunnel=stranger, door=Door.TUNNEL)).reason == "revoked"
     assert (await refused(router, tunnel=ANONYMOUS, door=Door.TUNNEL)).reason == "revoked"
+
+
+def in_form(value):
+    return (Presented(slot=Slot.FORM, value=value),)
+
+
+async def asked_in_a_form(router, value, *fields, tunnel=None):
+    answer = router.recall(request(*fields, door=Door.TUNNEL), tunnel=tunnel, form=in_form(value))
+    return await router.authenticate(answer) if isinstance(answer, Pending) else answer
+
+
+async def test_a_key_in_a_form_is_judged_as_in_a_slot(router, store):
+    """A8: the same three things may stand there."""
+    record, key = store.create("ci", user="alice")
+    _, other = store.create("other", user="bob")
+    identity, decision = await asked_in_a_form(router, key.reveal())
+    assert (identity.key_id, decision.input) == (record.id, "form")
+    assert (await asked_in_a_form(router, "placeholder", tunnel=identity))[0] == identity
+    assert (await asked_in_a_form(router, "placeholder", api_key(key)))[0] == identity
+    for value, status, fields, tunnel in (
+        ("placeholder", 401, (), None),
+        (key.reveal()[:-1], 401, (), None),
+        (key.reveal()[:-1], 401, (api_key(key),), identity),
+        (other.reveal(), 403, (), identity),
+        (other.reveal(), 403, (api_key(key),), None),
+    ):
+        with pytest.raises(GatewayError) as caught:
+            await asked_in_a_form(router, value, *fields, tunnel=tunnel)
+        assert caught.value.status == status
+
+
+async def test_a_head_shows_something_when_it_is_of_our_form(router, store, keys):
+    _, key = store.create("ci")
+    assert router.shows(request(api_key(key)))
+    assert router.shows(request(("Authorization", "Bearer llmauth_wrong")))
+    assert not router.shows(request())
+    assert not router.shows(request(("Authorization", "Basic Yng6Yng="), ("x-api-key", "placeholder")))
+    with pytest.raises(BadRequest):
+        router.shows(request(("X-API-Key", "a"), ("X-API-Key", "b")))
+    assert AuthRouter([keys], enabled=False, clock=SystemClock()).shows(request())
+
+
+async def test_a_tunnel_without_a_key_is_looked_at_each_time(router, store):
+    """A2: two identities that have no key are not the same one."""
+    method = Lasting()
+    made = AuthRouter([method], enabled=True, clock=SystemClock())
+    try:
+        inside = request(("Authorization", "Bearer person"), door=Door.TUNNEL)
+        tunnel = Identity(user="alice", method="person")
+        answer = made.recall(inside, tunnel=tunnel)
+        assert not isinstance(answer, Pending)
+        proof = made.proof(inside, tunnel, answer)
+        assert proof is not None
+        assert made.again(proof, inside, tunnel) is not None
+        method.ended.append(tunnel)
+        assert made.again(proof, inside, tunnel) is None
+    finally:
+        made.stop()
 
 
 async def test_switched_off_everybody_is_anonymous(keys):

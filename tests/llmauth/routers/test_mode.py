@@ -5,10 +5,12 @@ import random
 import pytest
 
 from llmauth.addresses import HostPort
-from llmauth.errors import BadRequest, Forbidden, HostNotServed, InternalError, NotFound, UnknownInstance
+from llmauth.egress import Egress
+from llmauth.errors import BadRequest, Forbidden, GatewayError, HostNotServed, InternalError, NotFound, UnknownInstance
 from llmauth.http import Door, Headers, Request, Url
 from llmauth.providers import build, options_model
-from llmauth.routers.mode import Egress, ModeRouter, Passage
+from llmauth.routers.mode import ModeRouter, Passage
+from llmauth.token_hosts import VENDORS
 
 RUNTIME_EU = "bedrock-runtime.eu-west-1.amazonaws.com"
 
@@ -145,6 +147,13 @@ def test_a_query_is_never_repeated_in_a_refusal():
     assert "llmauth_secret" not in caught.value.sentence
 
 
+@pytest.mark.parametrize("path", ["/{}", "/transparent/{}/v1", "/transparent/{}%/v1", "/openai/{}/v1", "/v1/{}"])
+def test_r1_a_key_in_the_path_is_never_repeated_in_a_refusal(path):
+    with pytest.raises(GatewayError) as caught:
+        by_path(path.format("llmauth_abcdefghij_secret"))
+    assert "llmauth_" not in caught.value.sentence + caught.value.message + (caught.value.detail or "")
+
+
 def test_without_instances_the_refusal_says_so():
     with pytest.raises(UnknownInstance, match=r"type 'openai' is configured") as caught:
         by_path("/transparent/openai/v1", ModeRouter({}, frozenset()))
@@ -225,7 +234,60 @@ def test_s8_the_rest_is_denied_unless_configured(target):
         ROUTER.passage(target)
     assert not ROUTER.intercepts(target)
     for default in ("tunnel", "learn"):
-        assert ModeRouter({}, frozenset(), Egress(default=default)).passage(target) is Passage.TUNNEL
+        policy = Egress(default=default, ports=frozenset({22, 80, 443}))
+        assert ModeRouter({}, frozenset(), policy).passage(target) is Passage.TUNNEL
+        with pytest.raises(HostNotServed):
+            ModeRouter({}, frozenset(), Egress(default=default, ports=frozenset({8443}))).passage(target)
+
+
+@pytest.mark.parametrize("port", [80, 8443, 22])
+def test_a_providers_name_is_tunnelled_on_no_port(port):
+    """Who speaks to a provider is seen, whatever the egress policy says."""
+    target = HostPort("api.openai.com", port)
+    policy = Egress(default="tunnel", allow=frozenset({target}), ports=frozenset({443, port}))
+    with pytest.raises(HostNotServed):
+        ModeRouter(instances(openai=("openai", {})), frozenset(), policy).passage(target)
+
+
+def plain_to(url, policy, door=Door.ABSOLUTE):
+    router = ModeRouter(instances(openai=("openai", {})), frozenset({"llm.internal"}), policy)
+    return router.plain(Request(method="GET", url=url, headers=Headers(), door=door))
+
+
+def test_plain_http_is_carried_where_an_entry_names_the_port():
+    policy = Egress(default="tunnel", allow=frozenset({HostPort("example.org", 80), HostPort("llm.internal", 80)}))
+    assert plain_to(Url("http", "Example.ORG.", 80, "/"), policy) == HostPort("example.org", 80)
+    assert plain_to(Url("http", "example.org", 8080, "/"), policy) is None
+    assert plain_to(Url("https", "example.org", 80, "/"), policy) is None
+    assert plain_to(Url("http", "llm.internal", 80, "/"), policy) is None
+    assert plain_to(Url("http", "api.openai.com", 80, "/"), policy) is None
+    assert plain_to(Url("http", "example.org", 80, "/"), policy, Door.GATEWAY) is None
+    assert plain_to(Url("http", "example.org", 80, "/"), policy, Door.TUNNEL) is None
+
+
+TOKENS = HostPort("iam.cloud.ibm.com", 443)
+
+
+def test_a_token_host_is_intercepted_and_never_routed():
+    """S1, S4: what is asked of it is answered elsewhere; nothing here leads to it, nor to whoever owns it besides."""
+    owner = instances(odd=("openai", {"base_url": "https://iam.cloud.ibm.com/v1"}))
+    everything = Egress(default="tunnel", allow=frozenset({TOKENS, HostPort(TOKENS.host, 80)}))
+    for router in (
+        ModeRouter({}, frozenset(), everything, {TOKENS: VENDORS["ibm"]}),
+        ModeRouter(owner, frozenset(), everything, {TOKENS: VENDORS["ibm"]}),
+    ):
+        assert router.intercepts(TOKENS)
+        assert router.passage(TOKENS) is Passage.INTERCEPT
+        with pytest.raises(HostNotServed):
+            router.passage(HostPort(TOKENS.host, 8443))
+        with pytest.raises(HostNotServed):
+            router.route(build_request(Door.TUNNEL, "/identity/token", host=TOKENS.host))
+        plain = build_request(Door.ABSOLUTE, "/identity/token", host=TOKENS.host, port=80)
+        assert router.plain(plain) is None
+        with pytest.raises(Forbidden):
+            router.route(plain)
+        for door in (Door.CONNECT, Door.TUNNEL, Door.ABSOLUTE):
+            assert router.shape_of(build_request(door, host=TOKENS.host)).name == "iam"
 
 
 def test_a_connect_is_not_a_request_to_be_routed():
@@ -258,7 +320,56 @@ def test_the_shape_is_known_before_anything_is_judged(request_, shape):
     assert ROUTER.shape_of(request_).name == shape
 
 
+CLAUDE = "/v1/projects/p/locations/global/publishers/anthropic/models/c:rawPredict"
+
+
+@pytest.mark.parametrize(
+    ("request_", "shape"),
+    [
+        (build_request(Door.TUNNEL, CLAUDE, host="aiplatform.googleapis.com"), "anthropic"),
+        (build_request(Door.TUNNEL, CLAUDE.replace("anthropic", "google"), host="aiplatform.googleapis.com"), "gemini"),
+        (build_request(Door.CONNECT, "", host="aiplatform.googleapis.com"), "gemini"),
+        (build_request(Door.GATEWAY, f"/transparent/vertex{CLAUDE}"), "anthropic"),
+        (build_request(Door.GATEWAY, "/transparent/vertex-ai/v1/x"), "gemini"),
+        (build_request(Door.GATEWAY, "/transparent/azure/anthropic/v1/messages"), "anthropic"),
+        (build_request(Door.GATEWAY, "/transparent/azure/openai/v1/x"), "openai"),
+        (build_request(Door.GATEWAY, "/transparent/nobody/v1beta1/publishers/google/models"), "gemini"),
+        (build_request(Door.GATEWAY, "/transparent/nobody/v1/projects/p"), "gemini"),
+    ],
+)
+def test_a_provider_may_have_a_shape_for_each_of_its_apis(request_, shape):
+    azure = ("azure", {"base_url": "https://c.openai.azure.com"})
+    router = ModeRouter(instances(vertex=("vertex", {}), azure=azure), frozenset())
+    assert router.shape_of(request_).name == shape
+
+
+def test_several_instances_of_a_type_are_told_by_their_hosts():
+    azure = [("azure", {"base_url": f"https://{name}.openai.azure.com"}) for name in ("us", "eu")]
+    vertex = [("vertex", {"region": region}) for region in ("us-central1", "global")]
+    router = ModeRouter(instances(a=azure[0], b=azure[1], c=vertex[0], d=vertex[1]), frozenset())
+    hosts = {
+        "us.services.ai.azure.com": "a",
+        "eu.cognitiveservices.azure.com": "b",
+        "us-central1-aiplatform.googleapis.com": "c",
+        "aiplatform.googleapis.com": "d",
+    }
+    for host, instance in hosts.items():
+        assert router.route(build_request(Door.TUNNEL, "/x", host=host))[0].instance == instance
+
+
+def test_two_instances_of_one_resource_need_a_mark():
+    azure = {"base_url": "https://c.openai.azure.com"}, {"base_url": "https://c.services.ai.azure.com/openai/v1"}
+    request_ = build_request(Door.TUNNEL, "/x", host="c.cognitiveservices.azure.com")
+    with pytest.raises(Forbidden, match="a, b"):
+        ModeRouter(instances(a=("azure", azure[0]), b=("azure", azure[1])), frozenset()).route(request_)
+    marked = instances(a=("azure", azure[0]), b=("azure", {**azure[1], "default": True}))
+    assert ModeRouter(marked, frozenset()).route(request_)[0].instance == "b"
+
+
 def test_the_shape_of_a_type_without_an_instance_is_still_its_own():
     router = ModeRouter({}, frozenset())
     assert router.shape_of(build_request(Door.GATEWAY, "/transparent/bedrock/x")).name == "converse"
-    assert router.shape_of(build_request(Door.GATEWAY, "/transparent/oci/x")).name == "openai"
+    assert router.shape_of(build_request(Door.GATEWAY, "/transparent/oci/x")).name == "oracle"
+    assert router.shape_of(build_request(Door.GATEWAY, "/transparent/watson/x")).name == "watsonx"
+    for path, name in (("/20231130/actions/chat", "oracle"), ("/ml/v1/text/chat", "watsonx"), ("/x", "openai")):
+        assert router.shape_of(build_request(Door.GATEWAY, f"/transparent/nobody{path}")).name == name

@@ -27,6 +27,11 @@ def test_a_model_in_the_path_is_always_known():
     assert (decision.router, decision.input, decision.outcome) == ("model", "a.b:0", "a.b:0")
 
 
+def test_r1_a_key_in_the_place_of_a_model_is_not_shown():
+    target, decision = resolve(ModelRouter(), BEDROCK, "/model/llmauth_abcdefghij_secret/converse")
+    assert (target.model, decision.outcome) == (None, "unread")
+
+
 @pytest.mark.parametrize(("read_bodies", "model"), [(False, None), (True, "gpt-5")])
 def test_a_model_in_the_body_only_where_it_is_wanted(read_bodies, model):
     router = ModelRouter(read_bodies=read_bodies)

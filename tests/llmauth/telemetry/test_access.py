@@ -115,6 +115,13 @@ def test_a_cut_answer_is_told():
     assert "cut" not in line(outcome())
 
 
+def test_a_websocket_tells_what_it_carried():
+    told = line(outcome(status=101, carried=(12, 3400)))
+    assert (told["status"], told["bytes_in"], told["bytes_out"]) == (101, 12, 3400)
+    assert observation(outcome(carried=(12, 3400))).carried == (12, 3400)
+    assert "bytes_in" not in line(outcome())
+
+
 def test_a_connect_tells_its_target_and_nothing_else_does():
     assert line(outcome(request=request(Door.CONNECT, "CONNECT")))["target"] == "api.openai.com:443"
     assert "target" not in line(outcome())
@@ -124,6 +131,11 @@ def test_a_connect_tells_its_target_and_nothing_else_does():
 def test_no_path_query_header_or_body_is_told(door):
     of = outcome(request=request(door))
     assert CANARY not in json.dumps([line(of), list(decisions(of))]) + repr(observation(of))
+
+
+def test_the_limit_that_ended_it_is_told():
+    assert line(outcome(cut=True, limit="answer_silence"))["limit"] == "answer_silence"
+    assert "limit" not in line(outcome())
 
 
 def test_a_method_of_any_length_is_cut():

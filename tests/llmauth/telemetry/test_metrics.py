@@ -120,6 +120,16 @@ def test_labels_are_closed_whatever_clients_send():
     assert len(metrics._targets) == len(metrics._http) == 1
 
 
+def test_a_websocket_is_counted_with_what_it_carried():
+    metrics = Metrics()
+    metrics.observe(seen(method="GET", status=101, carried=(12, 3400)))
+    metrics.observe(seen(method="GET", status=101, carried=(1, 1)))
+    shown = samples(metrics)
+    assert ({"method": "GET", "status": "101"}, 2.0) in shown["http_requests_total"]
+    carried = {labels["direction"]: value for labels, value in shown["websocket_bytes_total"]}
+    assert carried == {"in": 13.0, "out": 3401.0}
+
+
 def test_reasons_of_refusals_are_bounded():
     metrics = Metrics()
     for number in range(200):
@@ -163,6 +173,26 @@ def test_clients_and_health():
     found = samples(metrics)
     assert found["connected_clients"] == [({}, 1)]
     assert found["health_check_status"] == [({"check": "ready"}, 0)]
+
+
+def test_tunnels_are_counted_by_what_ended_them():
+    metrics = Metrics()
+    for _ in range(3):
+        metrics.tunnel_opened()
+    metrics.tunnel_closed("client", sent=5, received=7)
+    metrics.tunnel_closed("evil.example", sent=1, received=1)
+    found = samples(metrics)
+    assert found["open_tunnels"] == [({}, 1)]
+    assert found["tunnels_total"] == [({"end": "client"}, 1), ({"end": "other"}, 1)]
+    assert found["tunnel_bytes_total"] == [({"direction": "sent"}, 6), ({"direction": "received"}, 8)]
+
+
+def test_limits_are_counted_by_their_name():
+    metrics = Metrics()
+    for limit in ("head_timeout", "head_timeout", "connections"):
+        metrics.limit_reached(limit)
+    counted = {labels["limit"]: value for labels, value in samples(metrics)["limits_reached_total"]}
+    assert counted == {"head_timeout": 2.0, "connections": 1.0}
 
 
 def test_an_observation_is_cheap():
