@@ -21,6 +21,7 @@ from llmauth.context import Authenticated, Carried, RequestContext, advance
 from llmauth.errors import Unauthenticated, Unavailable, UpgradeRefused
 from llmauth.forwarding import carried
 from llmauth.gateway import Gateway
+from llmauth.http import Door
 from llmauth.routers.mode import Passage
 from llmauth.telemetry.metrics import Observation
 
@@ -65,7 +66,7 @@ class Egress:
         dig(tunnel)
         self.exchanges.tunnels[flow.client_conn.id] = tunnel
 
-    @stage(Authenticated)
+    @stage(Authenticated, only=lambda exchange: exchange.door is Door.ABSOLUTE)
     def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Plain http:// to a place whose entry names its port; everything else is a matter of the routers."""
         destination = self.gateway.mode.plain(exchange.request)
@@ -78,12 +79,11 @@ class Egress:
         exchange.claimed_by = self
         exchange.context = advance(exchange.context, Carried, destination=destination)
 
-    @stage(Authenticated)
+    @stage(Authenticated, only=lambda exchange: isinstance(exchange.context, Carried))
     def request(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """The body is in, and goes on with a head that holds no credential."""
         context = exchange.context
-        if not isinstance(context, Carried):
-            return
+        assert isinstance(context, Carried)
         exchange.request = exchange.request.altered(body=flow.request.raw_content or b"")
         host, port = context.destination
         url = exchange.request.url._replace(host=host, port=port)

@@ -28,8 +28,10 @@ class Reflections:
         secrets = secrets_of(flow.request.data.headers.fields)
         if not secrets or not shows(secrets, head.headers.fields, head.reason):
             return
-        head.headers.fields = masked(secrets, head.headers.fields)
-        head.reason = mask(secrets, head.reason)
+        fields, reason = masked(secrets, head.headers.fields), mask(secrets, head.reason)
+        if (fields, reason) == (head.headers.fields, head.reason):
+            return
+        head.headers.fields, head.reason = fields, reason
         instance = exchange.handler.name if exchange.handler is not None else None
         logger.warning(
             "The head of an answer repeated our credential; it was masked",

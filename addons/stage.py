@@ -33,10 +33,15 @@ Hook = Callable[[Any, http.HTTPFlow], Awaitable[None] | None]
 StagedHook = Callable[[Any, http.HTTPFlow, Exchange], Awaitable[None] | None]
 
 
-def stage(kind: type[RequestContext]) -> Callable[[StagedHook], Hook]:
+def _every(exchange: Exchange) -> bool:
+    return True
+
+
+def stage(kind: type[RequestContext], only: Callable[[Exchange], bool] = _every) -> Callable[[StagedHook], Hook]:
     """Make a hook run only on a flow that nobody answered yet and whose context is at least `kind`.
 
-    A flow that another addon claimed is left to it: without that one's answer it ends at the gate.
+    A flow that another addon claimed is left to it: without that one's answer it ends at the gate. `only` tells at once
+    of a flow that is none of the hook's business.
     A GatewayError becomes the answer it describes, anything else a 500: the flow never goes on as if nothing happened.
     """
 
@@ -46,6 +51,8 @@ def stage(kind: type[RequestContext]) -> Callable[[StagedHook], Hook]:
             if flow.response is not None or flow.error is not None:
                 return None
             exchange = self.exchanges.of(flow)
+            if only is not _every and exchange is not None and not only(exchange):
+                return None
             if exchange is not None and exchange.claimed_by is not None and exchange.claimed_by is not self:
                 return None
             if exchange is None or not isinstance(exchange.context, kind):

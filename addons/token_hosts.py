@@ -23,6 +23,11 @@ logger = logging.getLogger(__name__)
 Next = Callable[[Answer], None]
 
 
+def in_tunnel(exchange: Exchange) -> bool:
+    """Whether it came through a tunnel whose TLS we end: there is no other door to a token host."""
+    return exchange.door is Door.TUNNEL
+
+
 class TokenHosts:
     """Claims every request in a tunnel to such a host, so that no other addon can send it on.
 
@@ -36,7 +41,7 @@ class TokenHosts:
         self.gateway = gateway
         self.exchanges = exchanges
 
-    @stage(RequestContext)
+    @stage(RequestContext, only=in_tunnel)
     def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> Awaitable[None] | None:
         host = self._host(exchange)
         if host is None:
@@ -48,7 +53,7 @@ class TokenHosts:
             return None
         return self._judge(flow, exchange, (), lambda answer: _check_length(request))
 
-    @stage(RequestContext)
+    @stage(RequestContext, only=in_tunnel)
     def request(self, flow: http.HTTPFlow, exchange: Exchange) -> Awaitable[None] | None:
         """The body is in: what stands in it is judged beside tunnel and head, and then the exchange is answered."""
         host = self._host(exchange)
@@ -60,7 +65,7 @@ class TokenHosts:
 
     def _host(self, exchange: Exchange) -> TokenHost | None:
         tunnel = exchange.request.tunnel
-        return self.gateway.token_hosts.get(tunnel) if exchange.door is Door.TUNNEL and tunnel is not None else None
+        return self.gateway.token_hosts.get(tunnel) if tunnel is not None else None
 
     def _judge(
         self, flow: http.HTTPFlow, exchange: Exchange, form: tuple[Presented, ...], go_on: Next

@@ -58,7 +58,7 @@ class WebSockets:
         self._tell = tell
         self._task: asyncio.Task[None] | None = None
 
-    @stage(Authenticated)
+    @stage(Authenticated, only=lambda exchange: b"upgrade" in exchange.request.headers.index())
     def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Before a provider is asked: a client that is told so at once goes on with plain HTTP."""
         assert exchange.handler is not None
@@ -69,18 +69,24 @@ class WebSockets:
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """The provider may take its time: who was let in when it asked, and is not any more, gets no socket."""
-        exchange = self.exchanges.of(flow)
-        if exchange is not None and _opens(flow, exchange):
+        exchange = self._opening(flow)
+        if exchange is not None:
             try:
                 self._check(flow, exchange)
             except GatewayError as error:
                 fail(flow, exchange, error)
 
     def response(self, flow: http.HTTPFlow) -> None:
-        exchange = self.exchanges.of(flow)
-        if exchange is not None and _opens(flow, exchange):
+        if self._opening(flow) is not None:
             self.exchanges.sockets.add(flow)
             let_in(flow)
+
+    def _opening(self, flow: http.HTTPFlow) -> Exchange | None:
+        """The exchange of a flow whose answer is a 101 that nobody has put a refusal in the place of."""
+        if flow.response is None or flow.response.status_code != SWITCHING:
+            return None
+        exchange = self.exchanges.of(flow)
+        return exchange if exchange is not None and exchange.error is None else None
 
     def socket_closed(self, flow: http.HTTPFlow) -> None:
         self.exchanges.sockets.discard(flow)
@@ -168,11 +174,6 @@ class WebSockets:
         if handler is not None:
             task = handler.server_event(SocketOrder(flow, order))
             asyncio_utils.create_task(task, name="socket order", keep_ref=True)
-
-
-def _opens(flow: http.HTTPFlow, exchange: Exchange) -> bool:
-    """Whether the answer is a 101 that nobody has put a refusal in the place of."""
-    return flow.response is not None and flow.response.status_code == SWITCHING and exchange.error is None
 
 
 def _connection_of(flow: http.HTTPFlow) -> SteadyConnection | None:

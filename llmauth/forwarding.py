@@ -26,7 +26,7 @@ def outgoing(request: Request, route: Route, handler: ProviderHandler, request_i
     url = _native(request, path) if route.native else handler.forward(path, request.method)
     # "It is RECOMMENDED that user agents send Host as the first field" (RFC 9110, 7.2).
     fields = [] if route.native else [(b"Host", url.authority.encode("ascii"))]
-    asks = is_asked(headers)
+    asks = b"upgrade" in headers.index() and is_asked(headers)
     if asks:
         dropped.discard(PROTOCOLS)
     fields += [field for field in headers.fields if field[0].lower() not in dropped]

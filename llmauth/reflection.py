@@ -11,6 +11,7 @@ from llmauth.http import Field
 MASKED = b"[redacted]"
 # Where a credential of ours is put on a request; nothing else in it is a secret.
 _SLOTS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"x-amz-security-token"})
+_LENGTHS = frozenset(map(len, _SLOTS))
 _SIGNATURE = re.compile(rb'[Ss]ignature="?([^",\s]+)')
 # Shorter ones are found in honest headers by chance; no provider's key is.
 _SHORTEST = 8
@@ -18,14 +19,16 @@ _SHORTEST = 8
 
 def secrets_of(sent: Iterable[Field]) -> tuple[bytes, ...]:
     """What must not come back of a request as it was sent: keys, tokens, signatures; the longest first."""
-    found = {secret for name, value in sent if name.lower() in _SLOTS for secret in _parts(value)}
-    return tuple(sorted(found, key=len, reverse=True))
+    slots = [value for name, value in sent if len(name) in _LENGTHS and name.lower() in _SLOTS]
+    if len(slots) == 1:
+        return tuple(_parts(slots[0]))  # as nearly always; it begins with the longest
+    return tuple(sorted({secret for value in slots for secret in _parts(value)}, key=len, reverse=True))
 
 
 def _parts(value: bytes) -> Iterator[bytes]:
     """The whole value, and what of it is secret by itself: behind the scheme, or in a signature."""
     _, _, rest = value.partition(b" ")
-    signature = _SIGNATURE.search(rest)
+    signature = _SIGNATURE.search(rest) if b"ignature" in rest else None
     for part in (value, signature[1] if signature else rest):
         if len(part) >= _SHORTEST:
             yield part
@@ -33,15 +36,12 @@ def _parts(value: bytes) -> Iterator[bytes]:
 
 def shows(secrets: Sequence[bytes], fields: Sequence[Field], reason: bytes = b"") -> bool:
     """Whether one of them stands, as it is or percent-encoded, in a field's name or value or in the reason."""
-    head = b"\n".join([reason, *(part for field in fields for part in field)])
+    # In lower case, since HTTP/2 has no upper case in names; whoever is told yes looks again.
+    head = b"\n".join([reason, *[part for field in fields for part in field]]).lower()
     plain = _decoded(head)
-    lowered = b""
     for secret in secrets:
-        if secret in head or secret in plain:
-            return True
-        # HTTP/2 has no upper case in names.
-        lowered = lowered or b"\n".join([name for name, _ in fields]).lower()
-        if secret.lower() in lowered:
+        lowered = secret.lower()
+        if lowered in head or (plain is not head and lowered in plain):
             return True
     return False
 
