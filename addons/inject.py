@@ -18,6 +18,8 @@ from llmauth.forwarding import outgoing
 from llmauth.gateway import Gateway
 from llmauth.http import Headers, Request
 from llmauth.providers.base import Verdict
+from llmauth.reflection import secrets_of
+from llmauth.secrets import ApiKey, BearerToken, Credential
 from llmauth.telemetry.access import clocked
 
 # The sixth router's record, for as long as no strategy reads a vault.
@@ -34,6 +36,7 @@ class Inject:
         self.gateway = gateway
         self.exchanges = exchanges
         self._tells_id = gateway.settings.upstream.request_id
+        self._kept: dict[str, tuple[Credential, tuple[bytes, ...]]] = {}
 
     @stage(Routed)
     def request(self, flow: http.HTTPFlow, exchange: Exchange) -> Awaitable[None] | None:
@@ -87,9 +90,19 @@ class Inject:
         exchange.approved = signed.url.origin
         exchange.approved_at = time.monotonic()
         exchange.generation = leased.generation
+        exchange.secrets = self._secrets_of(context.target.instance, leased, signed)
         exchange.context = advance(
             context, Credentialed, decision, NO_VAULT, strategy=leased.strategy, expires_at=leased.expires_at
         )
+
+    def _secrets_of(self, instance: str, leased: Leased, signed: Request) -> tuple[bytes, ...]:
+        """What must not come back. A signature is another one each time; a key stays, and so is looked for once."""
+        if not isinstance(leased.credential, ApiKey | BearerToken):
+            return secrets_of(signed.headers.fields)
+        kept = self._kept.get(instance)
+        if kept is None or kept[0] is not leased.credential:
+            kept = self._kept[instance] = (leased.credential, secrets_of(signed.headers.fields))
+        return kept[1]
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """The provider refused *our* credential: the client must not read that as its own key being bad."""

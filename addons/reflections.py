@@ -7,7 +7,7 @@ import logging
 from mitmproxy import http
 
 from addons.exchange import Exchanges
-from llmauth.reflection import mask, masked, secrets_of, shows
+from llmauth.reflection import mask, masked, shows
 
 logger = logging.getLogger(__name__)
 
@@ -24,8 +24,7 @@ class Reflections:
         exchange = self.exchanges.of(flow)
         if exchange is None or exchange.sent_at is None or flow.response is None:
             return
-        head = flow.response.data
-        secrets = secrets_of(flow.request.data.headers.fields)
+        head, secrets = flow.response.data, exchange.secrets
         if not secrets or not shows(secrets, head.headers.fields, head.reason):
             return
         fields, reason = masked(secrets, head.headers.fields), mask(secrets, head.reason)

@@ -24,11 +24,12 @@ class Door(Enum):
 class Headers:
     """Header fields in the order and spelling they came, with case-insensitive look-up by lower-case name."""
 
-    __slots__ = ("_index", "fields")
+    __slots__ = ("_index", "_values", "fields")
 
     def __init__(self, fields: Iterable[Field] = ()) -> None:
         self.fields: tuple[Field, ...] = tuple(fields)
         self._index: dict[bytes, list[bytes]] | None = None
+        self._values: bytes | None = None
 
     def index(self) -> dict[bytes, list[bytes]]:
         """Lower-case name to all its values, in order."""
@@ -43,6 +44,12 @@ class Headers:
                     index[key] = [value]
             self._index = index
         return index
+
+    def values(self) -> bytes:
+        """All values in one, without anything between them: to see at once what stands in none of them."""
+        if self._values is None:
+            self._values = b"".join([value for _, value in self.fields])
+        return self._values
 
     def get(self, name: str) -> str | None:
         """The first value of a header, `None` when it is absent; bytes beyond ASCII are kept by surrogates."""

@@ -73,7 +73,7 @@ def _check_fields(headers: Headers, limits: HeadLimits) -> None:
     if len(fields) > limits.fields:
         raise HeadTooLarge(f"{len(fields)} header fields are more than {limits.fields}.", close=True)
     names = b"".join([name for name, _ in fields])
-    values = b"".join([value for _, value in fields])
+    values = headers.values()
     if len(names) + len(values) > limits.head:
         raise HeadTooLarge(f"The header fields are larger than {limits.head} bytes.", close=True)
     if names.translate(None, _TOKEN) or b"" in headers.index():

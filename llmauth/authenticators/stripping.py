@@ -73,18 +73,17 @@ def credential_names(headers: Headers, path: str) -> set[bytes]:
     field that some proxy made of another, must not reach a provider either.
     """
     index = headers.index()
-    names, others = set(), []
-    for name, values in index.items():
-        if name in CREDENTIAL_HEADERS or (name[:5] == b"proxy" and name.startswith(_PROXY)):
-            names.add(name)
-        else:
-            others += values
-    text = b"\n".join(others)
-    if _TOKEN in text or _MARK in text:
-        names.update(name for name, values in index.items() if any(map(_holds_ours, values)))
+    names = {name for name in index if name in CREDENTIAL_HEADERS or name.startswith(_PROXY)}
+    # Counted, and not looked for field by field: that takes three times as long, and every request pays for it.
+    if _marks(headers.values()) > sum([_marks(value) for name in names for value in index[name]]):
+        names.update([name for name, values in index.items() if any(map(_holds_ours, values))])
     if (b"date" in index or b"x-date" in index) and (_is_signed(index.get(b"authorization")) or _is_presigned(path)):
         names |= _DATE
     return names
+
+
+def _marks(text: bytes) -> int:
+    return text.count(_MARK) + text.count(_TOKEN)
 
 
 def _holds_ours(value: bytes) -> bool:

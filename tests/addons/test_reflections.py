@@ -16,7 +16,7 @@ def looked_through(exchanges: Exchanges, *, sent: bool = True, known: bool = Tru
     """Reason and one field of an answer that repeats the key, after the hook."""
     flow = flows.made(b"GET", b"/", ((b"x-api-key", KEY),), host="api.anthropic.com", port=443)
     if known:
-        exchanges.begin(flow, exchange(sent_at=1.0 if sent else None))
+        exchanges.begin(flow, exchange(sent_at=1.0 if sent else None, secrets=(KEY,)))
     flows.answered(flow, 200, (b"X-Echo", KEY))
     assert flow.response
     flow.response.data.reason = b"is " + KEY
