@@ -1,4 +1,4 @@
-"""Claude Code in print mode, as installed from npm: on the Anthropic API and on Bedrock, with no key of theirs."""
+"""Claude Code in print mode, as installed from npm: on the Anthropic API, Bedrock and Vertex, with no key of theirs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from llmauth.demo.emulators import Emulators
 from tests.e2e.clients import ways
 from tests.e2e.clients.node_clients import FOLDER
 from tests.e2e.clients.ways import Way
+from tests.fixtures.clouds import VERTEX_US
 from tests.fixtures.serving import Serving
 
 WRAPPER = FOLDER / "node_modules/@anthropic-ai/claude-code/cli-wrapper.cjs"
@@ -67,6 +68,31 @@ def test_claude_code_is_answered(gateway: Serving, emulators: Emulators, tmp_pat
     heads = [one.head for one in emulators.requests()]
     assert heads
     assert not any(gateway.key().encode() in head or b"placeholder" in head for head in heads)
+
+
+VERTEX = {
+    "CLAUDE_CODE_USE_VERTEX": "1",
+    "CLAUDE_CODE_SKIP_VERTEX_AUTH": "1",
+    "ANTHROPIC_VERTEX_PROJECT_ID": "demo-project",
+    "CLOUD_ML_REGION": "us-central1",
+}
+ON_VERTEX: dict[str, Way] = {
+    "base URL": lambda g: {
+        "ANTHROPIC_VERTEX_BASE_URL": ways.plain(g, "/transparent/vertex/v1"),
+        "ANTHROPIC_CUSTOM_HEADERS": f"X-API-Key: {g.key()}",
+    },
+    "proxy": lambda g: {"HTTPS_PROXY": g.proxy()},
+}
+
+
+@pytest.mark.parametrize("way", ON_VERTEX.values(), ids=ON_VERTEX)
+def test_claude_code_is_answered_on_vertex(clouds: Serving, emulators: Emulators, tmp_path: Path, way: Way) -> None:
+    said = claude(tmp_path, {**trust(clouds), **VERTEX, **way(clouds)})
+    assert said.startswith("Hello from the emulated")
+    seen = emulators.requests(VERTEX_US)
+    assert seen
+    assert {one.values("authorization")[0] for one in seen} == {f"Bearer {emulators.credentials.google_token}".encode()}
+    assert not any(clouds.key().encode() in one.head for one in seen)
 
 
 def test_only_the_provider_was_asked(gateway: Serving, emulators: Emulators, tmp_path: Path) -> None:
