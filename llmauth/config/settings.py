@@ -177,15 +177,10 @@ def _with_relative_database(tree: Node) -> Node:
 
 
 def _instance_problems(tree: Node) -> Iterable[Problem]:
-    """Names that a path could not tell apart, and types that have a name already and come later."""
+    """Names that a path could not tell apart."""
     for name, entry in _entries(tree):
         path, type_ = join("instances", name), _type_of(entry)
         try:
             providers.check_name(name, type_ or "")
         except ValueError as error:
             yield Problem(place=entry.place, path=path, message=str(error))
-        written = entry.child("type")
-        if written is not None and type_ in providers.TYPES and type_ not in providers.HANDLERS:
-            served = ", ".join(providers.HANDLERS)
-            message = f"not available in this version: the type '{type_}'; it serves {served}"
-            yield Problem(place=written.place, path=join(path, "type"), message=message)

@@ -79,12 +79,12 @@ def check_name(name: str, type_: str) -> None:
 
 
 def options_model(type_: str) -> type[ProviderOptions]:
-    """The options of a provider type; ValueError for one that is unknown, or not served by this version."""
+    """The options of a provider type; ValueError for one that is unknown."""
     return _handler(type_).options_model
 
 
 def build(name: str, options: ProviderOptions, clock: Clock | None = None) -> ProviderHandler:
-    """The handler of one configured instance; ValueError for a bad name or a type that is not served."""
+    """The handler of one configured instance; ValueError for a bad name."""
     handler = _handler(options.type)
     check_name(name, options.type)
     return handler(name, options, clock)
@@ -94,6 +94,4 @@ def _handler(type_: str) -> type[BoundHandler[Any]]:
     for served, handler in HANDLERS.items():
         if served == type_:
             return handler
-    if type_ in TYPES:
-        raise ValueError(f"type '{type_}' is not served by this version; it serves {', '.join(HANDLERS)}")
     raise ValueError(f"type '{type_}' is unknown; it is one of {', '.join(TYPES)}")
