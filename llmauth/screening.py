@@ -54,13 +54,13 @@ def screen_framing(request: Request, limits: HeadLimits = HEAD_LIMITS) -> None:
 
     Raises BadRequest or HeadTooLarge.
     """
+    if request.method not in METHODS and request.method.encode("utf-8", "replace").translate(None, _TOKEN):
+        raise _malformed("The method is no token.")
     _check_fields(request.headers, limits)
     _check_framing(request.headers.index())
 
 
 def _check_method(request: Request) -> None:
-    if request.method.encode("utf-8", "replace").translate(None, _TOKEN):
-        raise _malformed("The method is no token.")
     if request.method not in METHODS and not (request.door is Door.CONNECT and request.method == "CONNECT"):
         # TRACE among them: an upstream that echoes a request would hand our credential to the client.
         raise MethodNotAllowed(
