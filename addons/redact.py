@@ -8,7 +8,8 @@ from mitmproxy import http
 
 from addons.exchange import Exchanges
 from llmauth.authenticators.presented import parameter
-from llmauth.authenticators.stripping import credential_names, strip_query
+from llmauth.authenticators.stripping import credential_names, is_in_url, strip_query
+from llmauth.authenticators.tokens import FORM
 from llmauth.http import Field, Headers
 from llmauth.secrets import MASK
 from llmauth.storage.key_text import PREFIX
@@ -25,7 +26,9 @@ _PLAIN = frozenset(
     }
 )
 _SECRET_WORDS = ("key", "token", "secret", "signature", "password")
-_KEY = re.compile(rb"llmauth_[0-9A-Za-z]+_[0-9A-Za-z]+")
+# A key, and a placeholder token that stands for one.
+_KEY = re.compile(rb"llmauth_[0-9A-Za-z]+_[0-9A-Za-z]+|" + re.escape(FORM.encode("ascii")) + rb"[0-9A-Za-z_.-]*")
+_BEGINNINGS = (PREFIX.encode("ascii"), FORM.encode("ascii"))
 
 
 class Redact:
@@ -60,8 +63,9 @@ class Redact:
         names = credential_names(Headers(data.headers.fields), path) - _PLAIN
         data.headers.fields = tuple([_masked(field, names, sent) for field in data.headers.fields])
         data.path = _without_keys(strip_query(path)).encode("utf-8", "surrogateescape")
-        if data.content is not None and PREFIX.encode() in data.content:
-            data.content = _KEY.sub(_MASK, data.content)
+        content = data.content
+        if content is not None and any(beginning in content for beginning in _BEGINNINGS):
+            data.content = _KEY.sub(_MASK, content)
         # What mitmproxy keeps to undo an edit would bring it all back.
         flow._backup = None
 
@@ -74,12 +78,13 @@ def _masked(field: Field, names: set[bytes], sent: frozenset[Field]) -> Field:
 
 
 def _without_keys(path: str) -> str:
-    """The path with the value of every parameter masked that is called like a credential, or holds a key of ours."""
+    """The path with every segment and parameter masked that holds a key of ours, or is called like a credential."""
     route, mark, query = path.partition("?")
-    return route + mark + "&".join(_parameter(each) for each in query.split("&")) if mark else path
+    route = "/".join(MASK if is_in_url(segment) else segment for segment in route.split("/"))
+    return route + mark + "&".join([_parameter(each) for each in query.split("&")] if mark else [])
 
 
 def _parameter(text: str) -> str:
     name, value = parameter(text)
-    secret = PREFIX in value or any(word in name.lower() for word in _SECRET_WORDS)
+    secret = PREFIX in value or is_in_url(text) or any(word in name.lower() for word in _SECRET_WORDS)
     return f"{text.partition('=')[0]}={MASK}" if secret else text

@@ -105,5 +105,16 @@ _NOT_PUBLIC = (
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
+# Names that only ever lead inside: `.localhost` to loopback (RFC 6761, 6.3), `.local` to the link (RFC 6762, 3),
+# `.home.arpa` to the home (RFC 8375), and `.internal`, which the root never delegates, to whatever a network or a cloud
+# has there (metadata.google.internal). A single label is completed by a search list.
+_INSIDE = (".localhost", ".local", ".internal", ".home.arpa")
+
+
+def is_inner_name(host: str) -> bool:
+    """Whether a normalised name leads inside wherever it is looked up; of any other name, only its addresses tell."""
+    return not is_ip_literal(host) and ("." not in host or host.endswith(_INSIDE))
+
+
 def _nat64(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None

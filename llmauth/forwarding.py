@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from llmauth.authenticators.stripping import credential_names, strip_query
+from llmauth.authenticators.stripping import credential_names, is_in_url, strip_query
 from llmauth.context import Route
+from llmauth.errors import BadRequest
 from llmauth.http import Field, Headers, Request, Url
 from llmauth.providers.base import ProviderHandler
 from llmauth.screening import hop_by_hop_names
@@ -18,11 +19,12 @@ def outgoing(request: Request, route: Route, handler: ProviderHandler, request_i
 
     Only these headers differ from what came: credentials and hop-by-hop headers are gone, `X-Request-Id` is ours (or
     gone, where there is none to send), a chunked body has a length (it was read whole), on a gateway path Host is the
-    provider's, and a WebSocket is asked for anew, with the subprotocols that are no credential.
+    provider's, and a WebSocket is asked for anew, with the subprotocols that are no credential. BadRequest where a key
+    of ours is a part of the path, which cannot be cut out.
     """
     headers = request.headers
     dropped = credential_names(headers, route.path) | hop_by_hop_names(headers) | (_NATIVE if route.native else _OURS)
-    path = strip_query(route.path)
+    path = _keyless(route.path)
     url = _native(request, path) if route.native else handler.forward(path, request.method)
     # "It is RECOMMENDED that user agents send Host as the first field" (RFC 9110, 7.2).
     fields = [] if route.native else [(b"Host", url.authority.encode("ascii"))]
@@ -43,8 +45,9 @@ def carried(request: Request) -> Request:
     """A plain http:// request to a host that is no provider, with every credential and every hop-by-hop field cut out.
 
     A credential would travel in clear text, whosever it is, so none is left. Host is written anew, and nothing added.
+    BadRequest where a key of ours is a part of the path.
     """
-    headers, path = request.headers, strip_query(request.url.path)
+    headers, path = request.headers, _keyless(request.url.path)
     # `Connection` may name Host, which is not the client's to take away.
     dropped = credential_names(headers, request.url.path) | hop_by_hop_names(headers) | {b"host"}
     fields = [(b"Host", request.url.authority.encode("ascii"))]
@@ -52,6 +55,13 @@ def carried(request: Request) -> Request:
     if b"content-length" in dropped or b"content-length" not in headers.index():
         _tell_length(fields, request)
     return request.altered(url=request.url._replace(path=path), headers=Headers(fields))
+
+
+def _keyless(path: str) -> str:
+    """The path without credentials in its query; what is left of it is not to be a path of another meaning."""
+    if is_in_url(path.partition("?")[0]):
+        raise BadRequest("A key of this gateway stands in the path of the URL.", hint="Send it as a header instead.")
+    return strip_query(path)
 
 
 def _asking(fields: list[Field]) -> list[Field]:

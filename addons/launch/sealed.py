@@ -7,12 +7,14 @@ from typing import Any, NoReturn
 
 from mitmproxy import addonmanager
 from mitmproxy.addonmanager import _get_name as name_of
+from mitmproxy.addons.script import Script
 from mitmproxy.master import Master
 
 from addons.failclosed import FailClosed, Handler
 from addons.launch.ending import halt
 
 UNLOADED = "The chain was unloaded or reloaded"
+BROKEN = "Another script was changed, and could not be loaded again"
 
 
 class Sealed(FailClosed):
@@ -22,6 +24,7 @@ class Sealed(FailClosed):
         super().__init__(master)
         self._halt = halt
         self._whole: tuple[object, ...] = ()
+        self._serving = False
 
     def adopt(self, addon: Any) -> None:
         """Take over an addon that the tool has already loaded."""
@@ -32,6 +35,10 @@ class Sealed(FailClosed):
     def seal(self, whole: Iterable[object]) -> None:
         """From here on these belong together."""
         self._whole = tuple(whole)
+
+    def serve(self) -> None:
+        """From here on every script must be loaded: what one of them forbids would be let through without it."""
+        self._serving = True
 
     def remove(self, addon: Any) -> None:
         # A script is reloaded by removing its module, which holds the addon that installed us.
@@ -47,7 +54,9 @@ class Sealed(FailClosed):
 
     def _of(self, name: str) -> tuple[Handler, ...]:
         if name not in self._handlers:
-            there = {id(each) for each in addonmanager.traverse(self.chain)}
+            there = {id(each): each for each in addonmanager.traverse(self.chain)}
             if any(id(part) not in there for part in self._whole):
                 self._halt(UNLOADED)
+            if self._serving and any(isinstance(each, Script) and each.ns is None for each in there.values()):
+                self._halt(BROKEN)
         return super()._of(name)

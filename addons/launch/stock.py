@@ -167,7 +167,8 @@ def _take_over(master: Master, gateway: Gateway, ports: Listeners, entry: Stock,
     guard = pinned.Guard(master.options)
     addons.add(guard)
     addons.chain.insert(0, addons.chain.pop())
-    dial_by_policy(gateway, ports)
+    # mitmweb's page is no place for those whose requests it shows.
+    dial_by_policy(gateway, ports, *([master.options.web_port] if "web_port" in master.options else []))
     # The entry is among the addons of the script's module, which the tool puts in its place when this returns.
     addons.seal([guard, proxyserver, scripts, entry, *chain, doors])
 
@@ -225,6 +226,8 @@ class _Doors:
         if stray is not None:
             raise stray
         _require_scripts(self._master)
+        assert isinstance(self._master.addons, Sealed)
+        self._master.addons.serve()
         announce(self._gateway.settings, os.environ)
         start_gateway(self._gateway)
         proxyserver = _proxyserver(self._master)

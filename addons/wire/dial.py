@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from addons.wire.connection import dialling
-from llmauth.addresses import HostPort, is_ip_literal, is_private
+from llmauth.addresses import HostPort, is_inner_name, is_ip_literal, is_private
 from llmauth.upstream_proxy import HEAD_LIMIT, PROXY_FAILED, UpstreamProxy, UpstreamProxyError
 
 AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
@@ -81,7 +81,9 @@ class Dialer:
             self._judge(host, host, int(port))
         if self._proxy is None or host in self._resolve or not self._proxy.serves(host):
             return await self._connect(factory, host, port, **more)
-        # Of a name, the address is looked up by the proxy and judged by it alone.
+        if is_inner_name(host) and host not in self._allow_private:
+            raise AddressRefused(host)
+        # Of every other name, the address is looked up by the proxy and judged by it alone.
         sock = await self._through(self._proxy, HostPort(host, int(port)))
         try:
             return await self._connect(factory, sock=sock)

@@ -10,7 +10,7 @@ from typing import Any
 from h2.config import H2Configuration
 from h2.connection import AllowedStreamIDs, ConnectionState, H2Connection, _decode_headers
 from h2.errors import ErrorCodes
-from h2.events import Event, RemoteSettingsChanged, WindowUpdated
+from h2.events import Event, RemoteSettingsChanged, StreamReset, WindowUpdated
 from h2.exceptions import DenialOfServiceError, StreamClosedError
 from h2.frame_buffer import FrameBuffer
 from h2.settings import SettingCodes
@@ -247,6 +247,9 @@ class BoundedFrames(H2Connection):
             frame.settings[SettingCodes.HEADER_TABLE_SIZE] = min(table, _HEADER_TABLE)
         events = super()._receive_frame(frame)
         for event in events:
+            if isinstance(event, StreamReset):
+                # Else it would wait for a window that may never come, for as long as the connection lasts.
+                self._unsent.pop(event.stream_id, None)
             self._window(event)
         return events
 

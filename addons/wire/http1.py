@@ -31,13 +31,14 @@ from OpenSSL import SSL
 
 from addons.exchange import Awaited, peer_of
 from addons.last_resort import error_page
+from addons.wire.chunks import whole_chunks
 from addons.wire.signals import Overdue, WhenWritten
 from llmauth.http import Headers
 from llmauth.websocket.handshake import is_asked
 
 HEAD_LIMIT = 64 * 1024
 # What a client may send ahead while its last request is still being answered; nobody who does so is known.
-AHEAD_LIMIT = 1024 * 1024
+AHEAD_LIMIT = 256 * 1024
 # More requests than this in a row that nobody waits for between, and they would keep everybody else waiting.
 AHEAD_REQUESTS = 32
 # A longer body is sent piece by piece, as the provider takes it.
@@ -49,6 +50,7 @@ _INTERIM = range(100, 200)
 _NOTHING = memoryview(b"")
 _FIRST = 1
 _CONTINUE, _SWITCHING = 100, 101
+_EMPTY_LINES = re.compile(rb"(?:\r\n)*")
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
 _REQUEST_LINE = re.compile(rb"[^ \n]+ [^ \n]+ [^ \n]+\r\n")
 _PLAIN = bytes({*range(256)} - {*range(32), 127} | {*b"\t\r\n"})
@@ -94,6 +96,7 @@ class _Coalescing(_http1.Http1Connection):
         if isinstance(event, events.ConnectionClosed):
             return self._ended_by_close()
         while True:
+            pieces += whole_chunks(self.body_reader, self.buf)
             read: Any = self.body_reader(self.buf)
             if isinstance(read, h11.Data):
                 pieces.append(bytes(read.data))
@@ -126,6 +129,7 @@ class BoundedServer(_Coalescing, _http1.Http1Server):
 
     _asks_to_close = False
     _chunked = False
+    _head_only = False
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
@@ -157,11 +161,16 @@ class BoundedServer(_Coalescing, _http1.Http1Server):
                 yield commands.SendData(self.conn, error_page(408))
             yield commands.CloseConnection(self.conn)
 
+    def _broken(self, error: h11.ProtocolError) -> layer.CommandGenerator[None]:
+        if self.response is None:
+            yield commands.SendData(self.conn, error_page(400))
+        yield from super()._broken(error)
+
     def send(self, event: HttpEvent) -> layer.CommandGenerator[None]:
         if type(event) is ResponseData:
             # Once a token: the stock layer would look the framing up in the headers each time.
             data = b"%x\r\n%s\r\n" % (len(event.data), event.data) if self._chunked else event.data
-            if event.data:
+            if event.data and not self._head_only:
                 yield commands.SendData(self.conn, data)
         elif isinstance(event, InterimHeaders) or (
             isinstance(event, ResponseHeaders) and event.response.status_code == _CONTINUE
@@ -171,6 +180,8 @@ class BoundedServer(_Coalescing, _http1.Http1Server):
         else:
             if isinstance(event, ResponseHeaders):
                 event.response = self._framed(event.response)
+                # A refusal of ours has a body, which after a HEAD would be read as the next answer.
+                self._head_only = self.request is not None and self.request.data.method == b"HEAD"
                 self._chunked = "chunked" in event.response.headers.get("transfer-encoding", "").lower()
             yield from super().send(event)
 
@@ -185,6 +196,10 @@ class BoundedServer(_Coalescing, _http1.Http1Server):
         if self._asks_to_close and request.data.method != b"CONNECT":
             response = response.copy()
             response.headers["Connection"] = "close"
+        if response.data.http_version != b"HTTP/1.1":
+            # The provider's own version says nothing of us: "Transfer-Encoding was added in HTTP/1.1" (RFC 9112, 6.1).
+            response = response.copy()
+            response.data.http_version = b"HTTP/1.1"
         return response
 
     def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
@@ -215,10 +230,10 @@ class BoundedServer(_Coalescing, _http1.Http1Server):
     def _skip_empty_lines(self) -> None:
         # "A server that is expecting to receive and parse a request-line SHOULD ignore at least one empty line (CRLF)
         # received prior to the request-line" (RFC 9112, 2.2).
-        data = bytes(self.buf)
-        while data.startswith(b"\r\n"):
-            data = data[2:]
-        self.buf.maybe_extract_at_most(len(self.buf) - len(data))
+        empty = _EMPTY_LINES.match(bytes(self.buf))
+        assert empty is not None
+        if empty.end():
+            self.buf.maybe_extract_at_most(empty.end())
 
     def wait(self, event: events.Event) -> layer.CommandGenerator[None]:
         yield from super().wait(event)

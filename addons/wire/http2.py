@@ -131,11 +131,13 @@ class BoundedHttp2(HttpConnection):
             self._send_head(stream_id, event.response)
         elif isinstance(event, ResponseEndOfMessage):
             self.frames.say(stream_id, last=True)
+            self._head_only.discard(stream_id)
         elif isinstance(event, ResponseProtocolError):
             self._break_off(stream_id, event.code)
+            self._head_only.discard(stream_id)
 
     def _send_head(self, stream_id: int, response: http.Response) -> None:
-        if response.status_code == _SWITCHING or _is_coded(response):
+        if response.status_code == _SWITCHING:
             self.frames.break_off(stream_id, ErrorCodes.INTERNAL_ERROR)
         elif not self.frames.has_begun(stream_id):
             self.frames.send_headers(stream_id, response_fields(response))
@@ -280,12 +282,6 @@ class BoundedHttp2(HttpConnection):
             yield ReceiveHttp(RequestProtocolError(stream_id, why, ErrorCode.CLIENT_DISCONNECTED))
         for stream_id in list(self._held):
             yield from self._release(stream_id)
-
-
-def _is_coded(response: http.Response) -> bool:
-    """Whether a body is in a transfer coding that HTTP/2 cannot name (RFC 9113, 8.2.2), other than chunks."""
-    coding = response.headers.get("transfer-encoding")
-    return coding is not None and coding.strip().lower() != "chunked"
 
 
 def _joined(happened: Iterable[Event]) -> list[Event]:

@@ -200,6 +200,7 @@ class GatewayStream(HttpStream):
         assert self.flow.response
         try:
             validate_headers(self.flow.response)
+            _check_coding(self.flow.response)
             self._check_switch(self.flow.response)
         except ValueError:
             yield commands.CloseConnection(self.context.server)
@@ -253,6 +254,8 @@ class GatewayStream(HttpStream):
 
     def _answerable(self) -> bool:
         """Nothing of an answer has gone to the client, and the client still waits for one."""
+        if not self.context.client.connected:
+            return False  # it left during a dial, which was given up with it: no fault of the provider's
         waiting = (self.state_uninitialized, self.state_wait_for_response_headers, self.state_consume_response_body)
         return self.server_state in waiting and self.client_state in (
             self.state_done,
@@ -299,3 +302,11 @@ class GatewayStream(HttpStream):
             yield from self.child_layer.handle_event(events.ConnectionClosed(self.context.client))
         elif isinstance(event, events.ConnectionEvent):
             yield from self.child_layer.handle_event(event)
+
+
+def _check_coding(response: http.Response) -> None:
+    # Nobody asked for another (TE is not sent on), HTTP/2 could not name one (RFC 9113, 8.2.2), and a body in one that
+    # does not end with chunks is over when the connection is: that looks the same when the provider broke off.
+    coding = response.headers.get("transfer-encoding")
+    if coding is not None and coding.strip().lower() != "chunked":
+        raise ValueError("a transfer coding that was not asked for")

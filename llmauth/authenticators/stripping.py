@@ -51,6 +51,7 @@ _SIGNATURES = (b"AWS", b"SIGNATURE ")
 _OURS = (PREFIX, FORM)
 _MARK, _TOKEN = PREFIX.encode("ascii"), FORM.encode("ascii")
 _KEY = re.compile(rb"llmauth_[0-9A-Za-z]{10}_")
+_KEY_IN_URL = re.compile(_KEY.pattern.decode("ascii"))
 _PRESIGNED = frozenset(
     f"x-amz-{name}"
     for name in (
@@ -90,6 +91,12 @@ def _holds_ours(value: bytes) -> bool:
     return _TOKEN in value or _KEY.search(value) is not None
 
 
+def is_in_url(text: str) -> bool:
+    """Whether a key or a placeholder token of ours stands in this part of a URL, plain or percent-encoded."""
+    plain = unquote(text) if "%" in text else text
+    return FORM in plain or (PREFIX in plain and _KEY_IN_URL.search(plain) is not None)
+
+
 def strip_query(path: str) -> str:
     """The path without the parameters that hold a credential of ours, and without those of a presigned AWS URL.
 
@@ -124,4 +131,4 @@ def _strip_query(path: str) -> str:
 def _is_credential(text: str) -> bool:
     name, value = parameter(text)
     # A parameter without `=` is all value.
-    return value.startswith(_OURS) or name.startswith(_OURS) or name.lower() in _PRESIGNED
+    return value.startswith(_OURS) or name.startswith(_OURS) or name.lower() in _PRESIGNED or is_in_url(text)

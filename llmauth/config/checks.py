@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from llmauth import credentials, providers
+from llmauth import credentials, providers, token_hosts
 from llmauth.addresses import is_ip_literal, is_private
 from llmauth.config.document import Document
 from llmauth.config.problems import Place, Problem
@@ -71,27 +71,34 @@ def _check_strategies(document: Document, tree: Node) -> Iterable[Problem]:
 
 
 def _check_gateway_hosts(document: Document, tree: Node) -> Iterable[Problem]:
-    for name, instance in document.instances.items():
-        hosts = {origin.host for origin in providers.build(name, instance).hosts}
-        for host in hosts.intersection(document.server.gateway_hosts):
-            message = f"'{host}' is the provider's host of instance '{name}'; a gateway host is a name of our own"
+    owned = _owned(document)
+    for host in document.server.gateway_hosts:
+        if host in owned:
+            message = f"'{host}' is {owned[host]}; a gateway host is a name of our own"
             yield Problem(place=_place_of(tree, "server.gateway_hosts"), path="server.gateway_hosts", message=message)
+
+
+def _owned(document: Document) -> dict[str, str]:
+    """The hosts that are intercepted because of an instance, and what each is."""
+    owned: dict[str, str] = {}
+    for name, instance in document.instances.items():
+        handler = providers.build(name, instance)
+        asked = token_hosts.served([(handler.provider, handler.region, handler.base.host)])
+        owned |= {origin.host: f"a token host of instance '{name}'" for origin in asked if origin.host not in owned}
+        owned |= {origin.host: f"the provider's host of instance '{name}'" for origin in handler.hosts}
+    return owned
 
 
 def _check_egress(document: Document, tree: Node) -> Iterable[Problem]:
     """What is decrypted is never tunnelled, and a list that says otherwise was meant in another way."""
-    owned = {
-        origin.host: name
-        for name, instance in document.instances.items()
-        for origin in providers.build(name, instance).hosts
-    }
+    owned = _owned(document)
     entries = tree.child("egress")
     allowed = entries.child("allow") if entries is not None else None
     for index, target in enumerate(document.egress.allow):
         node = allowed.child(index) if allowed is not None else None
         place, path = node.place if node is not None else tree.place, join("egress.allow", index)
         if target.host in owned:
-            message = f"'{target.host}' is the provider's host of instance '{owned[target.host]}', which is decrypted"
+            message = f"'{target.host}' is {owned[target.host]}, which is decrypted"
             yield Problem(place=place, path=path, message=f"{message}; remove it here")
         elif target.host in document.server.gateway_hosts:
             yield Problem(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 
@@ -50,9 +51,10 @@ def ends_at(token: Secret) -> float | None:
     payload = token.reveal().split(".")[1:2]
     try:
         claims = json.loads(base64.urlsafe_b64decode(payload[0] + "=" * (-len(payload[0]) % 4)))
-        return float(claims["exp"])
-    except (ValueError, TypeError, LookupError, RecursionError):
+        ends = float(claims["exp"])
+    except (ValueError, TypeError, LookupError, RecursionError, OverflowError):
         return None
+    return ends if math.isfinite(ends) else None
 
 
 def _of_user(fields: Mapping[str, Secret], key: RSAPrivateKey) -> str:

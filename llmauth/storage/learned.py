@@ -11,6 +11,8 @@ from llmauth.addresses import HostPort
 logger = logging.getLogger(__name__)
 
 MOST = 10_000
+# A link would have callers write where it leads, a pipe would hold a thread until somebody reads from it.
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class LearnedHosts:
@@ -35,7 +37,7 @@ class LearnedHosts:
             return False
         self._known.add(line)
         try:
-            handle = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            handle = os.open(self._file, _APPEND, 0o600)
             with os.fdopen(handle, "ab", buffering=0) as file:
                 file.write(f"{line}\n".encode("ascii"))
         except OSError as error:

@@ -8,6 +8,7 @@ from mitmproxy.test import tflow, tutils
 
 from addons.exchange import Exchanges
 from addons.redact import Redact
+from llmauth.authenticators.tokens import FORM
 from llmauth.http import Headers
 from llmauth.secrets import MASK
 from llmauth.storage.key_text import new_key
@@ -60,16 +61,27 @@ def test_a_key_of_ours_is_masked_wherever_it_stands(exchanges: Exchanges) -> Non
         ("/a?access_token=abc&limit=3", f"/a?access_token={MASK}&limit=3"),
         ("/a?X-Amz-Signature=abc&X-Amz-Credential=b", "/a"),
         (f"/a?q={KEY}&limit=3", "/a?limit=3"),
-        (f"/a?q=about-{KEY}", f"/a?q={MASK}"),
+        (f"/a?q=about-{KEY}", "/a"),
         ("/a/%2Fb?x=1&&y", "/a/%2Fb?x=1&&y"),
         ("/a", "/a"),
+        (f"/a/{KEY}/b?c=d", f"/a/{MASK}/b?c=d"),
+        (f"/{KEY.replace('_', '%5F')}", f"/{MASK}"),
+        (f"/a/{FORM}e30.sig", f"/a/{MASK}"),
+        (f"/a?x=1&y=about-{FORM}e30.sig", "/a?x=1"),
     ],
-    ids=range(7),
+    ids=range(11),
 )
-def test_a_credential_in_the_query_is_masked(path: str, kept: str) -> None:
+def test_a_credential_in_the_url_is_masked(path: str, kept: str) -> None:
     flow = sent(path=path.encode())
     Redact(Exchanges()).responseheaders(flow)
     assert flow.request.path == kept
+
+
+def test_a_placeholder_token_is_masked_in_a_body(exchanges: Exchanges) -> None:
+    """It stands for a key of ours, and opens what that opens."""
+    flow = sent(content=f'{{"assertion": "{FORM}e30.s-i_g", "n": 1}}'.encode())
+    Redact(exchanges).responseheaders(flow)
+    assert flow.request.content == f'{{"assertion": "{MASK}", "n": 1}}'.encode()
 
 
 def test_nothing_is_left_to_go_back_to() -> None:

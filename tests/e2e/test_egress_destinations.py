@@ -507,6 +507,16 @@ def test_no_credential_travels_in_clear_text(plain: tuple[Running, Host]) -> Non
     assert head == b"GET /?a=b HTTP/1.1\r\nHost: plain.example:8000\r\nX-Keep: 1\r\n\r\n"
 
 
+def test_a_key_in_the_path_does_not_travel_in_clear_text(plain: tuple[Running, Host]) -> None:
+    """S9: it cannot be cut out, so the request goes nowhere."""
+    running, site = plain
+    site.heads.clear()
+    for path in (running.key, running.key.replace("_", "%5f"), f"a/{running.key};x/b"):
+        answer = ask(running, f"http://plain.example:8000/{path}", known(running))
+        assert (answer.status, running.key.encode() in answer.body) == (400, False)
+    assert site.heads == []
+
+
 def test_plain_http_needs_the_proxy_password_for_each_request(plain: tuple[Running, Host]) -> None:
     running, site = plain
     site.heads.clear()

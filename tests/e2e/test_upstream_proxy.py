@@ -116,11 +116,17 @@ def test_who_needs_no_proxy_is_dialled(gateway: Serving, proxy: Corporate) -> No
     assert proxy.heads == []
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "169.254.169.254", "[::1]", "2130706433"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("127.0.0.1", "169.254.169.254", "[::1]", "2130706433"),
+        *("LocalHost.", "x.localhost", "metadata", "metadata.google.internal", "printer.local"),
+    ],
+)
 def test_an_address_inside_is_not_asked_of_the_proxy_either(
     tmp_path: Path, emulators: Emulators, proxy: Corporate, address: str
 ) -> None:
-    """S8: of a name the proxy judges the address; an address is judged here."""
+    """S8: of a name the proxy judges the address; an address, and a name that can only be inside, is judged here."""
     upstream = _upstream(emulators, proxy.url)
     gateway = start(tmp_path, emulators, upstream=upstream, egress={"default": "tunnel"})
     with Wire(gateway.port) as wire:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from llmauth.addresses import HostPort, is_ip_literal, is_private, normalise_host, parse_authority
+from llmauth.addresses import HostPort, is_inner_name, is_ip_literal, is_private, normalise_host, parse_authority
 
 # ---- names ---------------------------------------------------------------------------------------------------------
 
@@ -267,3 +267,17 @@ def test_zones_change_nothing(zone):
 )
 def test_what_cannot_be_read_is_private(text):
     assert is_private(text)
+
+
+@pytest.mark.parametrize(
+    "name", ["localhost", "a.localhost", "metadata", "metadata.google.internal", "printer.local", "nas.home.arpa"]
+)
+def test_a_name_that_only_ever_leads_inside(name):
+    assert is_inner_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["github.com", "internal.example", "notlocal.example", "127.0.0.1", "::1", "2130706433"]
+)
+def test_of_other_names_the_address_tells(name):
+    assert not is_inner_name(name)

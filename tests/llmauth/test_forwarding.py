@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from llmauth import providers
 from llmauth.addresses import HostPort
+from llmauth.authenticators.tokens import FORM
 from llmauth.context import TransparentRoute
+from llmauth.errors import BadRequest
 from llmauth.forwarding import carried, outgoing
 from llmauth.http import Door, Headers, Request, Url
 from llmauth.providers.bedrock import BedrockOptions
@@ -209,10 +211,25 @@ def test_by_path_the_instance_says_where():
         ("?alt=sse&%6bey=llmauth_canary", "?alt=sse"),
         ("?X-Amz-Signature=canary&X-Amz-Credential=canary&X-Amz-Date=1", ""),
         ("?alt=sse", "?alt=sse"),
+        ("?alt=sse&q=about-llmauth_0123456789_canary", "?alt=sse"),
+        ("?q=about-llmauth%5F0123456789%5Fcanary&q=docs?", "?q=docs?"),
     ],
 )
 def test_no_credential_leaves_in_the_query(native, query, left):
     assert sent([], path=f"/v1/models{query}", native=native).url.path == f"/v1/models{left}"
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("part", ["llmauth_0123456789_canary", "llmauth%5F0123456789%5Fcanary", f"x-{FORM}e30.c"])
+def test_a_key_of_ours_in_the_path_goes_nowhere(part, native):
+    """S9: it cannot be cut out of a path, so the request is refused; in clear text as well."""
+    with pytest.raises(BadRequest, match="path"):
+        sent([], path=f"/v1/models/{part}/x?a=b", native=native)
+    url = Url("http", "example.org", 8000, f"/{part}")
+    with pytest.raises(BadRequest) as refusal:
+        carried(Request(method="GET", url=url, headers=Headers([]), door=Door.ABSOLUTE))
+    assert "canary" not in str(refusal.value)
+    assert sent([], path="/v1/models/llmauth_docs", native=native).url.path == "/v1/models/llmauth_docs"
 
 
 def test_a_date_goes_with_the_signature_that_it_belongs_to():

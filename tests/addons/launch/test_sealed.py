@@ -7,11 +7,12 @@ from typing import Any, NoReturn
 
 import pytest
 from mitmproxy import http, options
+from mitmproxy.addons.script import Script
 from mitmproxy.master import Master
 from mitmproxy.proxy.layers.http import HttpRequestHook
 from mitmproxy.test import tflow
 
-from addons.launch.sealed import UNLOADED, Sealed
+from addons.launch.sealed import BROKEN, UNLOADED, Sealed
 
 
 class Halted(BaseException):
@@ -78,3 +79,14 @@ async def test_an_addon_that_is_adopted_is_not_loaded_again(sealed: Sealed) -> N
     assert loaded == []
     assert sealed.get("inner") is inner
     assert len(sealed) == 1
+
+
+async def test_while_serving_every_script_is_loaded(sealed: Sealed) -> None:
+    script = Script.__new__(Script)  # as it is after a file that cannot be read; its maker would start a watcher
+    script.name, script.ns, script.reloadtask = "other", None, None
+    sealed.chain.append(Named("loader", script))
+    await sealed.handle_lifecycle(HttpRequestHook(tflow.tflow()))
+    sealed.serve()
+    sealed.register(Named("another"))
+    with pytest.raises(Halted, match=BROKEN):
+        await sealed.handle_lifecycle(HttpRequestHook(tflow.tflow()))

@@ -78,6 +78,18 @@ def test_what_has_no_window_waits_for_it() -> None:
     assert pair.ours.held_back(stream) == pair.ours.unsent() == 0
 
 
+def test_what_waits_for_a_window_goes_with_its_stream() -> None:
+    """B4: a client that asks, grants nothing and takes it back would else fill the memory, request by request."""
+    pair = Pair(window=0)
+    stream = pair.ask()
+    pair.ours.send_headers(stream, OK)
+    pair.ours.say(stream, b"x" * 1000)
+    pair.client.reset_stream(stream, ErrorCodes.CANCEL)
+    pair.turn()
+    assert pair.ours.unsent() == 0
+    assert pair.ours.held_back(stream) == 0
+
+
 def test_the_window_of_the_connection_goes_round() -> None:
     pair = Pair(window=100_000)
     streams = [pair.ask() for _ in range(3)]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -163,6 +164,13 @@ def test_empty_lines_before_a_head_are_skipped(before: bytes) -> None:
     assert names(http_events(Downstream().receive(before, GET))) == ["RequestHeaders", "RequestEndOfMessage"]
 
 
+def test_many_empty_lines_take_no_time() -> None:
+    """A stranger's; half a megabyte of them took seconds, in which nobody else was served."""
+    downstream, began = Downstream(), time.process_time()
+    downstream.receive(b"\r\n" * 250_000)
+    assert time.process_time() - began < 0.5
+
+
 @pytest.mark.parametrize(
     "first", [b"\nGET / HTTP/1.1", b"GET / HTTP/1.1 ", b"GET  / HTTP/1.1", b" GET / HTTP/1.1", b"GET /"]
 )
@@ -211,6 +219,39 @@ def test_an_answer_that_has_no_body_is_not_chunked(method: str, target: str) -> 
     downstream = Downstream()
     downstream.receive(f"{method} {target} HTTP/1.1\r\nHost: x:443\r\n\r\n".encode())
     assert b"chunked" not in sent(downstream.send(without_length()))
+
+
+def test_no_body_follows_the_head_of_an_answer_to_HEAD() -> None:
+    """B6: a refusal of ours has one, which the client would read as its next answer."""
+    downstream = Downstream()
+    downstream.receive(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+    refused = ResponseHeaders(1, http.Response.make(502, b"", {"Content-Length": "4"}), False)
+    said = sent(downstream.send(refused, ResponseData(1, b"down"), ResponseEndOfMessage(1)))
+    assert said.startswith(b"HTTP/1.1 502 ")
+    assert said.endswith(b"\r\n\r\n")
+    downstream.receive(GET)
+    whole = answer(stream=3, content_length="2")
+    assert sent(downstream.send(whole, ResponseData(3, b"ok"), ResponseEndOfMessage(3))).endswith(b"\r\n\r\nok")
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/2.0"])
+def test_an_answer_is_told_in_our_own_version(version: str) -> None:
+    downstream = Downstream()
+    downstream.receive(GET)
+    event = without_length()
+    event.response.http_version = version
+    said = sent(downstream.send(event, ResponseData(1, b"data"), ResponseEndOfMessage(1)))
+    assert said.startswith(b"HTTP/1.1 200 ")
+    assert said.endswith(b"4\r\ndata\r\n0\r\n\r\n")
+
+
+@pytest.mark.parametrize("line", [b"ZZ\r\n", b"-1\r\n", b"5 ;\r\n", b"\r\n", b"1" * 21 + b"\r\n", b"1\r\naX\r\n"])
+def test_a_bad_chunk_line_is_400(line: bytes) -> None:
+    """B1."""
+    post = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    done = Downstream().receive(post + line)
+    assert sent(done).startswith(b"HTTP/1.1 400 ")
+    assert "CloseConnection" in names(done)
 
 
 def test_what_a_client_asked_of_the_connection_is_remembered() -> None:

@@ -42,6 +42,32 @@ async def test_what_comes_is_counted() -> None:
                 await asyncio.sleep(0.01)
 
 
+async def test_others_have_their_turn_between_two_reads() -> None:
+    """asyncio keeps up to a quarter of a megabyte, which was looked through in one go."""
+    turns: list[int] = [0]
+    seen: list[int] = []
+
+    class Watching(Sink):
+        def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+            if isinstance(event, events.DataReceived) and len(event.data) == 65536:
+                seen.append(turns[0])
+            yield from super()._handle_event(event)
+
+    async def others() -> None:
+        while True:
+            await asyncio.sleep(0)
+            turns[0] += 1
+
+    async with served(Watching) as (_, writer, _):
+        task = asyncio.create_task(others())
+        assert await send(writer, 8) == 8
+        async with asyncio.timeout(5):
+            while len(seen) < 20:
+                await asyncio.sleep(0.01)
+        task.cancel()
+    assert len(set(seen)) == len(seen)
+
+
 async def test_who_is_still_judged_is_not_read_without_end() -> None:
     """A hook that waits (for bcrypt, for a credential) must not let memory be filled behind it."""
     judged = asyncio.Event()

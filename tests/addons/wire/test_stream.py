@@ -286,6 +286,21 @@ def test_a_failed_dial_is_answered_for() -> None:
     assert wired.closed == []
 
 
+def test_a_dial_that_ends_because_the_client_left_is_not_blamed_on_the_provider() -> None:
+    found: list[object] = []
+    wired = exchange({"error": lambda flow: found.append(flow.error)})
+
+    def leave(flow: http.HTTPFlow) -> None:
+        route(flow)
+        wired.context.client.state = wired.context.client.state.CLOSED
+
+    wired.hooks["request"] = leave
+    wired.dial = "cancelled"
+    assert wired.client_sends(GET) == b""
+    assert len(found) == 1
+    assert not isinstance(found[0], UpstreamFault)
+
+
 @pytest.mark.parametrize(
     "heard",
     [
@@ -295,6 +310,8 @@ def test_a_failed_dial_is_answered_for() -> None:
         b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf",
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nA B: c\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\nhalf",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n4\r\nhalf\r\n0\r\n\r\n",
     ],
 )
 def test_a_broken_answer_of_which_nothing_was_passed_on_is_answered_for(heard: bytes) -> None:

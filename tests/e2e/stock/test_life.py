@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pytest
 
 from llmauth.demo.emulators import Emulators
 from tests.e2e.stock.conftest import TOOLS, script
-from tests.fixtures.calls import call, get, refuses_connections
+from tests.fixtures.calls import call, eventually, get, refuses_connections
 from tests.fixtures.raw import Wire
 from tests.fixtures.serving import CHAIN, ROOT, Serving, environment, free_port, stock_command
 
@@ -208,6 +210,32 @@ def test_a_script_that_is_gone_ends_the_process(tmp_path: Path, serve: Callable[
     (tmp_path / "addons" / "chain.py").unlink()
     assert gateway.process.wait(5) == SOFTWARE
     assert gateway.lines("The chain was unloaded or reloaded; the process ends")
+
+
+def test_another_script_may_change_and_may_not_break(
+    tmp_path: Path, emulators: Emulators, serve: Callable[..., Serving]
+) -> None:
+    """The tool goes on without a script that does not load again, and with that lets through what it forbade."""
+    other = tmp_path / "other.py"
+    forbids = "from mitmproxy import http\n\n\ndef requestheaders(flow):\n    flow.response = http.Response.make({})\n"
+    other.write_text(forbids.format(418))
+    gateway = serve(options=["-s", str(other)])
+    assert call(gateway).status == 418
+    _changed(other, forbids.format(419), 10)
+    eventually(lambda: call(gateway).status == 419)
+    _changed(other, "def", 20)
+    with contextlib.suppress(OSError, EOFError):
+        while gateway.process.poll() is None:
+            assert call(gateway).status == 419
+    assert gateway.process.wait(5) == SOFTWARE
+    assert gateway.lines("Another script was changed, and could not be loaded again; the process ends")
+    assert emulators.requests() == ()
+
+
+def _changed(file: Path, text: str, seconds: int) -> None:
+    """Written, with a time that the tool takes for a later one."""
+    file.write_text(text)
+    os.utime(file, (time.time() + seconds,) * 2)
 
 
 BY_A_SCRIPT: Mapping[str, str] = {

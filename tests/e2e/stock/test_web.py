@@ -14,7 +14,7 @@ from tests.e2e.stock.test_life import SOFTWARE, UNSAFE
 from tests.e2e.stock.web import Web
 from tests.fixtures.calls import CHAT, JSON, OPENAI, STREAM, begin, call, eventually, get
 from tests.fixtures.raw import Wire, basic, tunnel
-from tests.fixtures.serving import Serving
+from tests.fixtures.serving import Serving, free_port
 
 INSTEAD: dict[str, Any] = {
     **UNSAFE,
@@ -107,13 +107,32 @@ def test_giving_up_the_script_ends_the_process(serve: Callable[..., Serving]) ->
     assert web.gateway.lines("The chain was unloaded or reloaded; the process ends")
 
 
+def test_nobody_is_led_to_its_page(serve: Callable[..., Serving]) -> None:
+    """S8, A9: whatever the configuration allows; it stands on loopback, and its callers are no workloads."""
+    port = free_port()
+    gateway = serve(
+        trusted=True,
+        tool="mitmweb",
+        options=["--web-port", str(port)],
+        egress={"allow": [f"web.example:{port}"]},
+        upstream={"resolve": {"web.example": f"127.0.0.1:{port}"}},
+    )
+    with Wire(gateway.port) as wire:
+        assert wire.connect(f"web.example:{port}", gateway.key()).status == 403
+
+
 # ---- what it shows -------------------------------------------------------------------------------------------------
 
 
 def secrets(web: Web, emulators: Emulators) -> list[bytes]:
     credentials, key = emulators.credentials, web.gateway.key()
     return [
-        *(key.encode(), basic(key).encode(), basic(key).removeprefix("Basic ").encode()),
+        *(
+            key.encode(),
+            key.removeprefix("llmauth_").encode(),
+            basic(key).encode(),
+            basic(key).removeprefix("Basic ").encode(),
+        ),
         *(credentials.openai_key.encode(), credentials.anthropic_key.encode()),
         *(credentials.aws_access_key_id.encode(), credentials.aws_secret_access_key.encode()),
         *([credentials.aws_session_token.encode()] if credentials.aws_session_token else []),
@@ -148,6 +167,8 @@ def test_flows_are_shown_and_no_secret_is_in_them(shared_web: Web, emulators: Em
         wire.request("POST", path, fields, CHAT)
     assert get(gateway, f"/transparent/openai/v1/models?key={key}&limit=4").status == 200
     assert get(gateway, f"/transparent/openai/v1/models?token={key}", ("X-API-Key", key)).status == 200
+    assert get(gateway, f"/transparent/openai/v1/models/{key}", ("X-API-Key", key)).status == 400
+    assert get(gateway, f"/{key.replace('_', '%5F')}/x", ("X-API-Key", key)).status == 404
     wrong = key[:-1] + ("0" if key[-1] != "0" else "1")
     assert get(gateway, f"/transparent/openai/v1/models?key={wrong}", ("X-API-Key", wrong)).status == 401
     assert get(gateway, "/transparent/nobody/x", ("X-API-Key", key), ("Cookie", "session=oatmeal")).status == 404
@@ -157,9 +178,9 @@ def test_flows_are_shown_and_no_secret_is_in_them(shared_web: Web, emulators: Em
         emulators.wait(lambda seen: any(one.status is None for one in seen))
         flows = shared_web.ask("GET", "/flows.json").json
         # In flight it is not shown at all.
-        assert len(flows) == 9
+        assert len(flows) == 11
         wire.reset()
-    eventually(lambda: len(shared_web.ask("GET", "/flows.json").json) == 10)
+    eventually(lambda: len(shared_web.ask("GET", "/flows.json").json) == 12)
     assert {"limit=3", "limit=4"} <= {one["request"]["path"].partition("?")[2] for one in flows}
     assert [flow["response"]["status_code"] for flow in flows][:2] == [200, 200]
     found = everything(shared_web)

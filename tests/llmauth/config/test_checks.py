@@ -87,6 +87,18 @@ def test_an_entry_that_is_a_providers_host(faults, entry):
     assert faults("egress: {allow: [api.openai.com]}") == []
 
 
+@pytest.mark.parametrize("entry", ["iam.cloud.ibm.com", "IAM.cloud.ibm.com.:8443"])
+def test_a_name_that_is_a_token_host(faults, entry):
+    """It is intercepted as the provider is: an entry would not be tunnelled, and a client would not meet us there."""
+    instances = "instances: {w: {type: ibm}}\n"
+    whose = "'iam.cloud.ibm.com' is a token host of instance 'w'"
+    (fault,) = faults(f"egress: {{allow: ['{entry}']}}\n{instances}")
+    assert fault == f"c.yaml:1: egress.allow[0]: {whose}, which is decrypted; remove it here"
+    (fault,) = faults(f"server: {{gateway_hosts: [iam.cloud.ibm.com]}}\n{instances}")
+    assert fault == f"c.yaml:1: server.gateway_hosts: {whose}; a gateway host is a name of our own"
+    assert faults("egress: {allow: [iam.cloud.ibm.com]}") == []
+
+
 def test_an_entry_that_is_a_name_of_our_own(faults):
     (fault,) = faults("server: {gateway_hosts: [llm.internal]}\negress: {allow: [llm.internal]}\n")
     assert fault.startswith("c.yaml:2: egress.allow[0]: 'llm.internal' is a name of our own")

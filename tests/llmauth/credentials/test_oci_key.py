@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import traceback
 
@@ -87,6 +88,12 @@ def test_a_security_token_takes_the_place_of_the_user(token: str) -> None:
 )
 def test_the_end_stands_in_the_token(token: str, ends: float | None) -> None:
     assert oci_key.ends_at(Secret(token)) == ends
+
+
+@pytest.mark.parametrize("end", ["NaN", "Infinity", "1e999", "9" * 400])
+def test_an_end_that_is_no_time_is_none(end: str) -> None:
+    payload = base64.urlsafe_b64encode(f'{{"exp": {end}}}'.encode()).decode().rstrip("=")
+    assert oci_key.ends_at(Secret(f"a.{payload}.c")) is None
 
 
 LARGE = rsa.generate_private_key(65537, 2048)

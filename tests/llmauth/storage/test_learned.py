@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -41,6 +42,16 @@ def test_there_is_an_end_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     added = [hosts.add(HostPort(f"h{number}.example", 443)) for number in range(5)]
     assert added == [True, True, True, False, False]
     assert len(hosts.read()) == 3
+
+
+def test_nothing_is_written_through_a_link_or_into_a_pipe(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text("theirs\n")
+    (tmp_path / "learned").symlink_to(tmp_path / "elsewhere")
+    assert not LearnedHosts(tmp_path / "learned").add(GIT)
+    assert (tmp_path / "elsewhere").read_text() == "theirs\n"
+    hosts = LearnedHosts(tmp_path / "pipe")
+    os.mkfifo(tmp_path / "pipe")
+    assert not hosts.add(GIT), "and without waiting for a reader"
 
 
 def test_a_folder_that_cannot_be_written_to_costs_the_record_and_nothing_else(tmp_path: Path) -> None:
