@@ -156,6 +156,8 @@ async def test_a_proxy_that_is_not_there_is_named() -> None:
 
 async def test_an_abandoned_question_leaves_no_socket(recwarn: pytest.WarningsRecorder) -> None:
     """A proxy that hangs is given up by cancelling the dial."""
+    gc.collect()
+    recwarn.clear()  # what other tests left behind
     kept: list[Any] = []
     server = await asyncio.start_server(lambda *both: kept.append(both), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
