@@ -93,7 +93,7 @@ class Exchange:
     heard_at: float = 0.0
     provider_request_id: str | None = None
     reported: bool = False
-    secrets: tuple[bytes, ...] = ()  # what was put on the request, and must not come back
+    secrets: tuple[bytes, ...] = field(default=(), repr=False)  # what was put on the request, and must not come back
     untold: bool = False  # whether only the answer's body can tell what it says about our credential
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from mitmproxy import http
 
@@ -143,7 +144,10 @@ def _headers(pseudo: dict[bytes, bytes], rest: list[Field]) -> list[Field]:
     return headers
 
 
-def _request[R: http.Request](kind: type[R], method: bytes, path: bytes, headers: Iterable[Field]) -> R:
+_Kind = TypeVar("_Kind", bound=http.Request)
+
+
+def _request(kind: type[_Kind], method: bytes, path: bytes, headers: Iterable[Field]) -> _Kind:
     return kind(
         host="",
         port=0,

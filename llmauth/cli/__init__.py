@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path, PurePath
-from traceback import extract_tb
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -100,28 +99,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:
-        code, text = _explained(error)
+        from llmauth.config.failures import explained
+
+        code, text = explained(error)
         typer.echo(text, err=True)
         return code
     return result if isinstance(result, int) else DONE
-
-
-def _explained(error: Exception) -> tuple[int, str]:
-    """Exit code and message; the text of an error that is not ours may quote a secret and is not shown."""
-    from llmauth.ca import CaError
-    from llmauth.config.problems import ConfigError
-    from llmauth.errors import GatewayError
-    from llmauth.storage.home import StateError
-
-    if isinstance(error, ConfigError):
-        return MISUSED, str(error)
-    if isinstance(error, GatewayError):
-        return FAILED, f"Error: {error.sentence}"
-    if isinstance(error, CaError | StateError):
-        return FAILED, f"Error: {error}"
-    if isinstance(error, OSError):
-        place = f"{error.filename}: " if error.filename else ""
-        return FAILED, f"Error: {place}{error.strerror or type(error).__name__}"
-    frame = extract_tb(error.__traceback__)[-1]
-    place = f"{'/'.join(PurePath(frame.filename).parts[-2:])}:{frame.lineno}"
-    return FAILED, f"Internal error: {type(error).__name__} at {place}. This is a fault of llmauth; please report it."

@@ -86,3 +86,9 @@ def test_an_arrival_has_the_clients_id_or_one_of_its_own() -> None:
     ids = {arrival(None).request_id for _ in range(100)}
     assert len(ids) == 100
     assert all(one.startswith("req_") and len(one) == 36 for one in ids)
+
+
+def test_r1_no_repr_shows_what_was_put_on_a_request() -> None:
+    made = exchange(secrets=(b"sk-canary-0123456789",))
+    assert b"canary" in made.secrets[0]
+    assert "canary" not in repr(made)

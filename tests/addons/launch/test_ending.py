@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from addons.launch.ending import FAILED, MISUSED, SOFTWARE, Misused, explained
+from addons.launch.ending import SOFTWARE, Misused, told
 from llmauth.ca import CaError
+from llmauth.config.failures import FAILED, MISUSED
 from llmauth.config.problems import ConfigError, Place, Problem
 from llmauth.storage.home import StateError
 from tests.sources import ROOT
@@ -36,7 +37,7 @@ PROBLEM = Problem(place=Place(source="x.yaml"), path="server", message="is wrong
     ],
 )
 def test_status_and_sentence(error: BaseException, status: int, says: str) -> None:
-    found, sentence = explained(raised(error))
+    found, sentence = told(raised(error))
     assert found == status
     assert says in sentence
     assert "sk-secret" not in sentence
