@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -100,6 +100,9 @@ def hosts() -> Iterator[tuple[Host, Host, Host]]:
         yield allowed, inside, outside
 
 
+Kind = TypeVar("Kind")
+
+
 class OneAtATime:
     """mitmproxy knows the one master of its process: the gateway before is stopped when another is asked for."""
 
@@ -109,7 +112,7 @@ class OneAtATime:
         self._now: Any = None
         self._count = 0
 
-    def of[Kind](self, name: str, begin: Callable[[Path], Kind]) -> Kind:
+    def of(self, name: str, begin: Callable[[Path], Kind]) -> Kind:
         if name != self._name:
             self.stop()
             self._count += 1
