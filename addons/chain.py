@@ -29,7 +29,8 @@ def chain(gateway: Gateway, exchanges: Exchanges) -> list[Any]:
     upstream, limits = gateway.settings.upstream, gateway.settings.limits
     report = Report(gateway, exchanges)
     tell = gateway.metrics.limit_reached
-    connections = Connections(exchanges, limits, tell)
+    connections, egress = Connections(exchanges, limits, tell), Egress(gateway, exchanges)
+    sockets = WebSockets(gateway, exchanges, limits, tell=tell)
     times = (upstream.connect_timeout, upstream.first_byte_timeout, limits)
     return [
         Arrive(gateway, exchanges),
@@ -38,14 +39,14 @@ def chain(gateway: Gateway, exchanges: Exchanges) -> list[Any]:
         TokenHosts(gateway, exchanges),
         Authenticate(gateway, exchanges),
         Scrape(gateway, exchanges, report.tell),
-        Egress(gateway, exchanges),
+        egress,
         Route(gateway, exchanges),
-        WebSockets(gateway, exchanges, limits, tell=tell),
+        sockets,
         Inject(gateway, exchanges),
         Reflections(exchanges),
         Faults(exchanges),
         connections,
-        Deadlines(exchanges, *times, tell=tell, also=connections.look),
+        Deadlines(exchanges, *times, tell=tell, also=(connections.look, egress.look, sockets.look)),
         report,
         Gate(exchanges),
     ]

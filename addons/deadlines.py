@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mitmproxy import ctx, http
 from mitmproxy.connection import Connection
@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 _TICK = 0.25
 
 
+Look = Callable[[float], None]
+
+
 def _nobody(_: object) -> None:
     """Stands for who would be told."""
 
@@ -29,7 +32,7 @@ def _nobody(_: object) -> None:
 class Deadlines:
     """Every quarter of a second, ends what takes too long. Nothing is set up for a single request.
 
-    `tell` learns the name of each limit that was reached, `also` is called with the time at each tick.
+    `tell` learns the name of each limit that was reached, `also` are called with the time at each tick.
     """
 
     name = "deadlines"
@@ -42,14 +45,14 @@ class Deadlines:
         limits: Limits = DEFAULT_LIMITS,
         *,
         tell: Callable[[str], None] = _nobody,
-        also: Callable[[float], None] = _nobody,
+        also: Sequence[Look] = (),
     ) -> None:
         self.exchanges = exchanges
         self._connect = connect
         self._first_byte = first_byte
         self._limits = limits
         self._tell = tell
-        self._also = also
+        self._looks = (self._look, *also)
         self._task: asyncio.Task[None] | None = None
 
     def running(self) -> None:
@@ -62,7 +65,7 @@ class Deadlines:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(_TICK)
-            for look in (self._look, self._also):
+            for look in self._looks:
                 try:
                     look(time.monotonic())
                 except Exception:

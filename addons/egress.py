@@ -27,7 +27,6 @@ from llmauth.telemetry.metrics import Observation
 
 logger = logging.getLogger(__name__)
 
-_TICK = 0.25
 _RETRY = 5
 
 
@@ -40,7 +39,6 @@ class Egress:
         self.gateway = gateway
         self.exchanges = exchanges
         self._rules = gateway.settings.egress
-        self._watching: asyncio.Task[None] | None = None
         self._draining_since: float | None = None
 
     @stage(RequestContext)
@@ -116,23 +114,8 @@ class Egress:
 
     # ---- what ends a tunnel from our side --------------------------------------------------------------------------
 
-    def running(self) -> None:
-        self._watching = asyncio_utils.create_task(self._watch(), name="tunnels", keep_ref=True)
-
-    def done(self) -> None:
-        if self._watching is not None:
-            self._watching.cancel()
-
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(_TICK)
-            try:
-                self._look(time.monotonic())
-            except Exception:
-                # Without this task a revoked key would keep its tunnels; the next round is a quarter of a second away.
-                logger.exception("The tunnels could not be checked")
-
-    def _look(self, now: float) -> None:
+    def look(self, now: float) -> None:
+        """End the tunnels that have come to their end; called a few times a second."""
         if self.exchanges.draining and self._draining_since is None:
             self._draining_since = now
         for tunnel in list(self.exchanges.tunnels.values()):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import select
-import time
 from collections.abc import Callable
 
 from mitmproxy import ctx, http
@@ -25,7 +24,6 @@ from llmauth.websocket.handshake import SWITCHING, is_asked
 
 logger = logging.getLogger(__name__)
 
-_TICK = 0.25
 _PROBE = 0.75
 # That a peer has left is told beside what it sent before, and unread bytes do not hide it; Linux alone tells so.
 _LEFT = getattr(select, "POLLRDHUP", 0)
@@ -36,7 +34,7 @@ def _nobody(_: object) -> None:
 
 
 class WebSockets:
-    """Every quarter of a second asks of each open socket whether its caller is still let in, and whether it lives.
+    """Asks of each open socket, every time that it looks, whether its caller is still let in, and whether it lives.
 
     A side that was silent for half of the limit is sent a Ping, which it must answer; then it has the other half.
     `tell` learns the name of each limit that was reached.
@@ -56,7 +54,6 @@ class WebSockets:
         self.exchanges = exchanges
         self._limits = limits
         self._tell = tell
-        self._task: asyncio.Task[None] | None = None
 
     @stage(Authenticated, only=lambda exchange: b"upgrade" in exchange.request.headers.index())
     def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
@@ -91,23 +88,15 @@ class WebSockets:
     def socket_closed(self, flow: http.HTTPFlow) -> None:
         self.exchanges.sockets.discard(flow)
 
-    def running(self) -> None:
-        self._task = asyncio_utils.create_task(self._watch(), name="websockets", keep_ref=True)
-
-    def done(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(_TICK)
-            for flow in list(self.exchanges.sockets):
-                try:
-                    self._look(flow, time.monotonic())
-                except Exception:
-                    # A socket that cannot be judged is not kept; without this task none would ever be.
-                    logger.exception("A WebSocket could not be judged; it was closed")
-                    self._order(flow, End(Code.TRY_AGAIN_LATER, "the gateway failed"))
+    def look(self, now: float) -> None:
+        """End each open socket whose caller is not let in any more, or that is dead; called a few times a second."""
+        for flow in list(self.exchanges.sockets):
+            try:
+                self._look(flow, now)
+            except Exception:
+                # A socket that cannot be judged is not kept, and is no reason to leave the others alone.
+                logger.exception("A WebSocket could not be judged; it was closed")
+                self._order(flow, End(Code.TRY_AGAIN_LATER, "the gateway failed"))
 
     def _look(self, flow: http.HTTPFlow, now: float) -> None:
         traffic, handler = traffic_of(flow), _connection_of(flow)

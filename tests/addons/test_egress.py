@@ -142,7 +142,7 @@ async def test_a_tunnel_is_over_for_a_reason(open_house: House, policy: Egress) 
     assert policy._why_over(tunnel, tunnel.moved + 1) == ""
     assert policy._why_over(tunnel, tunnel.moved + 11) == "idle"
     open_house.exchanges.draining = True
-    policy._look(tunnel.moved)
+    policy.look(tunnel.moved)
     assert policy._why_over(tunnel, tunnel.moved + 4) == ""
     assert policy._why_over(tunnel, tunnel.moved + 6) == "drain"
 
@@ -156,7 +156,7 @@ async def test_a_key_that_is_gone_ends_its_tunnels(
     tunnel = connected(open_house, policy)
     stranger = connected(open_house, policy)
     stranger.identity = Identity(user="bob", method="api_key", key_id="nobody")
-    policy._look(tunnel.moved)
+    policy.look(tunnel.moved)
     assert cut == [stranger]
     assert stranger.ended_by == "key"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from types import SimpleNamespace
 from typing import Any, cast
@@ -136,14 +135,9 @@ async def test_a_socket_has_the_time_of_any_exchange(opened: Opened) -> None:
     assert opened.told == ["exchange_timeout"]
 
 
-async def test_what_cannot_be_judged_is_ended(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_cannot_be_judged_is_ended(opened: Opened) -> None:
     opened.exchange.context = None  # type: ignore[assignment]
-    monkeypatch.setattr(websockets, "_TICK", 0.0)
-    opened.addon.running()
-    assert opened.addon._task is not None
-    while not opened.orders:
-        await asyncio.sleep(0)
-    opened.addon.done()
+    opened.addon.look(NOW)
     assert cast(End, opened.orders[0]).code == 1013
 
 
