@@ -61,6 +61,7 @@ class Behaviour:
     cut: Cut = Cut.FIN
     hang_up: bool = False  # a whole answer that promises keep-alive, and then the connection is closed
     raw: bytes | None = None  # these bytes instead of an HTTP answer; the connection ends after them
+    stays: bool = False  # or it does not, and the next request may come
     early: bool = False  # answer at the head, before the body is in, then close
 
 

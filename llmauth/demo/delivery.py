@@ -77,6 +77,9 @@ class Delivery:
         self._entry.begun(0, [])
         self._entry.answered()
         self._wire.write(raw)
+        if self._behaviour.stays:
+            await self._wire.drain()
+            return True
         await self._wire.end(self._behaviour.cut)
         return False
 

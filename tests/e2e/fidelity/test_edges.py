@@ -141,8 +141,8 @@ def test_an_answer_as_others_write_it(roads: Roads, raw: bytes, status: int, bod
 
 @pytest.mark.parametrize("framing", [b"Transfer-Encoding: chunked", b"Content-Length: 5000", b"Content-Length: 500000"])
 def test_a_head_is_answered_by_a_head_alone(roads: Roads, framing: bytes) -> None:
-    """However the provider frames the body that it does not send."""
-    roads.emulators.behave(OPENAI, Behaviour(raw=b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n", cut=Cut.CLOSE))
+    """However the provider frames the body that it does not send; both connections serve the next request."""
+    roads.emulators.behave(OPENAI, Behaviour(raw=b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n", stays=True))
     with opened(roads) as wire:
         stream = reader(wire)
         wire.send(Call(method="HEAD", target="/v1/models").head("/v1/models", ("Host", OPENAI)))

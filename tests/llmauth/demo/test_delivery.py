@@ -140,6 +140,16 @@ def test_garbage_is_written_as_it_is(emulators: Emulators) -> None:
         assert read_all(connection) == b"SSH-2.0-nothing\r\n"
 
 
+def test_bytes_of_ones_own_may_be_followed_by_another_answer(emulators: Emulators) -> None:
+    raw = b"HTTP/1.1 204 No Content\r\n\r\n"
+    with asked(emulators, Behaviour(raw=raw, stays=True)) as connection:
+        assert connection.recv(len(raw)) == raw
+        connection.sendall(
+            head("GET", "/v1/models", f"Host: {HOST}", f"Authorization: Bearer {emulators.credentials.openai_key}")
+        )
+        assert read_reply(connection).status == 200
+
+
 def test_a_delay_holds_the_first_byte_back(emulators: Emulators) -> None:
     started = time.monotonic()
     with asked(emulators, Behaviour(first_byte_delay=0.2)) as connection:
