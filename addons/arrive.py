@@ -8,6 +8,7 @@ from mitmproxy import http
 
 from addons import convert
 from addons.exchange import Exchange, Exchanges, arrival
+from addons.known import line_of
 from addons.stage import fail
 from addons.wire.heads import MalformedRequest
 from addons.wire.stream import ORIGIN_FORM
@@ -47,7 +48,9 @@ class Arrive:
             return
         peer = self.exchanges.peer(flow.client_conn)
         door = Door.GATEWAY if peer.gateway else Door.TUNNEL if peer.tunnel is not None else Door.ABSOLUTE
+        line = line_of(flow, peer.gateway, peer.tunnel)
         exchange = self._begin(flow, door, peer.tunnel)
+        exchange.line = line
         if isinstance(flow.request, MalformedRequest):
             fail(flow, exchange, BadRequest(flow.request.fault))
         if flow.request.data.host == ORIGIN_FORM:

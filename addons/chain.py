@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from addons.answers import Answers
 from addons.arrive import Arrive
 from addons.authenticate import Authenticate
 from addons.connections import Connections
@@ -12,14 +13,18 @@ from addons.deadlines import Deadlines
 from addons.egress import Egress
 from addons.endpoints import Endpoints, Scrape
 from addons.exchange import Exchanges
+from addons.failclosed import Settled
 from addons.faults import Faults
 from addons.gate import Gate
 from addons.inject import Inject
+from addons.listing import Listing
 from addons.reflections import Reflections
+from addons.repeats import Remember, Repeats
 from addons.report import Report
 from addons.route import Route
 from addons.screen import Screen
 from addons.token_hosts import TokenHosts
+from addons.translate import Translate
 from addons.websockets import WebSockets
 from llmauth.gateway import Gateway
 
@@ -32,7 +37,7 @@ def chain(gateway: Gateway, exchanges: Exchanges) -> list[Any]:
     connections, egress = Connections(exchanges, limits, tell), Egress(gateway, exchanges)
     sockets = WebSockets(gateway, exchanges, limits, tell=tell)
     times = (upstream.connect_timeout, upstream.first_byte_timeout, limits)
-    return [
+    judges = [
         Arrive(gateway, exchanges),
         Endpoints(gateway, exchanges),
         Screen(exchanges, limits.head),
@@ -42,8 +47,16 @@ def chain(gateway: Gateway, exchanges: Exchanges) -> list[Any]:
         egress,
         Route(gateway, exchanges),
         sockets,
+        Listing(gateway, exchanges),
+        Translate(gateway, exchanges),
         Inject(gateway, exchanges),
+        Remember(gateway, exchanges),
+    ]
+    return [
+        Repeats(gateway, exchanges, Settled(tuple(judges))),
+        *judges,
         Reflections(exchanges),
+        Answers(gateway, exchanges),
         Faults(exchanges),
         connections,
         Deadlines(exchanges, *times, tell=tell, also=(connections.look, egress.look, sockets.look)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -12,18 +12,24 @@ from typing import Protocol
 from mitmproxy import http
 from mitmproxy.connection import Client
 
+from addons.known import Known, Line
 from addons.wire.tunnel import Tunnel
 from llmauth.addresses import HostPort
+from llmauth.chat.messages import Usage
 from llmauth.codecs.base import RefusalShape
 from llmauth.config.limits import Limits
-from llmauth.context import Decision, Identity, RequestContext, Route
+from llmauth.context import Decision, Identity, ProtocolRoute, RequestContext, Route
 from llmauth.errors import GatewayError
-from llmauth.http import Door, Request
+from llmauth.http import Door, Headers, Request
+from llmauth.protocol import Prepared
 from llmauth.providers.base import ProviderHandler
 from llmauth.routers.auth import Proof
+from llmauth.routers.doors import SHAPES
+from llmauth.translation import StreamFilter
 
 _ATTRIBUTE = "llmauth"
 DEFAULT_LIMITS = Limits()
+NO_HEADERS = Headers()
 
 
 class Awaited(Enum):
@@ -47,12 +53,18 @@ class Reader(Protocol):
 
 @dataclass(slots=True)
 class Peer:
-    """One client connection. `approved` is where its requests may be sent; an identity is kept from CONNECT alone."""
+    """One client connection. `approved` is where its requests may be sent; an identity is kept from CONNECT alone.
+
+    `known` is the last head that passed, which nearly always is the next one too; `unrepeated` counts those in a row
+    that were not.
+    """
 
     gateway: bool = False
     tunnel: HostPort | None = None
     identity: Identity | None = None
     proof: Proof | None = None
+    known: Known | None = field(default=None, repr=False)
+    unrepeated: int = 0
     approved: set[HostPort] = field(default_factory=set)
     limits: Limits = DEFAULT_LIMITS
     http: Reader | None = None
@@ -94,11 +106,20 @@ class Exchange:
     provider_request_id: str | None = None
     reported: bool = False
     secrets: tuple[bytes, ...] = field(default=(), repr=False)  # what was put on the request, and must not come back
+    line: Line | None = field(default=None, repr=False)  # the head as it came, its fields apart
+    known: Known | None = None  # the head that this one repeats
     untold: bool = False  # whether only the answer's body can tell what it says about our credential
+    prepared: Prepared | None = None  # of protocol mode: what is sent in the place of what came
+    stream: StreamFilter | None = None  # what the answer's stream goes through
+    whole: bool = False  # whether the answer is to be read whole before any of it is sent
+    answered: Headers = NO_HEADERS  # the head of such an answer, as the provider gave it
+    usage: Usage | None = None
 
     @property
     def shape(self) -> RefusalShape:
         """The shape of what was called; found out only when something is refused."""
+        if isinstance(self.route, ProtocolRoute):
+            return SHAPES[self.route.protocol]
         if self.handler is None:
             return self.shape_of(self.request)
         return self.handler.shape_of(self.route.path if self.route is not None else self.request.url.path)
@@ -148,6 +169,12 @@ class Exchanges:
         return self.tls_listener is not None and client.proxy_mode == self.tls_listener
 
 
+def exchange_of(flow: http.HTTPFlow) -> Exchange | None:
+    """The exchange of a flow, for the layers below the addons."""
+    exchange: Exchange | None = flow.__dict__.get(_ATTRIBUTE)
+    return exchange
+
+
 def peer_of(client: Client) -> Peer:
     """What is known of a client connection, for the layers below the addons."""
     peer: Peer | None = client.__dict__.get(_ATTRIBUTE)
@@ -159,7 +186,23 @@ def peer_of(client: Client) -> Peer:
 def arrival(client_request_id: str | None) -> RequestContext:
     """A context for a request that has just arrived, under the client's own id where it is a plain one."""
     return RequestContext(
-        request_id=client_request_id or f"req_{os.urandom(16).hex()}",
+        request_id=client_request_id or fresh_id(),
         received_at=time.time(),
         started=time.monotonic(),
     )
+
+
+_ID_BYTES = 16
+_IDS_AT_ONCE = 256
+
+
+def _random_ids() -> Iterator[str]:
+    """Asking the system for random bytes costs the same for one id and for many."""
+    while True:
+        random = os.urandom(_ID_BYTES * _IDS_AT_ONCE).hex()
+        for place in range(0, len(random), 2 * _ID_BYTES):
+            yield f"req_{random[place : place + 2 * _ID_BYTES]}"
+
+
+fresh_id: Callable[[], str] = _random_ids().__next__
+"""A new id for a request."""

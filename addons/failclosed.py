@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from mitmproxy import addonmanager, flow, hooks, http
@@ -19,6 +20,14 @@ from addons.wire.closed import Closed
 logger = logging.getLogger(__name__)
 
 Handler = tuple[object, Callable[[Any], Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a hook returns to say that these addons have nothing more to do in this hook; all others are still asked."""
+
+    addons: tuple[object, ...] = field(repr=False)
+
 
 # Longer than any time limit that a hook sets itself (a credential is awaited for 5 s, a key for less).
 HOOK_TIME_LIMIT = 30.0
@@ -41,6 +50,7 @@ class FailClosed(addonmanager.AddonManager):
         super().__init__(master)
         self._time_limit = time_limit
         self._handlers: dict[str, tuple[Handler, ...]] = {}
+        self._unsettled: dict[tuple[str, int], tuple[tuple[Handler, ...], tuple[Handler, ...]]] = {}
 
     def register(self, addon: Any) -> Any:
         self._handlers.clear()
@@ -61,16 +71,31 @@ class FailClosed(addonmanager.AddonManager):
     def dispatch(self, hook: hooks.Hook) -> Coroutine[Any, Any, None] | None:
         """Run a hook through the addons in order; `None` when all is done, else the coroutine that does the rest."""
         (data,) = hook.args()
-        handlers = self._of(hook.name)
+        return self._run(hook.name, data, self._of(hook.name))
+
+    def _run(self, name: str, data: Any, handlers: tuple[Handler, ...]) -> Coroutine[Any, Any, None] | None:
         for position, (addon, function) in enumerate(handlers):
             try:
                 result = function(data)
             except BaseException as error:
-                self._stop(hook.name, addon, data, error)
+                self._stop(name, addon, data, error)
                 return None
-            if result is not None and inspect.isawaitable(result):
-                return self._continue(hook.name, data, result, handlers[position:])
+            if result is None:
+                continue
+            if isinstance(result, Settled):
+                return self._run(name, data, self._beside(result, name, handlers, position))
+            if inspect.isawaitable(result):
+                return self._continue(name, data, result, handlers[position:])
         return self._updated(data)
+
+    def _beside(self, settled: Settled, name: str, handlers: tuple[Handler, ...], position: int) -> tuple[Handler, ...]:
+        """Who comes after this position and is not settled."""
+        among, found = self._unsettled.get((name, position), ((), ()))
+        if among is not handlers:
+            done = {id(addon) for addon in settled.addons}
+            found = tuple(each for each in handlers[position + 1 :] if id(each[0]) not in done)
+            self._unsettled[name, position] = handlers, found
+        return found
 
     def _of(self, name: str) -> tuple[Handler, ...]:
         handlers = self._handlers.get(name)

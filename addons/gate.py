@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from mitmproxy import flow as flows
 from mitmproxy import http
 from mitmproxy.connection import Server
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
-from addons.exchange import Exchange, Exchanges
+from addons.exchange import Exchange, Exchanges, peer_of
 from addons.last_resort import last_resort
 from addons.stage import fail
 from addons.wire.tunnel import Tunnel, tunnel_of
 from llmauth.addresses import HostPort
-from llmauth.context import Authenticated, Carried, Credentialed
+from llmauth.context import Authenticated, Carried, Credentialed, RequestContext
 from llmauth.errors import InternalError
 
 logger = logging.getLogger(__name__)
+
+# What may leave, and how: nothing that only came further, or less far, than one of these.
+_SCHEMES: Mapping[type[RequestContext], bytes] = {Credentialed: b"https", Carried: b"http"}
 
 
 class Gate:
@@ -55,15 +59,15 @@ class Gate:
         if flow.response is not None or flow.error is not None:
             return
         exchange = self.exchanges.of(flow)
-        if exchange is None or not isinstance(exchange.context, Credentialed | Carried):
+        scheme = _SCHEMES.get(type(exchange.context)) if exchange is not None else None
+        if exchange is None or scheme is None:
             self._refuse(flow, "a request was not approved")
             return
-        target = HostPort(flow.request.data.host, flow.request.data.port)
-        plain = isinstance(exchange.context, Carried)
-        if target != exchange.approved or flow.request.data.scheme != (b"http" if plain else b"https"):
+        approved, data = exchange.approved, flow.request.data
+        if approved is None or (data.host, data.port) != approved or data.scheme != scheme:
             self._refuse(flow, "a request leads elsewhere than approved")
             return
-        self.exchanges.peer(flow.client_conn).approved.add(target)
+        peer_of(flow.client_conn).approved.add(approved)
 
     def server_connect(self, data: ServerConnectionHookData) -> None:
         """The second barrier: whatever the flow hooks did, this client connection may dial approved targets alone."""

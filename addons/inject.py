@@ -11,7 +11,7 @@ from mitmproxy import http
 from addons import convert
 from addons.exchange import Exchange, Exchanges
 from addons.stage import fail, stage
-from llmauth.context import Credentialed, Decision, Routed, advance
+from llmauth.context import Credentialed, Decision, Routed, TransparentRoute, advance
 from llmauth.credentials.cache import Leased
 from llmauth.errors import CredentialRejected
 from llmauth.forwarding import outgoing
@@ -78,7 +78,9 @@ class Inject:
         assert isinstance(context, Routed)
         assert handler is not None
         told = context.request_id if self._tells_id else None
-        bare = outgoing(exchange.request, context.route, handler, told)
+        route = context.route if exchange.prepared is None else exchange.prepared.route
+        assert isinstance(route, TransparentRoute)
+        bare = outgoing(exchange.request, route, handler, told)
         return handler.authorize(bare, leased.credential)
 
     def _apply(
@@ -106,11 +108,11 @@ class Inject:
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """The provider refused *our* credential: the client must not read that as its own key being bad."""
-        exchange = self.exchanges.of(flow)
-        if exchange is None or exchange.handler is None or exchange.sent_at is None or exchange.error is not None:
-            return
         assert flow.response
         if flow.response.status_code < _REFUSALS:
+            return
+        exchange = self.exchanges.of(flow)
+        if exchange is None or exchange.handler is None or exchange.sent_at is None or exchange.error is not None:
             return
         verdict = exchange.handler.verdict(flow.response.status_code, Headers(flow.response.headers.fields))
         exchange.untold = verdict is Verdict.UNTOLD

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from mitmproxy import http
 from mitmproxy.connection import Client
@@ -36,6 +37,15 @@ _BATCH = 64
 _UNSEEN = 499
 
 
+class _Ended(NamedTuple):
+    """What has ended, when, and whether in an error; what there is to tell of it is put together with the others."""
+
+    flow: http.HTTPFlow
+    exchange: Exchange
+    at: float
+    failed: bool
+
+
 class Report:
     """The last to see an answer. It tells; nothing is decided here, but for an answer that is none."""
 
@@ -44,7 +54,7 @@ class Report:
     def __init__(self, gateway: Gateway, exchanges: Exchanges) -> None:
         self.gateway = gateway
         self.exchanges = exchanges
-        self._outcomes: list[Outcome] = []
+        self._ended: list[_Ended] = []
 
     def client_connected(self, client: Client) -> None:
         self.gateway.metrics.client_connected()
@@ -71,7 +81,8 @@ class Report:
             if response.status_code not in _FINAL and not _switches(response, exchange):
                 fail(flow, exchange, UpstreamUnreachable("The provider's answer has no valid status."))
                 return
-            _pass(response, index, held=exchange.untold)
+            if exchange.stream is None and not exchange.whole:
+                _pass(response, index, held=exchange.untold)
         shown = index.get(b"x-request-id")
         if shown is None:
             response.headers.fields += ((b"X-Request-Id", exchange.context.request_id.encode()),)
@@ -106,16 +117,17 @@ class Report:
             return
         exchange.reported = True
         _let_go(exchange)
-        self._outcomes.append(_outcome(flow, exchange))
-        if len(self._outcomes) == 1:
+        ended = self._ended
+        ended.append(_Ended(flow, exchange, time.monotonic(), flow.error is not None))
+        if len(ended) == 1:
             asyncio.get_running_loop().call_later(_LATE, self.tell)
-        elif len(self._outcomes) >= _BATCH:
+        elif len(ended) >= _BATCH:
             self.tell()
 
     def tell(self) -> None:
         """Count and log what has ended so far."""
-        outcomes, self._outcomes = self._outcomes, []
-        access.write(outcomes, self.gateway.metrics)
+        ended, self._ended = self._ended, []
+        access.write([_outcome(*each) for each in ended], self.gateway.metrics)
 
 
 def _let_go(exchange: Exchange) -> None:
@@ -147,7 +159,7 @@ def _switches(response: http.Response, exchange: Exchange) -> bool:
     return response.status_code == SWITCHING and is_asked(exchange.request.headers)
 
 
-def _outcome(flow: http.HTTPFlow, exchange: Exchange) -> Outcome:
+def _outcome(flow: http.HTTPFlow, exchange: Exchange, at: float, failed: bool) -> Outcome:
     response, context, error = flow.response, exchange.context, exchange.error
     decisions = context.decisions if len(context.decisions) > 1 else context.decisions + exchange.decisions
     refused = decision_of(error) if error is not None else None
@@ -156,13 +168,13 @@ def _outcome(flow: http.HTTPFlow, exchange: Exchange) -> Outcome:
         context=context,
         request=exchange.request,
         status=response.status_code if response is not None else _UNSEEN,
-        finished=time.monotonic(),
+        finished=at,
         overhead=_overhead(exchange),
         dial=_dial(exchange),
         first_byte_at=exchange.first_byte_at,
         error=error,
         decisions=decisions if refused is None else (*decisions, refused),
-        cut=flow.error is not None and exchange.first_byte_at is not None,
+        cut=failed and exchange.first_byte_at is not None,
         provider_request_id=exchange.provider_request_id,
         limit=exchange.limit,
         carried=None if traffic is None else (traffic.received, traffic.sent),

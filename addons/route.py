@@ -10,10 +10,22 @@ from addons.exchange import Exchange, Exchanges
 from addons.stage import stage
 from addons.wire.bodies import over_limit
 from llmauth.config.limits import Limits
-from llmauth.context import Authenticated, RequestContext, Routed, advance
+from llmauth.context import (
+    Authenticated,
+    EnvelopeRoute,
+    ProtocolRoute,
+    RequestContext,
+    Routed,
+    TransparentRoute,
+    advance,
+)
+from llmauth.forwarding import enclosed
 from llmauth.gateway import Gateway
 from llmauth.http import Request
+from llmauth.protocol import asking
+from llmauth.providers.envelope import unpack
 from llmauth.routers.mode import Passage
+from llmauth.routers.model import target_of
 from llmauth.telemetry.access import clocked
 
 
@@ -42,24 +54,54 @@ class Route:
         arrived = time.perf_counter()
         route, mode = self.gateway.mode.route(exchange.request)
         routed = time.perf_counter()
-        handler, provider = self.gateway.provider.handler(route)
         exchange.route = route
-        exchange.handler = handler
-        exchange.decisions = (clocked(mode, arrived), clocked(provider, routed))
+        exchange.decisions = (clocked(mode, arrived),)
+        if isinstance(route, TransparentRoute):
+            exchange.handler, provider = self.gateway.provider.handler(route)
+            exchange.decisions = (*exchange.decisions, clocked(provider, routed))
         exchange.head_took = time.monotonic() - exchange.context.started
 
     @stage(Authenticated)
     def request(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """The body is in: the model it names decides the target."""
-        assert exchange.route is not None
-        assert exchange.handler is not None
         exchange.body_in_at = time.monotonic()
         exchange.request = exchange.request.altered(body=flow.request.raw_content or b"")
+        if isinstance(exchange.route, EnvelopeRoute):
+            self._open(flow, exchange, exchange.route)
+        if isinstance(exchange.route, ProtocolRoute):
+            self._choose(exchange, exchange.route)
+        else:
+            self._resolve(exchange)
+
+    def _resolve(self, exchange: Exchange) -> None:
+        assert isinstance(exchange.route, TransparentRoute)
+        assert exchange.handler is not None
         arrived = time.perf_counter()
         target, decision = self.gateway.model.resolve(exchange.route, exchange.handler, exchange.request)
         mode, provider = exchange.decisions
         decisions = (mode, clocked(decision, arrived), provider)
         exchange.context = advance(exchange.context, Routed, *decisions, route=exchange.route, target=target)
+
+    def _choose(self, exchange: Exchange, route: ProtocolRoute) -> None:
+        """In protocol mode the body names the model, and the model may name the instance."""
+        arrived = time.perf_counter()
+        found, model = self.gateway.model.choose(route, asking(route, exchange.request).model)
+        chosen = time.perf_counter()
+        exchange.handler, provider = self.gateway.provider.handler(found)
+        target = target_of(found, exchange.handler)
+        decisions = (*exchange.decisions, clocked(model, arrived), clocked(provider, chosen))
+        exchange.context = advance(exchange.context, Routed, *decisions, route=route, target=target)
+
+    def _open(self, flow: http.HTTPFlow, exchange: Exchange, route: EnvelopeRoute) -> None:
+        """An envelope becomes the call that it holds, and goes on as one of transparent mode."""
+        arrived = time.perf_counter()
+        call = unpack(exchange.request.body)
+        opened = self.gateway.mode.invoke(call.model, stream=route.stream)
+        exchange.handler, provider = self.gateway.provider.handler(opened)
+        exchange.route = opened
+        exchange.request = enclosed(exchange.request, call)
+        flow.request.data.content = exchange.request.body
+        exchange.decisions = (*exchange.decisions, clocked(provider, arrived))
 
 
 def check_length(request: Request, limits: Limits) -> None:

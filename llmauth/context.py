@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeVar
 
 from llmauth.addresses import HostPort
 
-ProviderType = Literal["bedrock", "openai", "anthropic", "azure", "vertex", "ibm", "oracle"]
+# A name in the table of `llmauth.providers`, which alone lists them: a further one is no concern of anybody else's.
+ProviderType = str
+ClientProtocol = Literal["openai", "anthropic"]
+Operation = Literal["chat", "responses", "embeddings", "messages", "count_tokens", "models", "model"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +46,29 @@ class TransparentRoute:
     native: bool  # by the provider's own host, or by a /transparent/ path
 
 
-Route = TransparentRoute
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtocolRoute:
+    """A client's own protocol, whoever answers. Without an `instance` the model decides.
+
+    `path` is what came, with its query; `name` is the model that a path names, for the operation `model`.
+    """
+
+    protocol: ClientProtocol
+    operation: Operation
+    path: str
+    instance: str | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvelopeRoute:
+    """Bedrock's InvokeModel, asked for by an envelope that holds model and body."""
+
+    path: str
+    stream: bool
+
+
+Route = TransparentRoute | ProtocolRoute | EnvelopeRoute
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,13 +129,22 @@ def advance(context: RequestContext, stage: type[Stage], *decisions: Decision, *
 
     TypeError when a field of the stage is missing: nothing reaches it half known.
     """
-    further = object.__new__(stage)
-    # Past the frozen `__setattr__`, once for all fields: three of these are made for each request.
-    held = further.__dict__
-    held.update(context.__dict__, decisions=context.decisions + decisions, **more)
+    return _made(stage, context.__dict__, decisions=context.decisions + decisions, **more)
+
+
+def complete(stage: type[Stage], **held: Any) -> Stage:
+    """A context of this stage with these fields, made at once. TypeError when one is missing or there is another."""
+    return _made(stage, {}, **held)
+
+
+def _made(stage: type[Stage], before: Mapping[str, Any], **more: Any) -> Stage:
+    made = object.__new__(stage)
+    # Past the frozen `__setattr__`, once for all fields: some of these are made for each request.
+    held = made.__dict__
+    held.update(before, **more)
     if held.keys() != _FIELDS[stage]:
         raise TypeError(f"{stage.__name__} needs exactly {', '.join(sorted(_FIELDS[stage]))}")
-    return further
+    return made
 
 
 _FIELDS: dict[type[RequestContext], set[str]] = {

@@ -2,6 +2,7 @@
 
 GatewayError
 ├── BadRequest 400
+│   ├── UnsupportedParameter 400
 │   ├── BodyTooLarge 413
 │   ├── HeadTooLarge 431
 │   ├── RequestTimeout 408
@@ -21,26 +22,44 @@ GatewayError
 ├── CredentialRejected 502
 ├── UpstreamProxyFailed 502
 ├── UpstreamUnreachable 502
+│   ├── BrokenAnswer 502
 │   └── UpstreamTimeout 504
+├── UpstreamError 500, or as the provider said
 └── Unavailable 503
     └── Draining 503
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 Fault = Literal["caller", "policy", "provider", "proxy"]
+Cause = Literal[
+    "invalid_request",
+    "content_filter",
+    "permission",
+    "not_found",
+    "conflict",
+    "too_large",
+    "rate_limited",
+    "quota",
+    "overloaded",
+    "timeout",
+    "server",
+]
 
 
 class GatewayError(Exception):
-    """A refusal of ours. `message` and `hint` are safe for the client; `detail` goes to the log and nowhere else."""
+    """A refusal of ours. `message` and `hint` are safe for the client; `detail` goes to the log and nowhere else.
 
-    status: ClassVar[int] = 500
+    `param` is the member of the client's body that is at fault, as its protocol names it.
+    """
+
+    status: int = 500
     code: str = "internal_error"
-    fault: ClassVar[Fault] = "proxy"
+    fault: Fault = "proxy"
     # Official SDKs obey `x-should-retry`; a refusal that the same call cannot overcome says so.
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
 
     def __init__(
         self,
@@ -51,6 +70,7 @@ class GatewayError(Exception):
         code: str | None = None,
         retry_after: int | None = None,
         close: bool = False,
+        param: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -58,6 +78,7 @@ class GatewayError(Exception):
         self.detail = detail
         self.retry_after = retry_after
         self.close = close
+        self.param = param
         if code is not None:
             self.code = code
 
@@ -73,6 +94,12 @@ class BadRequest(GatewayError):
     status = 400
     code = "bad_request"
     fault = "caller"
+
+
+class UnsupportedParameter(BadRequest):
+    """The provider that would answer has no way to do what is asked, and to leave it out would change the meaning."""
+
+    code = "unsupported_parameter"
 
 
 class BodyTooLarge(BadRequest):
@@ -222,6 +249,72 @@ class UpstreamTimeout(UpstreamUnreachable):
 
     status = 504
     code = "provider_timeout"
+
+
+class BrokenAnswer(UpstreamUnreachable):
+    """The provider answered, and what it said cannot be read as its own format."""
+
+    code = "provider_answer_broken"
+
+
+_STATUS: dict[Cause, int] = {
+    "invalid_request": 400,
+    "content_filter": 400,
+    "permission": 403,
+    "not_found": 404,
+    "conflict": 409,
+    "too_large": 413,
+    "rate_limited": 429,
+    "quota": 429,
+    "overloaded": 503,
+    "timeout": 504,
+    "server": 500,
+}
+_CODE: dict[Cause, str] = {
+    "invalid_request": "invalid_request",
+    "content_filter": "content_filter",
+    "permission": "permission_denied",
+    "not_found": "model_not_found",
+    "conflict": "conflict",
+    "too_large": "request_too_large",
+    "rate_limited": "rate_limit_exceeded",
+    "quota": "insufficient_quota",
+    "overloaded": "overloaded",
+    "timeout": "provider_timeout",
+    "server": "provider_error",
+}
+_OF_THE_CALLER: frozenset[Cause] = frozenset(
+    {"invalid_request", "content_filter", "not_found", "too_large", "conflict"}
+)
+
+
+class UpstreamError(GatewayError):
+    """What a provider itself refused, in neutral words: `cause` tells every client protocol what to make of it.
+
+    `kept` are header fields of its answer that tell when to try again; they go to the client as they came. `code` is
+    the provider's own where the client's protocol has the same one.
+    """
+
+    code = _CODE["server"]
+    fault: Fault = "provider"
+    retryable = True
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        cause: Cause = "server",
+        hint: str = "",
+        kept: tuple[tuple[bytes, bytes], ...] = (),
+        code: str | None = None,
+        param: str | None = None,
+        detail: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint, code=code or _CODE[cause], param=param, detail=detail)
+        self.cause = cause
+        self.kept = kept
+        self.status = _STATUS[cause]
+        self.fault = "caller" if cause in _OF_THE_CALLER else "provider"
 
 
 class Unavailable(GatewayError):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from llmauth.authenticators.stripping import credential_names, is_in_url, strip_query
-from llmauth.context import Route
+from llmauth.context import TransparentRoute
 from llmauth.errors import BadRequest
 from llmauth.http import Field, Headers, Request, Url
 from llmauth.providers.base import ProviderHandler
+from llmauth.providers.envelope import Envelope
 from llmauth.screening import hop_by_hop_names
 from llmauth.websocket.handshake import PROTOCOLS, is_asked, without_keys
 
@@ -14,7 +15,7 @@ _NATIVE = frozenset({b"x-request-id", b"x_request_id", b"x-request_id", b"x_requ
 _OURS = _NATIVE | {b"host"}
 
 
-def outgoing(request: Request, route: Route, handler: ProviderHandler, request_id: str | None) -> Request:
+def outgoing(request: Request, route: TransparentRoute, handler: ProviderHandler, request_id: str | None) -> Request:
     """The client's request, addressed to the provider and carrying no credential at all.
 
     Only these headers differ from what came: credentials and hop-by-hop headers are gone, `X-Request-Id` is ours (or
@@ -39,6 +40,13 @@ def outgoing(request: Request, route: Route, handler: ProviderHandler, request_i
     if b"content-length" in dropped or b"content-length" not in headers.index():
         _tell_length(fields, request)
     return request.altered(url=url, headers=Headers(fields))
+
+
+def enclosed(request: Request, call: Envelope) -> Request:
+    """The call of an envelope in its place: its body, and the two headers that belong to it."""
+    kept = request.headers.without(frozenset({b"content-type", b"accept", b"content-length", b"content-encoding"}))
+    told = ((b"Content-Type", call.content_type.encode("ascii")), (b"Accept", call.accept.encode("ascii")))
+    return request.altered(headers=kept.adding(*told), body=call.body)
 
 
 def carried(request: Request) -> Request:

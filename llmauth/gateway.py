@@ -12,15 +12,20 @@ from llmauth.addresses import HostPort, normalise_host
 from llmauth.authenticators.placeholder import Placeholder
 from llmauth.authenticators.tokens import Tokens
 from llmauth.ca import Authority
+from llmauth.chat.thoughts import Thoughts
+from llmauth.chat.transforming import Transformation
 from llmauth.clock import Clock, SystemClock
+from llmauth.config.routing import ModelEntry
+from llmauth.config.routing import Transformation as TransformationOptions
 from llmauth.config.settings import Settings, ca_domains
 from llmauth.credentials.base import CredentialStrategy, StrategyFailed
 from llmauth.credentials.outbound import Outbound
 from llmauth.egress import Egress
 from llmauth.providers.base import ProviderHandler
 from llmauth.routers.auth import AuthRouter
+from llmauth.routers.catalogue import Catalogue, Rule
 from llmauth.routers.credential import CredentialRouter, InstanceStatus
-from llmauth.routers.mode import ModeRouter
+from llmauth.routers.mode import ModeRouter, Reroute
 from llmauth.routers.model import ModelRouter
 from llmauth.routers.provider import ProviderRouter
 from llmauth.secrets import Loaded
@@ -57,6 +62,7 @@ class Gateway:
         prepare(settings.home)
         self.settings = settings
         self.handlers = {name: providers.build(name, one, clock) for name, one in settings.instances.items()}
+        self.catalogue = Catalogue(self.handlers, [_rule(name, entry) for name, entry in settings.models.items()])
         self.metrics = Metrics(models=())
         self.token_hosts = _token_hosts(self.handlers)
         self.authority = authority(settings, self.handlers, clock)
@@ -66,8 +72,12 @@ class Gateway:
         self.learned = LearnedHosts(settings.home / LEARNED) if rules.default == "learn" else None
         outside = settings.upstream.proxy
         self.proxy = UpstreamProxy(outside.url, NoProxy(outside.no_proxy)) if outside is not None else None
-        self.mode = ModeRouter(self.handlers, self._gateway_hosts, self.egress, self.token_hosts)
-        self.model = ModelRouter()
+        self.mode = ModeRouter(
+            self.handlers, self._gateway_hosts, self.egress, self.token_hosts, self.catalogue, _rerouted(settings)
+        )
+        self.model = ModelRouter(self.catalogue)
+        self.transformations = {name: _transformation(one) for name, one in settings.transformations.items()}
+        self.thoughts = Thoughts(clock)
         self.provider = ProviderRouter(self.handlers)
         self._keys = KeyStore(settings.storage.url, clock)
         self.tokens = Tokens(token_key.load_or_create(settings.home), clock)
@@ -160,6 +170,21 @@ class _Counted:
         return loaded
 
 
+def _rule(name: str, entry: ModelEntry) -> Rule:
+    return Rule(name=name, instance=entry.instance, model=entry.model)
+
+
+def _rerouted(settings: Settings) -> dict[HostPort, Reroute]:
+    return {
+        HostPort(host, 443): Reroute(protocol=entry.protocol, instance=entry.instance)
+        for host, entry in settings.hosts.items()
+    }
+
+
+def _transformation(one: TransformationOptions) -> Transformation:
+    return Transformation(defaults=one.defaults, drop=frozenset(one.drop))
+
+
 def _token_hosts(handlers: Mapping[str, ProviderHandler]) -> dict[HostPort, TokenHost]:
     return token_hosts.served((one.provider, one.region, one.base.host) for one in handlers.values())
 
@@ -168,6 +193,6 @@ def authority(settings: Settings, handlers: Mapping[str, ProviderHandler], clock
     """The CA of a configuration, made where there is none and one may be made; CaError otherwise."""
     made = Authority.load_or_create(settings.ca.folder, ca_domains(settings), settings.ca.create, clock)
     hosts = {origin.host for handler in handlers.values() for origin in handler.hosts}
-    hosts |= {origin.host for origin in _token_hosts(handlers)}
+    hosts |= {origin.host for origin in _token_hosts(handlers)} | set(settings.hosts)
     made.require(hosts | set(settings.server.gateway_hosts))
     return made

@@ -25,16 +25,17 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpResponseHeadersHook
 
-from addons.exchange import peer_of
+from addons.exchange import exchange_of, peer_of
 from addons.last_resort import last_resort
 from addons.wire.bodies import Body, over_limit
 from addons.wire.http1 import InterimHeaders
 from addons.wire.signals import Overdue, Stopped
 from addons.wire.tunnel import Tunnel, TunnelRelay, tunnel_of
 from addons.wire.websocket import Relay, traffic_of
-from llmauth.errors import GatewayError, RequestTimeout
+from llmauth.errors import GatewayError, RequestTimeout, UpstreamUnreachable
 from llmauth.http import Headers
 from llmauth.reflection import masked, secrets_of
+from llmauth.translation import StreamFilter
 from llmauth.websocket.handshake import SWITCHING, is_accepted
 
 # How long a client may go on sending a body that was refused, before its connection is closed under it. Closing at once
@@ -44,6 +45,8 @@ LINGER = 2.0
 KEPT_UP_TO = 64 * 1024
 # How much of an answer is kept back, to be looked at; one that turns out longer is sent on from there as it comes.
 HELD_UP_TO = 64 * 1024
+# How long an answer may be that is translated as a whole: 32 MiB, and no chat is near it.
+WHOLE_UP_TO = 32 * 1024 * 1024
 # Stands for the target of an origin-form request where only absolute form is taken; screening refuses it by this name.
 ORIGIN_FORM = "origin-form.invalid"
 
@@ -177,14 +180,22 @@ class GatewayStream(HttpStream):
         yield from super().send_response(already_streamed)
 
     def state_stream_response_body(self, event: events.Event) -> layer.CommandGenerator[None]:
-        if isinstance(event, ResponseData) and self.flow.response is not None and self.flow.response.stream is True:
+        stream = _filter_of(self.flow)
+        if stream is not None:
+            yield from self._filter(event, stream)
+        elif isinstance(event, ResponseData) and self.flow.response is not None and self.flow.response.stream is True:
             yield SendHttp(event, self.context.client)  # what passes as it is needs none of the stock layer's choices
         else:
             yield from super().state_stream_response_body(event)
 
     def state_consume_response_body(self, event: events.Event) -> layer.CommandGenerator[None]:
         yield from super().state_consume_response_body(event)
-        if len(self.response_body_buf) > HELD_UP_TO:
+        exchange = exchange_of(self.flow)
+        if exchange is not None and exchange.whole:
+            if len(self.response_body_buf) > WHOLE_UP_TO:
+                self.response_body_buf.clear()
+                yield from self._call_off("an answer is too long to be translated")
+        elif len(self.response_body_buf) > HELD_UP_TO:
             assert self.flow.response
             self.flow.response.stream = True
             held = bytes(self.response_body_buf)
@@ -192,7 +203,34 @@ class GatewayStream(HttpStream):
             yield from self.start_response_stream()
             yield SendHttp(ResponseData(self.stream_id, held), self.context.client)
 
-    # 4. A provider that cannot be reached or breaks off is answered for in our own words, while nothing was sent yet.
+    # 4. A stream in another format than the client's is changed as it passes, and its failure told in the client's.
+
+    def _filter(self, event: events.Event, stream: StreamFilter) -> layer.CommandGenerator[None]:
+        if isinstance(event, ResponseData):
+            yield from self._tell(stream.feed(event.data))
+            if stream.failure is not None:
+                yield from self._call_off("the answer failed in its middle")
+        elif isinstance(event, ResponseEndOfMessage):
+            yield from self._tell(stream.close())
+            if stream.failure is None:
+                yield from self.send_response(already_streamed=True)
+            else:
+                # No end of the body: what was said so far must not pass for the whole.
+                yield from super().handle_protocol_error(self._fault("the answer ended before its end"))
+
+    def _tell(self, data: bytes) -> layer.CommandGenerator[None]:
+        if data:
+            yield SendHttp(ResponseData(self.stream_id, data), self.context.client)
+
+    def _call_off(self, why: str) -> layer.CommandGenerator[None]:
+        """The provider is told to stop, and the client that there will be no more."""
+        yield SendHttp(RequestProtocolError(self.stream_id, why, ErrorCode.CANCEL), self.context.server)
+        yield from self.handle_protocol_error(self._fault(why))
+
+    def _fault(self, why: str) -> ResponseProtocolError:
+        return ResponseProtocolError(self.stream_id, why, ErrorCode.GENERIC_SERVER_ERROR)
+
+    # 5. A provider that cannot be reached or breaks off is answered for in our own words, while nothing was sent yet.
 
     def check_invalid(self, request: bool) -> layer.CommandGenerator[bool]:
         if request:
@@ -211,7 +249,7 @@ class GatewayStream(HttpStream):
             return True
         return False
 
-    # 5. A WebSocket that was asked for, and is answered as it must be, is carried by a layer that keeps nothing.
+    # 6. A WebSocket that was asked for, and is answered as it must be, is carried by a layer that keeps nothing.
 
     def _check_switch(self, response: http.Response) -> None:
         if response.status_code != SWITCHING:
@@ -237,6 +275,9 @@ class GatewayStream(HttpStream):
     ) -> layer.CommandGenerator[None]:
         self._let_go()
         if not isinstance(event, ResponseProtocolError) or not self._answerable():
+            stream = _filter_of(self.flow)
+            if stream is not None and isinstance(event, ResponseProtocolError) and self.context.client.connected:
+                yield from self._tell(stream.cut(UpstreamUnreachable("The provider broke off its answer.")))
             yield from super().handle_protocol_error(event)
             return
         self.flow.error = UpstreamFault(event.message, event.code)
@@ -269,7 +310,7 @@ class GatewayStream(HttpStream):
             yield SendHttp(ResponseData(self.stream_id, content), self.context.client)
         yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
 
-    # 5. A CONNECT that nobody will read is answered when its host was reached, and its bytes are relayed.
+    # 7. A CONNECT that nobody will read is answered when its host was reached, and its bytes are relayed.
 
     def handle_connect_regular(self) -> layer.CommandGenerator[None]:
         tunnel = tunnel_of(self.flow)
@@ -302,6 +343,11 @@ class GatewayStream(HttpStream):
             yield from self.child_layer.handle_event(events.ConnectionClosed(self.context.client))
         elif isinstance(event, events.ConnectionEvent):
             yield from self.child_layer.handle_event(event)
+
+
+def _filter_of(flow: http.HTTPFlow) -> StreamFilter | None:
+    exchange = exchange_of(flow)
+    return None if exchange is None else exchange.stream
 
 
 def _check_coding(response: http.Response) -> None:

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from llmauth.errors import GatewayError, MethodNotAllowed, Unauthenticated, Unavailable
+from llmauth.chat.events import Event
+from llmauth.chat.messages import ChatRequest, ChatResponse
+from llmauth.codecs.mapping import Table
+from llmauth.errors import GatewayError, MethodNotAllowed, Unauthenticated, Unavailable, UpstreamError
 from llmauth.http import Field, Headers, Response
 
 Value = TypeVar("Value")
@@ -23,14 +26,18 @@ _FINAL_CODES = frozenset({"insufficient_quota"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
-    """A body, and the headers that belong to its format."""
+    """A body, and the headers that belong to its format; `status` where the protocol has one of its own."""
 
     headers: tuple[Field, ...]
     body: bytes
+    status: int | None = None
 
 
 class RefusalShape(Protocol):
-    """The way one protocol writes an error. The status is never the shape's to choose."""
+    """The way one protocol writes an error.
+
+    The status of a refusal of ours is never the shape's to choose; a provider's may have another one in each protocol.
+    """
 
     @property
     def name(self) -> str:
@@ -39,6 +46,101 @@ class RefusalShape(Protocol):
 
     def render_error(self, error: GatewayError, request_id: str) -> Rendered:
         """Message, code and request id where this protocol has a place for them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request in a provider's format. `dropped` are the client's names of what was left out."""
+
+    body: bytes
+    dropped: tuple[str, ...] = ()
+    headers: tuple[Field, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answering:
+    """What a client codec is told of the answer that it writes: under which id, since when, as which model."""
+
+    id: str  # letters, digits and `_`: the codec puts its protocol's prefix before it
+    created: int  # Unix time
+    model: str  # what the client asked for
+    request: ChatRequest
+
+
+class StreamDecoder(Protocol):
+    """Bytes of a provider's stream to events. Raises nothing: what is broken is a `Failed`, after which it is deaf."""
+
+    def feed(self, data: bytes) -> list[Event]:
+        """The events that are complete with these bytes, however they were split."""
+        ...
+
+    def close(self) -> list[Event]:
+        """The body is over: what was held back, or a `Failed` where the stream had not come to its end."""
+        ...
+
+
+class StreamEncoder(Protocol):
+    """Events to bytes of a client's stream."""
+
+    def encode(self, event: Event) -> bytes:
+        """What this event writes, maybe nothing. A `Failed` writes the protocol's own error event."""
+        ...
+
+    def close(self) -> bytes:
+        """The stream is over and did not fail: its last words (`[DONE]`), and what was held back for them."""
+        ...
+
+
+class ClientCodec(Protocol):
+    """A wire format that clients speak to us."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def shape(self) -> RefusalShape:
+        """How refusals are written."""
+        ...
+
+    def parse_request(self, body: bytes) -> ChatRequest:
+        """BadRequest, naming the member at fault, for what this protocol does not allow or we do not know."""
+        ...
+
+    def render_response(self, response: ChatResponse, answering: Answering) -> bytes:
+        """The whole answer."""
+        ...
+
+    def stream_encoder(self, answering: Answering) -> StreamEncoder:
+        """One for each stream."""
+        ...
+
+
+class ProviderCodec(Protocol):
+    """A wire format that providers speak; it may know the model, whose family decides how some things are said."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def table(self) -> Table:
+        """What becomes of every word: `docs/PARAMETERS.md` is written from it."""
+        ...
+
+    def render_request(self, request: ChatRequest, *, strict: bool = False) -> Asked:
+        """UnsupportedParameter for what must not be left out, and in strict mode for what would be."""
+        ...
+
+    def parse_response(self, body: bytes) -> ChatResponse:
+        """BrokenAnswer for what is no answer of this format; UpstreamError for one that tells of a failure."""
+        ...
+
+    def stream_decoder(self) -> StreamDecoder:
+        """One for each stream."""
+        ...
+
+    def parse_error(self, status: int, headers: Headers, body: bytes) -> UpstreamError:
+        """Any refusal of the provider, whatever its body holds: this never fails."""
         ...
 
 
@@ -56,7 +158,8 @@ def refuse(error: GatewayError, shape: RefusalShape, request_id: str, *, proxy: 
     """The whole answer. `proxy` says that the proxy itself asks for credentials: at CONNECT and on absolute form."""
     rendered = shape.render_error(error, request_id)
     fields = (*rendered.headers, *_shared(error, request_id), *_particular(error, proxy))
-    return Response(status=_status(error, proxy), headers=Headers(fields), body=rendered.body)
+    status = rendered.status or _status(error, proxy)
+    return Response(status=status, headers=Headers(fields), body=rendered.body)
 
 
 def _status(error: GatewayError, proxy: bool) -> int:
@@ -65,7 +168,9 @@ def _status(error: GatewayError, proxy: bool) -> int:
 
 def _shared(error: GatewayError, request_id: str) -> list[Field]:
     fields = [(b"x-llmauth-fault", error.fault.encode("ascii")), (b"X-Request-Id", request_id.encode("ascii"))]
-    if error.code in _FINAL_CODES or not error.retryable:
+    if isinstance(error, UpstreamError) and error.code not in _FINAL_CODES:
+        fields.extend(error.kept)
+    elif error.code in _FINAL_CODES or not error.retryable:
         fields.append((b"x-should-retry", b"false"))
     elif error.retry_after is not None or isinstance(error, Unavailable):
         # 503 always names a time: without one, clients guess, and all guess the same.

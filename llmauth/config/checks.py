@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import difflib
+from collections.abc import Callable, Iterable, Sequence
 
 from llmauth import credentials, providers, token_hosts
 from llmauth.addresses import is_ip_literal, is_private
@@ -19,9 +20,14 @@ def check(document: Document, tree: Node) -> Iterable[Problem]:
 
 
 def _place_of(tree: Node, path: str) -> Place:
+    return _place(tree, path.split("."))
+
+
+def _place(tree: Node, steps: Sequence[str]) -> Place:
+    """Where a value stands; the steps of names that hold dots are told apart."""
     node: Node | None = tree
     place = tree.place
-    for step in path.split("."):
+    for step in steps:
         node = node.child(step) if node is not None else None
         place = node.place if node is not None else place
     return place
@@ -68,6 +74,22 @@ def _check_strategies(document: Document, tree: Node) -> Iterable[Problem]:
             if reason is not None and node is not None:
                 path = join(f"instances.{name}.authentication.strategies", index)
                 yield Problem(place=node.place, path=path, message=reason)
+
+
+def _check_instances_named(document: Document, tree: Node) -> Iterable[Problem]:
+    """Every instance that a model, a host or a transformation names must be there."""
+    named = {
+        **{f"models.{name}.instance": one.instance for name, one in document.models.items()},
+        **{f"hosts.{name}.instance": one.instance for name, one in document.hosts.items() if one.instance is not None},
+        **{f"transformations.{name}": name for name in document.transformations},
+    }
+    for path, instance in named.items():
+        if instance not in document.instances:
+            near = difflib.get_close_matches(instance, document.instances, n=1)
+            message = f"no instance is named '{instance}'" + (f"; did you mean '{near[0]}'?" if near else "")
+            section, _, rest = path.partition(".")
+            steps = (section, rest.removesuffix(".instance"), *(["instance"] if path.endswith(".instance") else []))
+            yield Problem(place=_place(tree, steps), path=path, message=message)
 
 
 def _check_gateway_hosts(document: Document, tree: Node) -> Iterable[Problem]:
@@ -118,6 +140,7 @@ _CHECKS: tuple[Callable[[Document, Node], Iterable[Problem]], ...] = (
     _check_open_door,
     _check_ports,
     _check_strategies,
+    _check_instances_named,
     _check_gateway_hosts,
     _check_egress,
 )

@@ -11,10 +11,12 @@ from pydantic import Field, create_model
 
 from llmauth import providers
 from llmauth.config.limits import Limits
+from llmauth.config.routing import HostEntry, ModelEntry, ModelName, Transformation
 from llmauth.config.sections import (
     Auth,
     Ca,
     Egress,
+    HostName,
     Ignored,
     Later,
     Log,
@@ -71,10 +73,11 @@ class Document(Section):
     metrics: MetricsListener | None = None
     ca: Ca = Ca()
     log: Log = Log()
-    models: Ignored = None
+    models: Mapping[ModelName, ModelEntry] = {}
+    hosts: Mapping[HostName, HostEntry] = {}
+    transformations: Mapping[str, Transformation] = {}
     vaults: Ignored = None
     platform: Ignored = None
-    hosts: Later = None
     policies: Later = None
     prices: Later = None
     audit: Later = None

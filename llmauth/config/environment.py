@@ -26,7 +26,7 @@ VARIABLES: Mapping[str, str] = {
 }
 """The option that each variable sets. An empty variable counts as one that is not set."""
 
-LATER_VARIABLES = ("MODEL_MAPPING_CONFIG", "RATE_LIMIT_ENABLED", "RATE_LIMIT_RPM")
+LATER_VARIABLES = ("RATE_LIMIT_ENABLED", "RATE_LIMIT_RPM")
 _NO = ("false", "0", "no", "off")
 
 Layer = tuple[str, Node]
@@ -36,14 +36,14 @@ Layer = tuple[str, Node]
 def files(given: Sequence[Path], environ: Mapping[str, str]) -> tuple[Path, ...]:
     """The files to read: those of the command line, else of LLMAUTH_CONFIG, else the platform's own if it is there.
 
-    The file that PROVIDER_INSTANCES_CONFIG names comes with each of these.
+    The files that PROVIDER_INSTANCES_CONFIG and MODEL_MAPPING_CONFIG name come with each of these.
     """
     chosen = list(given) or [Path(name) for name in environ.get("LLMAUTH_CONFIG", "").split(os.pathsep) if name]
     if not chosen:
         own = default_file(environ)
         chosen = [own] if own is not None and own.exists() else []
-    if instances := environ.get("PROVIDER_INSTANCES_CONFIG"):
-        chosen.append(Path(instances))
+    more = (environ.get(name) for name in ("PROVIDER_INSTANCES_CONFIG", "MODEL_MAPPING_CONFIG"))
+    chosen += [Path(name) for name in more if name]
     return tuple({path.absolute(): path for path in chosen}.values())
 
 

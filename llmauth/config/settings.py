@@ -13,13 +13,15 @@ from llmauth.config.document import Document, Instance
 from llmauth.config.limits import Limits
 from llmauth.config.loader import read, validate
 from llmauth.config.problems import ConfigError, Place, Problem
+from llmauth.config.routing import HostEntry, ModelEntry, Transformation
 from llmauth.config.sections import Auth, Egress, Log, MetricsListener, Server, Storage, Upstream, is_loopback
 from llmauth.config.tree import Node, join, overlay
 from llmauth.credentials.later import LaterOptions
 from llmauth.providers.base import parse_base_url
+from llmauth.routers.catalogue import Rule, unreachable
 from llmauth.storage.home import state_folder
 
-UNAVAILABLE_SECTIONS = ("models", "vaults", "platform")
+UNAVAILABLE_SECTIONS = ("vaults", "platform")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,9 @@ class Settings:
     auth: Auth
     egress: Egress
     instances: Mapping[str, Instance]
+    models: Mapping[str, ModelEntry]
+    hosts: Mapping[str, HostEntry]
+    transformations: Mapping[str, Transformation]
     storage: Storage
     metrics: MetricsListener | None
     ca: CaSettings
@@ -76,7 +81,7 @@ def ca_domains(settings: Settings) -> tuple[str, ...]:
     """The domains that a certificate authority is made for: those of every provider type, and what is configured."""
     names = {name for domains in providers.DOMAINS.values() for name in domains}
     own = [parse_base_url(one.base_url).host for one in settings.instances.values() if one.base_url]
-    for name in (*own, *settings.server.gateway_hosts, *settings.ca.domains):
+    for name in (*own, *settings.server.gateway_hosts, *settings.hosts, *settings.ca.domains):
         if not any(name == domain or name.endswith("." + domain) for domain in names):
             names.add(name)
     return tuple(sorted(names))
@@ -93,6 +98,9 @@ def _settings(document: Document, files: tuple[Path, ...], environ: Mapping[str,
         auth=document.auth,
         egress=document.egress,
         instances=document.instances,
+        models=document.models,
+        hosts=document.hosts,
+        transformations=document.transformations,
         storage=storage if storage.url else storage.model_copy(update={"url": f"sqlite:///{home / 'keys.db'}"}),
         metrics=document.metrics,
         ca=CaSettings(folder=ca.folder or home / "ca", create=create, domains=ca.domains),
@@ -131,6 +139,8 @@ def _warnings(document: Document) -> Iterable[str]:
                 f"Instance '{name}' gets no credential: this version has none of its strategies ({', '.join(later)}). "
                 "Add one that it has, such as environment or file."
             )
+    for rule, earlier in unreachable([Rule(name=n, instance=one.instance) for n, one in document.models.items()]):
+        yield f"The rule '{rule.name}' under `models:` never matches: '{earlier.name}' stands before it."
     if not document.auth.enabled:
         yield "Authentication is off: every program on this machine may use the providers' credentials."
     if not is_loopback(server.host):

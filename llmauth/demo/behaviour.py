@@ -39,6 +39,8 @@ class Behaviour:
     error: str | None = None  # the provider's name for that error, where it has several for one status
     tokens: int | None = None  # how many the model says
     call_tool: bool = False  # answer with a call of the first tool that was offered
+    calls: int = 1  # how many calls that is, unless the request wants one at a time; the tools take turns
+    think: bool = False  # think first, where the request lets the model think
     fail_after: int | None = None  # the provider's in-stream error after so many tokens
     body: bytes | None = None  # these bytes instead of the answer's own
     fields: tuple[Field, ...] = ()  # headers added to the answer's own

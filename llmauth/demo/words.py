@@ -11,7 +11,9 @@ _SENTENCE = (
     "Hello from the emulated {speaker} : it checked the credential first , read every byte of the question , "
     "and answers in small pieces – café , naïve , 日本 , 🙂 – just as the real one does ."
 )
+_THOUGHT = "The question is plain , and I know what to do , so I need not think for long ."
 _HOLE = "\x00hole\x00"
+_DEEPEST = 32  # levels of a schema, which may refer to itself
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
@@ -25,6 +27,12 @@ def tokens(speaker: str, count: int) -> tuple[str, ...]:
 def text(speaker: str, count: int) -> str:
     """The same as one string."""
     return "".join(tokens(speaker, count))
+
+
+def thoughts(count: int) -> tuple[str, ...]:
+    """`count` tokens of what a model thinks, which join to the text as those of `tokens` do."""
+    said = _THOUGHT.split(" ")
+    return tuple(said[i % len(said)] if i == 0 else " " + said[i % len(said)] for i in range(count))
 
 
 def dumps(value: object) -> bytes:
@@ -56,26 +64,52 @@ class Template:
         return self._before + quoted(token) + self._after
 
 
-def example(schema: Any) -> Any:
-    """A value that a JSON schema accepts, for the arguments of a tool call."""
-    if not isinstance(schema, dict):
-        return "example"
+def example(schema: Any, word: str = "example") -> Any:
+    """A value that a JSON schema accepts, such as the arguments of a tool call; its strings are `word`."""
+    return _example(schema, word, schema, 0)
+
+
+def _example(schema: Any, word: str, root: Any, depth: int) -> Any:
+    if not isinstance(schema, dict) or depth > _DEEPEST:
+        return word
+    chosen = _chosen(schema, root)
+    if chosen is not None:
+        return _example(chosen, word, root, depth + 1)
+    if "const" in schema:
+        return schema["const"]
     if schema.get("enum"):
         return schema["enum"][0]
-    match schema.get("type"):
+    return _of_type(schema, word, root, depth + 1)
+
+
+def _chosen(schema: dict[str, Any], root: Any) -> Any:
+    """The schema that stands for this one: what it refers to, or the first of several."""
+    if isinstance(reference := schema.get("$ref"), str):
+        found = root
+        for step in reference.removeprefix("#").split("/")[1:]:
+            found = found.get(step, {}) if isinstance(found, dict) else {}
+        return found
+    several = next((schema[name] for name in ("anyOf", "oneOf", "allOf") if schema.get(name)), None)
+    return several[0] if isinstance(several, list) else None
+
+
+def _of_type(schema: dict[str, Any], word: str, root: Any, depth: int) -> Any:
+    kind = schema.get("type")
+    match next((one for one in kind if one != "null"), "null") if isinstance(kind, list) else kind:
         case "object":
             properties = schema.get("properties") or {}
-            return {name: example(properties.get(name)) for name in schema.get("required") or properties}
+            names = schema.get("required") or properties
+            return {name: _example(properties.get(name), word, root, depth) for name in names}
         case "array":
-            return [example(schema.get("items"))]
+            return [_example(schema.get("items"), word, root, depth)] * (schema.get("minItems") or 1)
         case "integer" | "number":
-            return 1
+            return schema.get("minimum", 1)
         case "boolean":
             return True
         case "null":
             return None
         case _:
-            return "example"
+            return word
 
 
 def estimate(body: bytes) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
 from llmauth.clock import Clock
 from llmauth.context import ProviderType
@@ -14,6 +14,7 @@ from llmauth.providers.azure import AzureHandler
 from llmauth.providers.base import BoundHandler, ProviderHandler, ProviderOptions
 from llmauth.providers.bedrock import BedrockHandler
 from llmauth.providers.openai import OpenAIHandler
+from llmauth.providers.openai_compatible import CompatibleHandler
 from llmauth.providers.oracle import REALMS as ORACLE_REALMS
 from llmauth.providers.oracle import OracleHandler
 from llmauth.providers.vertex import VertexHandler
@@ -27,9 +28,10 @@ HANDLERS: Mapping[ProviderType, type[BoundHandler[Any]]] = {
     "vertex": VertexHandler,
     "ibm": WatsonxHandler,
     "oracle": OracleHandler,
+    "openai_compatible": CompatibleHandler,
 }
 
-TYPES: tuple[ProviderType, ...] = get_args(ProviderType)
+TYPES: tuple[ProviderType, ...] = tuple(HANDLERS)
 
 # Other names under which people look for a type.
 ALIASES: Mapping[str, ProviderType] = {

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
+from llmauth.codecs.anthropic.codec import AnthropicProvider
 from llmauth.codecs.anthropic.errors import REFUSALS
+from llmauth.codecs.base import ProviderCodec
+from llmauth.context import ClientProtocol, Operation
 from llmauth.http import Request
 from llmauth.providers.base import BoundHandler, ProviderOptions
+from llmauth.providers.speaking import ANTHROPIC_PATHS, Native, under_its_name
 from llmauth.secrets import ApiKey, BearerToken, Credential
 from llmauth.signing import api_key, bearer
 
@@ -27,6 +31,19 @@ class AnthropicHandler(BoundHandler[AnthropicOptions]):
     @property
     def own_base_url(self) -> str:
         return "https://api.anthropic.com"
+
+    def at_home(self, protocol: ClientProtocol, path: str) -> str | None:
+        return f"/v1/{path}" if protocol == "anthropic" else None
+
+    def natively(self, operation: Operation, model: str, *, stream: bool) -> Native | None:
+        path = ANTHROPIC_PATHS.get(operation)
+        return None if path is None else Native(path=path, rewrite=under_its_name(model))
+
+    def codec(self, model: str) -> ProviderCodec:
+        return AnthropicProvider(model, "direct")
+
+    def locate(self, model: str, *, stream: bool) -> str:
+        return ANTHROPIC_PATHS["messages"]
 
     def _sign(self, request: Request, credential: Credential) -> Request:
         match credential:

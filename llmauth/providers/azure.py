@@ -12,11 +12,15 @@ from pydantic import Field
 from llmauth.addresses import HostPort
 from llmauth.clock import Clock
 from llmauth.codecs.anthropic.errors import REFUSALS as ANTHROPIC
-from llmauth.codecs.base import RefusalShape
+from llmauth.codecs.base import ProviderCodec, RefusalShape
+from llmauth.codecs.claude_models import is_claude
 from llmauth.codecs.openai.errors import REFUSALS
+from llmauth.codecs.openai.provider import OpenAIProvider
+from llmauth.context import ClientProtocol, Operation
 from llmauth.http import Headers, Request, Url
 from llmauth.providers.base import BoundHandler, Verdict, WebSocketOptions, joined, model_in_json
 from llmauth.providers.leftovers import without
+from llmauth.providers.speaking import ANTHROPIC_PATHS, OPENAI_PATHS, Native, quoted, under_its_name
 from llmauth.secrets import ApiKey, BearerToken, Credential
 from llmauth.signing import api_key, bearer
 
@@ -36,6 +40,9 @@ _DEPLOYMENT = re.compile(
     r"(?:chat/completions|completions|embeddings|images/generations|images/edits"
     r"|audio/transcriptions|audio/translations|audio/speech)\Z"
 )
+
+# These "versions" name the API that has none.
+_V1 = frozenset({"v1", "preview", "latest"})
 
 # Places besides the two that we use in which a resource of Azure's AI services takes a key.
 _HEADERS = frozenset({b"authorization", b"api-key", b"x-api-key", b"ocp-apim-subscription-key"})
@@ -65,6 +72,9 @@ class AzureHandler(BoundHandler[AzureOptions]):
     def __init__(self, name: str, options: AzureOptions, clock: Clock | None = None) -> None:
         super().__init__(name, options, clock)
         self.hosts = _names_of(self.base.origin)
+        self._deployed: dict[str, tuple[str, ...]] = {}
+        for model, deployment in options.deployments.items():
+            self._deployed[deployment] = (*self._deployed.get(deployment, ()), model)
 
     def forward(self, path: str, method: str) -> Url:
         """Paths from `/openai` on are the resource's own; shorter ones stand below the root that base_url names."""
@@ -79,6 +89,45 @@ class AzureHandler(BoundHandler[AzureOptions]):
     def model_of(self, request: Request) -> str | None:
         found = _DEPLOYMENT.search(request.url.route_path)
         return unquote(found[1])[:200] if found else model_in_json(request.body)
+
+    def at_home(self, protocol: ClientProtocol, path: str) -> str | None:
+        """Its list of models is not that of its deployments, which alone can be called."""
+        lists = path == "models" or path.startswith("models/")
+        return f"/openai/v1/{path}" if protocol == "openai" and not lists else None
+
+    def natively(self, operation: Operation, model: str, *, stream: bool) -> Native | None:
+        """OpenAI's API for every deployment, and Anthropic's for those of Claude."""
+        if operation in OPENAI_PATHS:
+            return Native(path=self._path(operation, model), rewrite=under_its_name(model))
+        path = ANTHROPIC_PATHS.get(operation)
+        if path is None or not self._is_claude(model):
+            return None
+        return Native(path=f"/anthropic{path}", rewrite=under_its_name(model))
+
+    def _is_claude(self, deployment: str) -> bool:
+        """By its name, or by that of the model that it stands for."""
+        return any(is_claude(model) for model in (deployment, *self._deployed.get(deployment, ())))
+
+    def _path(self, operation: Operation, deployment: str) -> str:
+        """By the deployment where a version of the older API is configured, which has no path for responses."""
+        version = self.options.api_version
+        if version is None or version in _V1 or operation == "responses":
+            return f"/openai{OPENAI_PATHS[operation]}"
+        path = OPENAI_PATHS[operation].removeprefix("/v1")
+        return f"/openai/deployments/{quoted(deployment)}{path}?api-version={version}"
+
+    def codec(self, model: str) -> ProviderCodec:
+        return OpenAIProvider(model)
+
+    def locate(self, model: str, *, stream: bool) -> str:
+        return self._path("chat", model)
+
+    def models(self) -> tuple[str, ...]:
+        return tuple(self.options.deployments)
+
+    def upstream(self, model: str) -> str:
+        """A deployment, whose name is whatever its owner chose."""
+        return self.options.deployments.get(model, model)
 
     def _sign(self, request: Request, credential: Credential) -> Request:
         bare = without(request, headers=_HEADERS, parameters=_PARAMETERS)

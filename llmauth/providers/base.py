@@ -12,10 +12,11 @@ from pydantic import BaseModel, ConfigDict, field_validator
 
 from llmauth.addresses import HostPort, is_ip_literal, parse_authority
 from llmauth.clock import Clock, SystemClock
-from llmauth.codecs.base import RefusalShape
-from llmauth.context import ProviderType
+from llmauth.codecs.base import ProviderCodec, RefusalShape
+from llmauth.context import ClientProtocol, Operation, ProviderType
 from llmauth.errors import InternalError
 from llmauth.http import Headers, Request, Url
+from llmauth.providers.speaking import Native
 from llmauth.secrets import Credential
 from llmauth.signing import hosted
 
@@ -126,6 +127,14 @@ class ProviderHandler(Protocol):
         """The model that a native request names, for display: at most 200 characters. `None` where there is none."""
         ...
 
+    def models(self) -> tuple[str, ...]:
+        """The names of models that the configuration of this instance gives."""
+        ...
+
+    def upstream(self, model: str) -> str:
+        """The provider's own name of a model that was asked for by `model`."""
+        ...
+
     def shape_of(self, path: str) -> RefusalShape:
         """The shape of the API at this path: a provider may serve those of several."""
         ...
@@ -136,6 +145,22 @@ class ProviderHandler(Protocol):
 
     def is_slow(self, credential: Credential) -> bool:
         """Whether to sign with this credential takes longer than an event loop should stand still for."""
+        ...
+
+    def at_home(self, protocol: ClientProtocol, path: str) -> str | None:
+        """Where a path of a protocol's own API, below `/v1/`, stands here; `None` where this is not its provider."""
+        ...
+
+    def natively(self, operation: Operation, model: str, *, stream: bool) -> Native | None:
+        """The endpoint where this provider speaks the client's own protocol; `None` where it must be translated."""
+        ...
+
+    def codec(self, model: str) -> ProviderCodec:
+        """What this provider speaks about a model, for one request: codecs remember names that they changed."""
+        ...
+
+    def locate(self, model: str, *, stream: bool) -> str:
+        """The path, for `forward`, of a chat in the format of `codec`."""
         ...
 
     def verdict(self, status: int, headers: Headers) -> Verdict:
@@ -214,8 +239,26 @@ class BoundHandler(Generic[Options]):
             detail=f"'{self.provider}' cannot sign with {type(credential).__name__}",
         )
 
+    def models(self) -> tuple[str, ...]:
+        return ()
+
+    def upstream(self, model: str) -> str:
+        return model
+
     def shape_of(self, path: str) -> RefusalShape:
         return self.shape
+
+    def at_home(self, protocol: ClientProtocol, path: str) -> str | None:
+        return None
+
+    def natively(self, operation: Operation, model: str, *, stream: bool) -> Native | None:
+        return None
+
+    def codec(self, model: str) -> ProviderCodec:
+        raise NotImplementedError
+
+    def locate(self, model: str, *, stream: bool) -> str:
+        raise NotImplementedError
 
     def is_slow(self, credential: Credential) -> bool:
         return False

@@ -9,9 +9,16 @@ from urllib.parse import unquote
 from pydantic import Field
 
 from llmauth.addresses import HostPort
+from llmauth.codecs.anthropic.native import for_bedrock
+from llmauth.codecs.base import ProviderCodec
+from llmauth.codecs.claude_models import is_claude
+from llmauth.codecs.converse.codec import ConverseProvider
 from llmauth.codecs.converse.errors import REFUSALS
+from llmauth.context import Operation
 from llmauth.http import Headers, Request, Url
 from llmauth.providers.base import BoundHandler, ProviderOptions, Verdict, joined
+from llmauth.providers.inference_profiles import geography
+from llmauth.providers.speaking import OPENAI_PATHS, Native, quoted, under_its_name
 from llmauth.secrets import ApiKey, AwsKeys, BearerToken, Credential
 from llmauth.signing import bearer, sigv4
 
@@ -23,7 +30,11 @@ _SUFFIXES = {
     "cn-": ("amazonaws.com.cn", "api.amazonwebservices.com.cn"),
     "eusc-": ("amazonaws.eu", "api.amazonwebservices.eu"),
 }
+# Models that AWS mostly serves by an inference profile only.
+_PROFILED = re.compile(r"(anthropic\.claude|amazon\.nova|meta\.llama[34])")
 _OPERATION = re.compile(r"[a-z-]+")
+# OpenAI's own models, which AWS serves by OpenAI's API as well, each in its regions and under no profile.
+_OPENAI_MODEL = re.compile(r"openai\.[a-z0-9.-]+(:[0-9]+)?")
 
 _EXPIRED = frozenset(
     {
@@ -49,12 +60,16 @@ _REJECTED = frozenset(
 
 
 class BedrockOptions(ProviderOptions):
-    """Bedrock in one region. With `base_url` (a VPC endpoint) every call goes there, and is signed for `region`."""
+    """Bedrock in one region. With `base_url` (a VPC endpoint) every call goes there, and is signed for `region`.
+
+    `inference_profiles` asks for models of Anthropic, Amazon's Nova and Meta by the profile of the region's geography.
+    """
 
     environment: ClassVar[dict[str, str]] = {"region": "AWS_REGION"}
 
     type: Literal["bedrock"] = "bedrock"
     region: str = Field(default="us-east-1", pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)
+    inference_profiles: bool = False
 
 
 class BedrockHandler(BoundHandler[BedrockOptions]):
@@ -95,6 +110,28 @@ class BedrockHandler(BoundHandler[BedrockOptions]):
         model, _, operation = request.url.route_path.partition("/model/")[2].rpartition("/")
         return unquote(model)[:200] if model and _OPERATION.fullmatch(operation) else None
 
+    def upstream(self, model: str) -> str:
+        """Under the inference profile of this region's geography, where that is configured and the id names none."""
+        if not self.options.inference_profiles or not _PROFILED.match(model):
+            return model
+        prefix = geography(self.region)
+        return model if prefix is None else f"{prefix}.{model}"
+
+    def natively(self, operation: Operation, model: str, *, stream: bool) -> Native | None:
+        """Claude takes Anthropic's own bodies, and OpenAI's models are served by OpenAI's API beside Converse."""
+        if operation == "messages" and is_claude(model):
+            invoke = "invoke-with-response-stream" if stream else "invoke"
+            return Native(path=f"/model/{quoted(model)}/{invoke}", rewrite=_for_invoke, unwraps=stream)
+        if operation in ("chat", "responses") and _OPENAI_MODEL.fullmatch(model):
+            return Native(path=f"/openai{OPENAI_PATHS[operation]}", rewrite=under_its_name(model))
+        return None
+
+    def codec(self, model: str) -> ProviderCodec:
+        return ConverseProvider(model)
+
+    def locate(self, model: str, *, stream: bool) -> str:
+        return f"/model/{quoted(model)}/{'converse-stream' if stream else 'converse'}"
+
     def _sign(self, request: Request, credential: Credential) -> Request:
         match credential:
             case AwsKeys():
@@ -114,3 +151,9 @@ class BedrockHandler(BoundHandler[BedrockOptions]):
         if name in _EXPIRED:
             return Verdict.EXPIRED
         return Verdict.REJECTED if status == 401 or name in _REJECTED else Verdict.PASSES
+
+
+def _for_invoke(body: bytes, headers: Headers) -> bytes:
+    """The betas that the client asks for in a header stand in the body here."""
+    betas = (word.strip() for value in headers.all("anthropic-beta") for word in value.split(","))
+    return for_bedrock(body, tuple(word for word in betas if word))

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
+from llmauth.codecs.base import ProviderCodec
 from llmauth.codecs.openai.errors import REFUSALS
+from llmauth.codecs.openai.provider import OpenAIProvider
+from llmauth.context import ClientProtocol, Operation
 from llmauth.http import Request
 from llmauth.providers.base import BoundHandler, WebSocketOptions
+from llmauth.providers.speaking import OPENAI_PATHS, Native, under_its_name
 from llmauth.secrets import ApiKey, BearerToken, Credential
 from llmauth.signing import bearer
 
@@ -27,6 +31,19 @@ class OpenAIHandler(BoundHandler[OpenAIOptions]):
     @property
     def own_base_url(self) -> str:
         return "https://api.openai.com/v1"
+
+    def at_home(self, protocol: ClientProtocol, path: str) -> str | None:
+        return f"/v1/{path}" if protocol == "openai" else None
+
+    def natively(self, operation: Operation, model: str, *, stream: bool) -> Native | None:
+        path = OPENAI_PATHS.get(operation)
+        return None if path is None else Native(path=path, rewrite=under_its_name(model))
+
+    def codec(self, model: str) -> ProviderCodec:
+        return OpenAIProvider(model)
+
+    def locate(self, model: str, *, stream: bool) -> str:
+        return OPENAI_PATHS["chat"]
 
     def _sign(self, request: Request, credential: Credential) -> Request:
         match credential:

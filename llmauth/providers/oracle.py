@@ -9,10 +9,13 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from llmauth.addresses import HostPort
+from llmauth.codecs.base import ProviderCodec
+from llmauth.codecs.oracle.codec import OracleProvider
 from llmauth.codecs.oracle.errors import REFUSALS
 from llmauth.errors import NoCredential
 from llmauth.http import Headers, Request, Url
 from llmauth.providers.base import BoundHandler, ProviderOptions, Verdict, joined, model_in_json
+from llmauth.providers.speaking import unset
 from llmauth.secrets import ApiKey, BearerToken, Credential, OciKey
 from llmauth.signing import bearer, oci
 
@@ -95,6 +98,14 @@ class OracleHandler(BoundHandler[OracleOptions]):
         if request.url.path.startswith(_OPENAI):
             return model_in_json(request.body)
         return model_in_json(request.body, "servingMode", "modelId")
+
+    def codec(self, model: str) -> ProviderCodec:
+        if self.options.compartment is None:
+            raise unset(self.name, "compartment")
+        return OracleProvider(model, self.options.compartment)
+
+    def locate(self, model: str, *, stream: bool) -> str:
+        return "/20231130/actions/chat"
 
     def is_slow(self, credential: Credential) -> bool:
         return isinstance(credential, OciKey) and oci.is_slow(credential)

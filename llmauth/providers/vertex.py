@@ -7,16 +7,23 @@ import re
 import zlib
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from pydantic import Field
 
+from llmauth.codecs.anthropic.codec import AnthropicProvider
 from llmauth.codecs.anthropic.errors import REFUSALS as ANTHROPIC
-from llmauth.codecs.base import RefusalShape
+from llmauth.codecs.anthropic.native import for_vertex
+from llmauth.codecs.base import ProviderCodec, RefusalShape
+from llmauth.codecs.claude_models import is_claude
+from llmauth.codecs.gemini.codec import GeminiProvider
 from llmauth.codecs.gemini.errors import LISTED_REFUSALS, REFUSALS
+from llmauth.codecs.openai.provider import OpenAIProvider
+from llmauth.context import Operation
 from llmauth.http import Headers, Request
 from llmauth.providers.base import BoundHandler, ProviderOptions, Verdict
 from llmauth.providers.leftovers import without
+from llmauth.providers.speaking import Native, quoted, under_its_name, unset
 from llmauth.secrets import ApiKey, BearerToken, Credential
 from llmauth.signing import api_key, bearer
 
@@ -91,6 +98,40 @@ class VertexHandler(BoundHandler[VertexOptions]):
         found = _PUBLISHED.search(request.url.route_path)
         return unquote(found[2])[:200] if found else None
 
+    def natively(self, operation: Operation, model: str, *, stream: bool) -> Native | None:
+        """Claude takes Anthropic's own bodies; models of other publishers are served by OpenAI's API."""
+        if operation == "messages" and is_claude(model):
+            return Native(path=self._claude(model, stream), rewrite=_for_vertex)
+        if operation == "count_tokens" and is_claude(model):
+            return Native(path=self._claude("count-tokens", False), rewrite=under_its_name(model))
+        if operation == "chat" and "/" in model:
+            return Native(path=f"{self._place}/endpoints/openapi/chat/completions", rewrite=under_its_name(model))
+        return None
+
+    def codec(self, model: str) -> ProviderCodec:
+        if is_claude(model):
+            return AnthropicProvider(model, "vertex")
+        return OpenAIProvider(model) if "/" in model else GeminiProvider(model)
+
+    def locate(self, model: str, *, stream: bool) -> str:
+        if is_claude(model):
+            return self._claude(model, stream)
+        if "/" in model:
+            return f"{self._place}/endpoints/openapi/chat/completions"
+        verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
+        return f"{self._place}/publishers/google/models/{quoted(model)}:{verb}"
+
+    def _claude(self, model: str, stream: bool) -> str:
+        verb = "streamRawPredict" if stream else "rawPredict"
+        return f"{self._place}/publishers/anthropic/models/{quote(model, safe='@')}:{verb}"
+
+    @property
+    def _place(self) -> str:
+        """The beginning of the paths of models, in the first version of the API that has them all."""
+        if self.options.project is None:
+            raise unset(self.name, "project")
+        return f"/v1/projects/{self.options.project}/locations/{self.region}"
+
     def _sign(self, request: Request, credential: Credential) -> Request:
         bare = without(request, headers=_HEADERS, parameters=_PARAMETERS)
         match credential:
@@ -144,3 +185,7 @@ def _member(value: Any, name: str) -> Any:
 
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
+
+
+def _for_vertex(body: bytes, _: Headers) -> bytes:
+    return for_vertex(body)

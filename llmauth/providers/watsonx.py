@@ -7,9 +7,12 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from llmauth.addresses import HostPort
+from llmauth.codecs.base import ProviderCodec
+from llmauth.codecs.watsonx.codec import WatsonxProvider
 from llmauth.codecs.watsonx.errors import REFUSALS
 from llmauth.http import Headers, Request, Url
 from llmauth.providers.base import BoundHandler, ProviderOptions, Verdict, joined, model_in_json
+from llmauth.providers.speaking import unset
 from llmauth.secrets import BearerToken, Credential
 from llmauth.signing import bearer
 
@@ -29,6 +32,8 @@ class WatsonxOptions(ProviderOptions):
     region: str = Field(default=_OLDEST, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)
     project_id: _Id | None = None
     space_id: _Id | None = None
+    # "The version date for the API of the form YYYY-MM-DD": which behaviour protocol mode asks for.
+    version: str = Field(default="2026-10-14", pattern=r"^\d{4}-\d{2}-\d{2}$")
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
@@ -78,6 +83,15 @@ class WatsonxHandler(BoundHandler[WatsonxOptions]):
         """The gateway of models is compatible with OpenAI's API; all else has a name of its own for the model."""
         member = "model" if request.url.path.startswith("/ml/gateway/") else "model_id"
         return model_in_json(request.body, member)
+
+    def codec(self, model: str) -> ProviderCodec:
+        options = self.options
+        if options.project_id is None and options.space_id is None:
+            raise unset(self.name, "project_id")
+        return WatsonxProvider(model, project_id=options.project_id, space_id=options.space_id)
+
+    def locate(self, model: str, *, stream: bool) -> str:
+        return f"/ml/v1/text/{'chat_stream' if stream else 'chat'}?version={self.options.version}"
 
     def _sign(self, request: Request, credential: Credential) -> Request:
         match credential:

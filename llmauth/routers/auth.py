@@ -143,7 +143,14 @@ class AuthRouter:
 
         `None` when it presents something else, or when the identity has ended: `recall` then says why.
         """
-        if proof.tunnel is not tunnel or raw_slots(request) != proof.presented:
+        return self.stands(proof, tunnel) if raw_slots(request) == proof.presented else None
+
+    def stands(self, proof: Proof, tunnel: Identity | None) -> Answer | None:
+        """The answer for a request that is known to present the same, as the identity stands now.
+
+        `None` when the tunnel is another, or when the identity has ended.
+        """
+        if proof.tunnel is not tunnel:
             return None
         try:
             if tunnel is not None and (tunnel.key_id is None or tunnel.key_id != proof.identity.key_id):

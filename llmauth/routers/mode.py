@@ -15,12 +15,15 @@ from llmauth.codecs.gemini.errors import REFUSALS as GEMINI
 from llmauth.codecs.openai.errors import REFUSALS as OPENAI
 from llmauth.codecs.oracle.errors import REFUSALS as ORACLE
 from llmauth.codecs.watsonx.errors import REFUSALS as WATSONX
-from llmauth.context import Decision, Route, TransparentRoute
+from llmauth.context import ClientProtocol, Decision, EnvelopeRoute, ProtocolRoute, Route, TransparentRoute
 from llmauth.egress import Egress
 from llmauth.errors import BadRequest, Forbidden, GatewayError, HostNotServed, InternalError, NotFound, UnknownInstance
 from llmauth.http import Door, Request
 from llmauth.providers import ALIASES, HANDLERS, TYPES
 from llmauth.providers.base import ProviderHandler
+from llmauth.providers.speaking import quoted
+from llmauth.routers.catalogue import Catalogue
+from llmauth.routers.doors import ROOTS, SHAPES, Doors
 from llmauth.secrets import MASK
 from llmauth.storage.key_text import PREFIX
 from llmauth.token_hosts.base import TokenHost
@@ -28,7 +31,6 @@ from llmauth.token_hosts.base import TokenHost
 # The part of a gateway path that we route on: these characters only, between single slashes, so that no second
 # spelling of a name exists. What follows is the provider's, and passes as it came.
 _TRANSPARENT = re.compile(r"/transparent/([A-Za-z0-9._-]+)(?=[/?]|\Z)")
-_PROTOCOL_MODE = frozenset({"openai", "anthropic", "v1", "bedrock", "model"})
 _SHAPES: tuple[tuple[str, RefusalShape], ...] = (
     ("/anthropic/", ANTHROPIC),
     ("/v1/messages", ANTHROPIC),
@@ -57,10 +59,19 @@ class _Way:
     decision: Decision
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reroute:
+    """A provider's own host whose inference calls others answer: the instance, or whomever the model leads to."""
+
+    protocol: ClientProtocol
+    instance: str | None = None
+
+
 class ModeRouter:
     """Answers from tables that are made once. `gateway_hosts` are normalised names under which clients reach us.
 
     `token_hosts` are intercepted too and never routed: what is asked of them is answered before a route is sought.
+    `rerouted` are hosts of providers that are never contacted for what `catalogue` leads elsewhere.
     """
 
     def __init__(
@@ -69,19 +80,29 @@ class ModeRouter:
         gateway_hosts: frozenset[str],
         egress: Egress | None = None,
         token_hosts: Mapping[HostPort, TokenHost] | None = None,
+        catalogue: Catalogue | None = None,
+        rerouted: Mapping[HostPort, Reroute] | None = None,
     ) -> None:
         self._instances = instances
         self._gateway_hosts = gateway_hosts
         self._egress = egress or Egress()
         self._owners = _owners(instances)
         self._token_hosts = token_hosts or {}
-        self._host_names = {host.host: host for host in (*self._owners, *self._token_hosts)}
+        self._rerouted = rerouted or {}
+        self._host_names = {host.host: host for host in (*self._owners, *self._token_hosts, *self._rerouted)}
         self._by_host = _ways_by_host(instances, self._owners)
         self._by_name = _ways_by_name(instances)
+        named = {name: way.instance for name, way in self._by_name.items()}
+        self._doors = Doors(instances, named, catalogue or Catalogue(instances))
 
     def intercepts(self, target: HostPort) -> bool:
         """Whether a tunnel to this place is ours to open: a provider's or token host and port, or a name of ours."""
-        return target in self._owners or target in self._token_hosts or target.host in self._gateway_hosts
+        return (
+            target in self._owners
+            or target in self._token_hosts
+            or target.host in self._gateway_hosts
+            or target in self._rerouted
+        )
 
     def passage(self, target: HostPort) -> Passage:
         """What becomes of a CONNECT to this place; HostNotServed when nothing does."""
@@ -117,11 +138,17 @@ class ModeRouter:
             return self._route_absolute(request)
         raise InternalError("A CONNECT is no request to be routed.")
 
+    def invoke(self, model: str, *, stream: bool) -> TransparentRoute:
+        """The route of Bedrock's InvokeModel for a model, by a short name or an id; UnknownInstance for nobody's."""
+        return self._doors.invoke(quoted(model), "invoke-with-response-stream" if stream else "invoke")[0]
+
     def shape_of(self, request: Request) -> RefusalShape:
         """The shape in which this client expects to be refused. Never refuses; OpenAI's where nothing tells."""
         target = self._target(request)
         if target is not None and target in self._token_hosts:
             return self._token_hosts[target].shape
+        if target is not None and target in self._rerouted:
+            return SHAPES[self._rerouted[target].protocol]
         if target in self._owners:
             return self._instances[self._owners[target][0]].shape_of(request.url.path)
         return self._shape_of_path(request.url.path)
@@ -130,6 +157,11 @@ class ModeRouter:
         target = request.tunnel or request.url.origin
         if target in self._token_hosts:  # whoever owns it besides
             raise self._not_served(target)
+        reroute = self._rerouted.get(target)
+        if reroute is not None:
+            found = self._doors.at_host(reroute.protocol, request.url.path, reroute.instance)
+            if found is not None:
+                return _protocol_mode(*found)
         way = self._by_host.get(target)
         if way is not None:
             return TransparentRoute(instance=way.instance, path=request.url.path, native=True), way.decision
@@ -137,6 +169,11 @@ class ModeRouter:
             raise _ambiguous(target, self._owners[target])
         if target.host in self._gateway_hosts:
             return self._route_path(request.url.path)
+        if reroute is not None:
+            raise NotFound(
+                f"Nothing but inference is answered in the place of {target.host}.",
+                hint=f"Served are: {', '.join(ROOTS)}.",
+            )
         raise self._not_served(target)
 
     def _route_absolute(self, request: Request) -> tuple[Route, Decision]:
@@ -156,7 +193,10 @@ class ModeRouter:
     def _route_path(self, path: str) -> tuple[Route, Decision]:
         found = _TRANSPARENT.match(path)
         if found is None:
-            raise self._not_found(path)
+            other = self._doors.route(path)
+            if other is None:
+                raise self._not_found(path)
+            return _protocol_mode(*other)
         way = self._by_name.get(found[1])
         if way is None:
             raise self._unknown(found[1])
@@ -169,8 +209,6 @@ class ModeRouter:
         shown = _shown(path.partition("?")[0])
         if first == "transparent" and path.startswith("/transparent/") and len(shown) > len("/transparent/"):
             return BadRequest(f"No instance name can be read from '{shown}'.", hint=self._paths())
-        if first in _PROTOCOL_MODE:
-            return NotFound(f"Protocol mode ('{shown}') is not served by this version.", hint=self._paths())
         return NotFound(f"Nothing is served at '{shown}'.", hint=self._paths())
 
     def _unknown(self, name: str) -> UnknownInstance:
@@ -186,7 +224,10 @@ class ModeRouter:
         if not self._instances:
             return "This gateway has no instance configured."
         names = _listed(f"/transparent/{name}/…" for name in self._instances)
-        return f"Use the provider's own path after one of: {names}."
+        return (
+            f"Served are {', '.join(ROOTS)}, the same below /openai/{{instance}} and /anthropic/{{instance}}, and the "
+            f"provider's own path after one of: {names}."
+        )
 
     def _not_served(self, target: HostPort) -> HostNotServed:
         hosts = _listed(f"{handler.base.authority} ({name})" for name, handler in self._instances.items())
@@ -253,6 +294,14 @@ def _ways_by_name(instances: Mapping[str, ProviderHandler]) -> dict[str, _Way]:
 
 def _way(judged: str, instance: str, reason: str) -> _Way:
     return _Way(instance, Decision(router="mode", input=judged, outcome=f"transparent: {instance}", reason=reason))
+
+
+def _protocol_mode(route: Route, why: str) -> tuple[Route, Decision]:
+    if isinstance(route, ProtocolRoute):
+        outcome = f"protocol: {route.protocol} {route.operation}"
+    else:
+        outcome = "envelope" if isinstance(route, EnvelopeRoute) else f"transparent: {route.instance}"
+    return route, Decision(router="mode", input="path", outcome=outcome, reason=why)
 
 
 def _ambiguous(target: HostPort, names: tuple[str, ...]) -> Forbidden:

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
-from llmauth.context import Decision, Route, Target
+from llmauth.context import Decision, ProtocolRoute, Target, TransparentRoute
 from llmauth.http import Request
 from llmauth.providers.base import ProviderHandler
+from llmauth.routers.catalogue import Catalogue, Found
 from llmauth.storage.key_text import PREFIX
 
 _REASON = "transparent: the model is not rewritten"
 
 
 class ModelRouter:
-    """`read_bodies` parses JSON bodies to learn the model; without it only a model that stands in the path is known."""
+    """In transparent mode the route names the instance, in protocol mode the model may.
 
-    def __init__(self, *, read_bodies: bool = False) -> None:
+    `read_bodies` parses the JSON of transparent requests too, to learn the model; without it only one that stands in
+    the path is known there.
+    """
+
+    def __init__(self, catalogue: Catalogue, *, read_bodies: bool = False) -> None:
+        self._catalogue = catalogue
         self._read_bodies = read_bodies
         self._without_model: dict[str, tuple[Target, Decision]] = {}
 
-    def resolve(self, route: Route, handler: ProviderHandler, request: Request) -> tuple[Target, Decision]:
+    def judges_by_head(self, handler: ProviderHandler) -> bool:
+        """Whether the answers for this instance hang on the head of a request alone."""
+        return not (self._read_bodies and handler.model_in_body)
+
+    def choose(self, route: ProtocolRoute, model: str) -> tuple[Found, Decision]:
+        """Who answers in protocol mode, and by what name it knows the model; UnknownModel for nobody."""
+        found = self._catalogue.find(model) if route.instance is None else self._catalogue.within(route.instance, model)
+        outcome = f"{found.instance}: {found.model}"
+        return found, Decision(router="model", input=model[:200], outcome=outcome[:300], reason=found.reason)
+
+    def resolve(self, route: TransparentRoute, handler: ProviderHandler, request: Request) -> tuple[Target, Decision]:
         """The target that the route's instance is, with the model where it is known."""
         model = handler.model_of(request) if self._read_bodies or not handler.model_in_body else None
         # It is logged: a key that was put in its place is not shown.
@@ -29,7 +45,13 @@ class ModelRouter:
         return answer
 
 
-def _answer(route: Route, handler: ProviderHandler, model: str | None) -> tuple[Target, Decision]:
+def target_of(found: Found, handler: ProviderHandler) -> Target:
+    """The target of a model that was chosen, by the provider's own name of it."""
+    model = handler.upstream(found.model)
+    return Target(instance=found.instance, provider=handler.provider, region=handler.region, model=model)
+
+
+def _answer(route: TransparentRoute, handler: ProviderHandler, model: str | None) -> tuple[Target, Decision]:
     target = Target(instance=route.instance, provider=handler.provider, region=handler.region, model=model)
     text = "unread" if model is None else model
     return target, Decision(router="model", input=text, outcome=text, reason=_REASON)

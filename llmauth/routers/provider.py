@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from llmauth.context import Decision, Route, Target
+from llmauth.context import Decision, Target, TransparentRoute
 from llmauth.errors import UnknownInstance
 from llmauth.providers.base import ProviderHandler
+from llmauth.routers.catalogue import Found
 
 
 class ProviderRouter:
@@ -15,8 +16,8 @@ class ProviderRouter:
     def __init__(self, instances: Mapping[str, ProviderHandler]) -> None:
         self._answers = {name: (handler, _decision(name, handler)) for name, handler in instances.items()}
 
-    def handler(self, where: Target | Route) -> tuple[ProviderHandler, Decision]:
-        """The handler of the target's or route's instance; UnknownInstance where there is none of that name."""
+    def handler(self, where: Target | TransparentRoute | Found) -> tuple[ProviderHandler, Decision]:
+        """The handler of an instance; UnknownInstance where there is none of that name."""
         answer = self._answers.get(where.instance)
         if answer is None:
             names = ", ".join(self._answers) or "none"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 
 from llmauth.errors import GatewayError
+from llmauth.telemetry.tallies import Counts, Spreads
 
 OTHER = "other"
 NONE = "none"
@@ -85,19 +86,19 @@ class Series:
         self._carried.labels(instance, "out").inc(sent)
 
     def _define_targets(self) -> None:
-        self._requests = self._counter(
+        self._requests = self._counts(
             "bedrock_proxy_requests_total", "Requests that were routed to a provider instance.", (*_TARGET, "status")
         )
-        self._request_seconds = self._histogram(
+        self._request_seconds = self._spreads(
             "bedrock_proxy_request_duration_seconds", "From a routed request's arrival to its end.", _TARGET, _SECONDS
         )
-        self._first_token = self._histogram(
+        self._first_token = self._spreads(
             "time_to_first_token_seconds",
             "From a request's arrival to the first byte of an answer that succeeded.",
             ("instance", "model"),
             _FIRST_TOKEN,
         )
-        self._overhead = self._histogram(
+        self._overhead = self._spreads(
             "proxy_overhead_seconds", "What we took to judge and sign a request.", ("instance",), _OVERHEAD
         )
         self._carried = self._counter(
@@ -108,10 +109,10 @@ class Series:
         )
 
     def _define_requests(self) -> None:
-        self._http_requests = self._counter(
+        self._http_requests = self._counts(
             "http_requests_total", "All requests, with those we answered ourselves.", ("method", "status")
         )
-        self._http_seconds = self._histogram(
+        self._http_seconds = self._spreads(
             "http_request_duration_seconds", "From any request's arrival to its end.", ("method",), _SECONDS
         )
         self._http_errors = self._counter(
@@ -147,8 +148,11 @@ class Series:
     def _gauge(self, name: str, text: str, labels: tuple[str, ...]) -> Gauge:
         return Gauge(name, text, labels, registry=self.registry)
 
-    def _histogram(self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
-        return Histogram(name, text, labels, registry=self.registry, buckets=buckets)
+    def _counts(self, name: str, text: str, labels: tuple[str, ...]) -> Counts:
+        return Counts(name, text, labels, self.registry)
+
+    def _spreads(self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Spreads:
+        return Spreads(name, text, labels, self.registry, buckets=buckets)
 
 
 def codes() -> frozenset[str]:

@@ -22,9 +22,9 @@ def test_every_addon_has_a_name_of_its_own(house: House) -> None:
 
 def test_the_order_is_the_one_that_the_rules_need(house: House) -> None:
     names = _names(house)
-    assert names[0] == "arrive"
+    assert names[:2] == ["repeats", "arrive"]
     assert names[-1] == "gate"
-    in_order = ["arrive", "screen", "token_hosts", "authenticate", "route", "inject", "gate"]
+    in_order = ["arrive", "screen", "token_hosts", "authenticate", "route", "inject", "remember", "gate"]
     assert [name for name in names if name in in_order] == in_order
     assert names.index("authenticate") < names.index("scrape")
     assert names.index("inject") < names.index("report"), "the report must see what the provider's answer became"
@@ -37,7 +37,15 @@ def test_between_the_first_and_the_last_every_deciding_hook_is_guarded(house: Ho
         for hook in DECIDING
         if hasattr(addon, hook) and not hasattr(getattr(addon, hook), "__wrapped__")
     }
-    assert {name for name, _ in unguarded} == {"arrive", "gate"}
+    assert {name for name, _ in unguarded} == {"repeats", "arrive", "gate"}
+
+
+def test_a_head_that_is_known_is_settled_for_those_who_judge_it_and_for_nobody_else(house: House) -> None:
+    addons = chain(house.gateway, house.exchanges)
+    settled = {addon.name for addon in addons if addon in addons[0]._settled.addons}
+    names = _names(house)
+    assert settled == set(names[names.index("arrive") : names.index("remember") + 1])
+    assert settled.isdisjoint({"gate", "report", "reflections", "deadlines", "connections", "faults"})
 
 
 def test_no_addon_has_a_hook_that_mitmproxy_does_not_call(house: House) -> None:

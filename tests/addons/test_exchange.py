@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 
-from addons.exchange import Exchanges, arrival
+from addons.exchange import Exchanges, arrival, fresh_id
 from llmauth.codecs.anthropic.errors import REFUSALS as ANTHROPIC
 from llmauth.codecs.openai.errors import REFUSALS as OPENAI
 from llmauth.context import Identity
@@ -86,6 +87,12 @@ def test_an_arrival_has_the_clients_id_or_one_of_its_own() -> None:
     ids = {arrival(None).request_id for _ in range(100)}
     assert len(ids) == 100
     assert all(one.startswith("req_") and len(one) == 36 for one in ids)
+
+
+def test_an_id_of_our_own_is_never_another_request_s() -> None:
+    ids = [fresh_id() for _ in range(1000)]
+    assert len(set(ids)) == 1000
+    assert all(re.fullmatch("req_[0-9a-f]{32}", each) for each in ids)
 
 
 def test_r1_no_repr_shows_what_was_put_on_a_request() -> None:

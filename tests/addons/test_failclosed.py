@@ -22,7 +22,7 @@ from mitmproxy.proxy.server_hooks import ClientConnectedHook, ServerConnectHook,
 from mitmproxy.tls import ClientHelloData, TlsData
 
 from addons.exchange import Exchanges
-from addons.failclosed import FAILED, FailClosed, stop
+from addons.failclosed import FAILED, FailClosed, Settled, stop
 from addons.wire.closed import Closed
 from tests.addons import flows
 from tests.addons.layers import client, context
@@ -335,3 +335,59 @@ async def test_the_end_is_told_to_all_whoever_fails() -> None:
 def test_a_hook_without_an_addon_costs_nothing(flow: http.HTTPFlow) -> None:
     rest = manager().dispatch(HttpRequestHook(flow))
     assert not inspect.isawaitable(rest)
+
+
+# ---- what an addon has settled for others --------------------------------------------------------------------------
+
+
+def test_who_is_settled_is_left_out_of_this_hook_and_all_others_are_asked() -> None:
+    seen: list[str] = []
+    asked = [addon(name, request=lambda _, name=name: seen.append(name)) for name in "abcd"]
+    settled = Settled((asked[0], asked[2]))
+    made = manager(addon("before", request=lambda _: seen.append("before")), addon("memory"), *asked)
+    memory = made.get("memory")
+    memory.request = lambda _: settled
+    memory.response = lambda _: None
+    for each in asked:
+        each.response = lambda _, name=each.name: seen.append(f"{name} answered")
+    made.add()
+    flow = flows.gateway(Exchanges())
+    for _ in range(2):
+        assert made.dispatch(HttpRequestHook(flow)) is None
+        assert made.dispatch(HttpResponseHook(flow)) is None
+    once = ["before", "b", "d", *(f"{name} answered" for name in "abcd")]
+    assert seen == once * 2
+
+
+def test_an_addon_that_comes_later_is_not_settled_by_what_was_remembered() -> None:
+    seen: list[str] = []
+    first = addon("first", request=lambda _: seen.append("first"))
+    made = manager(addon("memory", request=lambda _: Settled((first,))), first)
+    flow = flows.gateway(Exchanges())
+    made.dispatch(HttpRequestHook(flow))
+    made.add(addon("second", request=lambda _: seen.append("second")))
+    made.dispatch(HttpRequestHook(flow))
+    assert seen == ["second"]
+
+
+def test_who_fails_behind_what_was_settled_stops_the_flow() -> None:
+    first = addon("first", request=lambda _: None)
+    made = manager(addon("memory", request=lambda _: Settled((first,))), first, addon("x", request=failing(Odd())))
+    flow = flows.gateway(Exchanges())
+    made.dispatch(HttpRequestHook(flow))
+    assert flow.response is not None
+    assert flow.response.status_code == 500
+
+
+async def test_who_waits_behind_what_was_settled_is_waited_for() -> None:
+    seen: list[str] = []
+
+    async def waits(_: object) -> None:
+        await asyncio.sleep(0)
+        seen.append("waited")
+
+    first = addon("first", request=lambda _: seen.append("first"))
+    last = addon("last", request=lambda _: seen.append("last"))
+    made = manager(addon("memory", request=lambda _: Settled((first,))), first, addon("w", request=waits), last)
+    await finished(made, HttpRequestHook(flows.gateway(Exchanges())))
+    assert seen == ["waited", "last"]

@@ -17,6 +17,7 @@ from llmauth.context import (
     Target,
     TransparentRoute,
     advance,
+    complete,
 )
 
 ALICE = Identity(user="alice", method="api_key", key_id="k1", groups=("dev",))
@@ -77,6 +78,14 @@ def test_an_earlier_stage_is_left_as_it_was():
 def test_nothing_gets_there_half_known_or_with_more(stage, more):
     with pytest.raises(TypeError):
         advance(ARRIVED, stage, **more)
+
+
+def test_a_context_that_is_made_at_once_is_the_one_that_was_reached_by_steps():
+    by_steps = advance(ARRIVED, Authenticated, identity=ALICE)
+    at_once = complete(Authenticated, request_id="req_1", received_at=1.5, started=2.5, decisions=(), identity=ALICE)
+    assert at_once == by_steps
+    with pytest.raises(TypeError):
+        complete(Authenticated, request_id="req_1", received_at=1.5, started=2.5, decisions=())
 
 
 def test_what_is_carried_is_never_credentialed():

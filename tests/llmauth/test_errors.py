@@ -1,6 +1,7 @@
 """Every refusal: its status as the docstring's tree has it, its code and its fault as the README tells them."""
 
 import re
+from typing import get_args
 
 import pytest
 
@@ -11,6 +12,7 @@ from llmauth.errors import GatewayError, Unauthenticated
 TABLE = {
     "GatewayError": (500, "internal_error", "proxy", False),
     "BadRequest": (400, "bad_request", "caller", False),
+    "UnsupportedParameter": (400, "unsupported_parameter", "caller", False),
     "BodyTooLarge": (413, "request_too_large", "caller", False),
     "HeadTooLarge": (431, "headers_too_large", "caller", False),
     "MethodNotAllowed": (405, "method_not_allowed", "caller", False),
@@ -29,6 +31,8 @@ TABLE = {
     "CredentialRejected": (502, "credential_rejected", "proxy", False),
     "UpstreamProxyFailed": (502, "upstream_proxy_failed", "proxy", True),
     "UpstreamUnreachable": (502, "provider_unreachable", "provider", True),
+    "BrokenAnswer": (502, "provider_answer_broken", "provider", True),
+    "UpstreamError": (500, "provider_error", "provider", True),
     "UpstreamTimeout": (504, "provider_timeout", "provider", True),
     "Unavailable": (503, "unavailable", "proxy", True),
     "RequestTimeout": (408, "request_timeout", "caller", True),
@@ -83,3 +87,30 @@ def test_one_error_may_have_a_narrower_code():
 def test_a_wrong_credential_has_a_reason():
     assert Unauthenticated("No.").reason == "missing"
     assert errors.SecondFactorRequired("No.", reason="expired").reason == "expired"
+
+
+CAUSES = {
+    "invalid_request": (400, "invalid_request", "caller"),
+    "content_filter": (400, "content_filter", "caller"),
+    "permission": (403, "permission_denied", "provider"),
+    "not_found": (404, "model_not_found", "caller"),
+    "conflict": (409, "conflict", "caller"),
+    "too_large": (413, "request_too_large", "caller"),
+    "rate_limited": (429, "rate_limit_exceeded", "provider"),
+    "quota": (429, "insufficient_quota", "provider"),
+    "overloaded": (503, "overloaded", "provider"),
+    "timeout": (504, "provider_timeout", "provider"),
+    "server": (500, "provider_error", "provider"),
+}
+
+
+def test_every_cause_of_a_providers_refusal_is_told_apart():
+    assert CAUSES.keys() == set(get_args(errors.Cause))
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_what_a_provider_refused_has_the_status_of_its_cause(cause):
+    error = errors.UpstreamError("No.", cause=cause, param="messages", kept=((b"retry-after", b"2"),))
+    assert (error.status, error.code, error.fault) == CAUSES[cause]
+    assert (error.param, error.kept) == ("messages", ((b"retry-after", b"2"),))
+    assert errors.UpstreamError("No.", cause=cause, code="their_own").code == "their_own"

@@ -1,12 +1,14 @@
-"""Refusals as Oracle writes them: `{"code", "message"}`, with the request's id in `opc-request-id`."""
+"""Refusals as Oracle writes them, ours and its own: `{"code", "message"}`, the request's id in `opc-request-id`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from llmauth.codecs.base import JSON, Rendered, by_class, to_json
+from llmauth.codecs.reading import Malformed, Node, parse_fast
 from llmauth.errors import (
     BadRequest,
+    Cause,
     Forbidden,
     GatewayError,
     Misdirected,
@@ -14,7 +16,9 @@ from llmauth.errors import (
     RateLimited,
     Unauthenticated,
     Unavailable,
+    UpstreamError,
 )
+from llmauth.http import Headers
 
 CODES: Mapping[type[GatewayError], str] = {
     GatewayError: "InternalServerError",
@@ -28,6 +32,39 @@ CODES: Mapping[type[GatewayError], str] = {
 }
 # Codes that Oracle has a word of its own for.
 _BY_CODE = {"insufficient_quota": "LimitExceeded"}
+
+_LONGEST = 1000
+_KEPT = (b"retry-after", b"retry-after-ms")
+_CAUSES: Mapping[str, Cause] = {
+    "InvalidParameter": "invalid_request",
+    "MissingParameter": "invalid_request",
+    "CannotParseRequest": "invalid_request",
+    "NotAuthenticated": "permission",
+    "NotAllowed": "permission",
+    "NotAuthorizedOrNotFound": "not_found",
+    "NotFound": "not_found",
+    "IncorrectState": "conflict",
+    "Conflict": "conflict",
+    "PayloadTooLarge": "too_large",
+    "LimitExceeded": "quota",
+    "QuotaExceeded": "quota",
+    "TooManyRequests": "rate_limited",
+    "ServiceUnavailable": "overloaded",
+    "InternalServerError": "server",
+}
+_BY_STATUS: Mapping[int, Cause] = {
+    401: "permission",
+    403: "permission",
+    404: "not_found",
+    408: "timeout",
+    409: "conflict",
+    413: "too_large",
+    429: "rate_limited",
+    503: "overloaded",
+    504: "timeout",
+}
+# Oracle has no code of its own for what its moderation stops: it is an InvalidParameter that says so.
+_MODERATED = "inappropriate content"
 
 
 class OracleRefusals:
@@ -43,3 +80,33 @@ class OracleRefusals:
 
 
 REFUSALS = OracleRefusals()
+
+
+def parse_error(status: int, headers: Headers, body: bytes) -> UpstreamError:
+    """What Oracle refused; a body that is none of its errors leaves the status to tell."""
+    code, message = _told(body)
+    kept = tuple(field for field in headers.fields if field[0].lower() in _KEPT)
+    return UpstreamError(
+        message or f"Oracle answered with status {status}.", cause=_cause(status, code, message), kept=kept
+    )
+
+
+def failure(code: str, message: str) -> UpstreamError:
+    """What an answer of status 200 tells of a failure: in the middle of a stream, or as the way in which it ended."""
+    return UpstreamError(message[:_LONGEST] or "Oracle's model failed.", cause=_cause(500, code, message))
+
+
+def _told(body: bytes) -> tuple[str, str]:
+    try:
+        error = Node(parse_fast(body))
+        return error.text_of("code"), error.text_of("message")[:_LONGEST]
+    except Malformed:
+        return "", ""
+
+
+def _cause(status: int, code: str, message: str) -> Cause:
+    if _MODERATED in message.lower():
+        return "content_filter"
+    if code in _CAUSES:
+        return _CAUSES[code]
+    return _BY_STATUS.get(status) or ("invalid_request" if 400 <= status < 500 else "server")

@@ -1,11 +1,51 @@
-"""Refusals as watsonx writes them: `{"errors": [{"code", "message", "more_info"}], "trace", "status_code"}`."""
+"""Refusals as watsonx writes them, ours and its own: `{"errors": [{"code", "message"}], "trace", "status_code"}`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from llmauth.codecs.base import JSON, Rendered, to_json
-from llmauth.errors import GatewayError
+from llmauth.codecs.reading import Malformed, parse_fast
+from llmauth.errors import Cause, GatewayError, UpstreamError
+from llmauth.http import Headers
 
 _MORE = "https://cloud.ibm.com/apidocs/watsonx-ai"
+
+_LONGEST = 1000
+_KEPT = (b"retry-after", b"retry-after-ms")
+_CAUSES: Mapping[str, Cause] = {
+    "invalid_request_entity": "invalid_request",
+    "invalid_input_argument": "invalid_request",
+    "json_validation_error": "invalid_request",
+    "json_type_error": "invalid_request",
+    "missing_field": "invalid_request",
+    "invalid_query_parameter": "invalid_request",
+    "invalid_instance_status_error": "permission",
+    "authentication_token_not_valid": "permission",
+    "authentication_token_expired": "permission",
+    "authorization_rejected": "permission",
+    "no_associated_service_instance_error": "permission",
+    "model_not_supported": "not_found",
+    "model_no_support_for_function": "invalid_request",
+    "not_found": "not_found",
+    "consumption_limit_reached": "rate_limited",
+    "rate_limit_reached_requests": "rate_limited",
+    "token_quota_reached": "quota",
+    "downstream_request_failed": "overloaded",
+    "internal_server_error": "server",
+}
+_BY_STATUS: Mapping[int, Cause] = {
+    401: "permission",
+    403: "permission",
+    404: "not_found",
+    408: "timeout",
+    409: "conflict",
+    413: "too_large",
+    429: "rate_limited",
+    503: "overloaded",
+    504: "timeout",
+}
 
 
 class WatsonxRefusals:
@@ -21,3 +61,40 @@ class WatsonxRefusals:
 
 
 REFUSALS = WatsonxRefusals()
+
+
+def parse_error(status: int, headers: Headers, body: bytes) -> UpstreamError:
+    """What watsonx refused; a body that is none of its errors leaves the status to tell."""
+    try:
+        told = parse_fast(body)
+    except Malformed:
+        told = None
+    kept = tuple(field for field in headers.fields if field[0].lower() in _KEPT)
+    return _error(told, status, f"watsonx answered with status {status}.", kept)
+
+
+def told_failure(told: Mapping[str, Any]) -> UpstreamError:
+    """A failure that a stream or an answer of status 200 tells of."""
+    status = told.get("status_code")
+    known = isinstance(status, int) and 400 <= status < 600
+    return _error(told, status if known and isinstance(status, int) else 500, "watsonx failed.", ())
+
+
+def stopped() -> UpstreamError:
+    """An answer whose end was `error` or `cancelled`."""
+    return UpstreamError("watsonx stopped before the answer was complete.", cause="server")
+
+
+def _error(told: object, status: int, otherwise: str, kept: tuple[tuple[bytes, bytes], ...]) -> UpstreamError:
+    code, message = _first(told)
+    cause = _CAUSES.get(code) or _BY_STATUS.get(status) or ("invalid_request" if 400 <= status < 500 else "server")
+    return UpstreamError(message[:_LONGEST] or otherwise, cause=cause, kept=kept)
+
+
+def _first(told: object) -> tuple[str, str]:
+    """Code and message of the first error, empty where there is none."""
+    listed = told.get("errors") if isinstance(told, dict) else None
+    error = listed[0] if isinstance(listed, list) and listed else None
+    found = [error.get(name) if isinstance(error, dict) else None for name in ("code", "message")]
+    code, message = (value if isinstance(value, str) else "" for value in found)
+    return code, message

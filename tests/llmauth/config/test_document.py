@@ -1,8 +1,9 @@
 """The models of the files, and docs/CONFIGURATION.md, which must say what the models do."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import pytest
 from pydantic import BaseModel
@@ -15,8 +16,8 @@ from llmauth.config.shapes import shapes_of
 from llmauth.credentials import StrategyOptions
 
 ROOT = Path(__file__).parents[3]
-LATER = {"hosts", "policies", "prices", "audit"}
-IGNORED = {"models", "vaults", "platform"}
+LATER = {"policies", "prices", "audit"}
+IGNORED = {"vaults", "platform"}
 LATER_STRATEGIES = {"vault", "kubernetes_secret"}
 
 
@@ -33,7 +34,9 @@ def tables() -> dict[str, dict[str, str]]:
 
 
 def section_model(name: str) -> type[BaseModel]:
-    models = [m for m in shapes_of(Document.model_fields[name].annotation) if isinstance(m, type)]
+    shapes = shapes_of(Document.model_fields[name].annotation)
+    entries = (shapes_of(get_args(shape)[1]) for shape in shapes if get_origin(shape) is Mapping)
+    models = [m for m in (*shapes, *(shape for each in entries for shape in each)) if isinstance(m, type)]
     return next(model for model in models if issubclass(model, BaseModel))
 
 
@@ -51,7 +54,7 @@ def assert_same(model: type[BaseModel], rows: dict[str, str], skip: frozenset[st
 
 
 def required(model: type[BaseModel]) -> dict[str, Any]:
-    values = {"port": 1, "path": "x", "type": None, "provider": "aws"}
+    values = {"port": 1, "path": "x", "type": None, "provider": "aws", "instance": "x", "protocol": "openai"}
     return {
         name: get_args(field.annotation)[0] if name == "type" else values[name]
         for name, field in model.model_fields.items()

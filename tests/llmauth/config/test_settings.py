@@ -164,13 +164,11 @@ def test_a_pod_does_not_make_its_own_ca(read, written, in_kubernetes, create):
 
 
 def test_parts_without_effect_are_listed(read):
-    text = "models: {claude-3: {instance: x}}\nvaults: {hashicorp: {address: '${V:-}'}}\nplatform: {type: auto}\n"
-    settings = read(text, RATE_LIMIT_ENABLED="true", RATE_LIMIT_RPM="60", MODEL_MAPPING_CONFIG="m.yaml")
+    text = "vaults: {hashicorp: {address: '${V:-}'}}\nplatform: {type: auto}\n"
+    settings = read(text, RATE_LIMIT_ENABLED="true", RATE_LIMIT_RPM="60")
     assert settings.unavailable == (
-        "models",
         "vaults",
         "platform",
-        "MODEL_MAPPING_CONFIG",
         "RATE_LIMIT_ENABLED",
         "RATE_LIMIT_RPM",
     )
@@ -178,7 +176,7 @@ def test_parts_without_effect_are_listed(read):
     assert read("{}", RATE_LIMIT_ENABLED="false").unavailable == ()
 
 
-@pytest.mark.parametrize("section", ["hosts", "policies", "prices", "audit"])
+@pytest.mark.parametrize("section", ["policies", "prices", "audit"])
 def test_sections_of_later_versions_refuse_to_start(read, section):
     assert fault(read, f"{section}: {{a: b}}") == (
         f"c.yaml:1: {section}: not available in this version: this section; remove it"

@@ -6,6 +6,7 @@ import itertools
 import json
 import logging
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -272,6 +273,22 @@ async def test_whether_an_identity_still_stands(router, store, keys):
     while still_valid(keys, tunnel):
         await asyncio.sleep(0.005)
     assert not router.holds(tunnel)
+
+
+async def test_a_proof_stands_for_its_own_tunnel_and_as_long_as_its_identity(router, store, keys):
+    """A5: asked for a head that is known to present the same."""
+    _, key = store.create("alice")
+    tunnel = (await ask(router, proxy(key), door=Door.CONNECT))[0]
+    asked = request(api_key(key), door=Door.TUNNEL)
+    answer = await ask(router, api_key(key), tunnel=tunnel, door=Door.TUNNEL)
+    proof = router.proof(asked, tunnel, answer)
+    assert router.stands(proof, tunnel) == router.again(proof, asked, tunnel) == answer
+    assert router.stands(proof, None) is None
+    assert router.stands(proof, replace(tunnel)) is None, "an equal one that was proved elsewhere"
+    store.revoke("alice")
+    while still_valid(keys, tunnel):
+        await asyncio.sleep(0.005)
+    assert router.stands(proof, tunnel) is None
 
 
 async def test_an_identity_of_a_method_that_is_off_is_worth_nothing(router):

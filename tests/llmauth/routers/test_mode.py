@@ -5,11 +5,12 @@ import random
 import pytest
 
 from llmauth.addresses import HostPort
+from llmauth.context import ProtocolRoute, TransparentRoute
 from llmauth.egress import Egress
 from llmauth.errors import BadRequest, Forbidden, GatewayError, HostNotServed, InternalError, NotFound, UnknownInstance
 from llmauth.http import Door, Headers, Request, Url
 from llmauth.providers import build, options_model
-from llmauth.routers.mode import ModeRouter, Passage
+from llmauth.routers.mode import ModeRouter, Passage, Reroute
 from llmauth.token_hosts import VENDORS
 
 RUNTIME_EU = "bedrock-runtime.eu-west-1.amazonaws.com"
@@ -117,20 +118,57 @@ def test_a3_the_routed_part_has_one_spelling(path):
 
 
 @pytest.mark.parametrize(
-    "path",
+    ("path", "expected"),
     [
-        "/openai/bedrock_us1/chat/completions",
-        "/anthropic/claude/v1/messages",
-        "/v1/chat/completions",
-        "/v1/bedrock/invoke-model",
-        "/bedrock/invoke-model",
-        "/model/claude-3-sonnet/invoke",
+        ("/v1/chat/completions", ("openai", "chat", None)),
+        ("/v1/messages?beta=true", ("anthropic", "messages", None)),
+        ("/openai/openai/v1/responses", ("openai", "responses", "openai")),
     ],
 )
-def test_protocol_mode_says_that_it_is_not_there_yet(path):
-    with pytest.raises(NotFound, match="not served by this version") as caught:
-        by_path(path)
-    assert "/transparent/openai/…" in caught.value.hint
+def test_protocol_mode_has_its_own_doors(path, expected):
+    route, decision = by_path(path)
+    assert (route.protocol, route.operation, route.instance) == expected
+    assert (decision.router, decision.outcome) == ("mode", f"protocol: {expected[0]} {expected[1]}")
+
+
+REROUTED = ModeRouter(
+    instances(openai=("openai", {})),
+    frozenset(),
+    rerouted={
+        HostPort("api.openai.com", 443): Reroute(protocol="openai"),
+        HostPort("api.anthropic.com", 443): Reroute(protocol="anthropic", instance="openai"),
+    },
+)
+
+
+def rerouted(host, path):
+    return REROUTED.route(build_request(Door.TUNNEL, host=host, path=path))
+
+
+def test_inference_at_a_rerouted_host_is_answered_by_others():
+    route, _ = rerouted("api.openai.com", "/v1/chat/completions")
+    assert route == ProtocolRoute(protocol="openai", operation="chat", path="/v1/chat/completions")
+    route, _ = rerouted("api.anthropic.com", "/v1/messages?beta=true")
+    assert (route.protocol, route.operation, route.instance) == ("anthropic", "messages", "openai")
+
+
+def test_all_else_at_a_rerouted_host_goes_to_its_owner():
+    route, _ = rerouted("api.openai.com", "/v1/files")
+    assert route == TransparentRoute(instance="openai", path="/v1/files", native=True)
+
+
+def test_a_rerouted_host_that_nobody_owns_serves_inference_alone():
+    with pytest.raises(NotFound, match="Nothing but inference"):
+        rerouted("api.anthropic.com", "/v1/files")
+
+
+def test_a_rerouted_host_is_intercepted_and_refused_in_its_protocols_shape():
+    target = HostPort("api.anthropic.com", 443)
+    assert REROUTED.passage(target) is Passage.INTERCEPT
+    request = build_request(Door.TUNNEL, host="api.anthropic.com", path="/v1/files")
+    assert REROUTED.shape_of(request).name == "anthropic"
+    with pytest.raises(HostNotServed):
+        REROUTED.passage(HostPort("api.anthropic.com", 8443))
 
 
 @pytest.mark.parametrize(

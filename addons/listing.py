@@ -1,0 +1,62 @@
+"""Answers which models there are: those that the configuration names. No provider is asked."""
+
+from __future__ import annotations
+
+import time
+
+from mitmproxy import http
+
+from addons import convert
+from addons.exchange import Exchange, Exchanges
+from addons.stage import stage
+from llmauth.codecs.base import JSON
+from llmauth.codecs.listing import Listed, render_list, render_one
+from llmauth.context import Authenticated, ClientProtocol, ProtocolRoute
+from llmauth.errors import MethodNotAllowed
+from llmauth.gateway import Gateway
+from llmauth.http import Headers, Response
+
+_LISTS = frozenset({"models", "model"})
+
+
+def _asks(exchange: Exchange) -> bool:
+    return isinstance(exchange.route, ProtocolRoute) and exchange.route.operation in _LISTS
+
+
+class Listing:
+    """Stands behind the routers: who asks is known, and so is which instance, where the path names one."""
+
+    name = "listing"
+
+    def __init__(self, gateway: Gateway, exchanges: Exchanges) -> None:
+        self.gateway = gateway
+        self.exchanges = exchanges
+        self._since = int(time.time())
+
+    @stage(Authenticated, only=_asks)
+    def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """Answered at the head: nobody needs a body for it."""
+        route = exchange.route
+        assert isinstance(route, ProtocolRoute)
+        if exchange.request.method not in ("GET", "HEAD"):
+            raise MethodNotAllowed(f"{exchange.request.method} is not what a list of models takes.", hint="Send a GET.")
+        # Anthropic's SDKs are told by their header, at a path that both protocols have.
+        protocol: ClientProtocol = "anthropic" if "anthropic-version" in exchange.request.headers else route.protocol
+        body = render_list(protocol, self._all(route)) if route.operation == "models" else self._one(protocol, route)
+        convert.answer(flow, Response(status=200, headers=Headers((JSON,)), body=body))
+
+    def _all(self, route: ProtocolRoute) -> list[Listed]:
+        named = self.gateway.catalogue.names()
+        return [self._listed(model, instance) for model, instance in named if route.instance in (None, instance)]
+
+    def _one(self, protocol: ClientProtocol, route: ProtocolRoute) -> bytes:
+        """Also one that no list shows, where it is known whose it is."""
+        if route.instance is not None and not any(one.id == route.name for one in self._all(route)):
+            raise self.gateway.catalogue.unknown(route.name)
+        found = self.gateway.catalogue.find(route.name) if route.instance is None else None
+        instance = route.instance if found is None else found.instance
+        assert instance is not None
+        return render_one(protocol, self._listed(route.name, instance))
+
+    def _listed(self, model: str, instance: str) -> Listed:
+        return Listed(id=model, owner=self.gateway.handlers[instance].provider, since=self._since)

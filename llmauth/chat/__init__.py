@@ -1,0 +1,1 @@
+"""The neutral chat: what every protocol says, in the words of none."""

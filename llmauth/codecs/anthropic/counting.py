@@ -1,0 +1,117 @@
+"""Counting the tokens of a prompt: asked of the hosts that can, estimated where none can."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from math import ceil
+from typing import Any
+
+from llmauth.chat.messages import (
+    Audio,
+    ChatRequest,
+    Data,
+    Document,
+    Image,
+    JsonSchema,
+    Part,
+    Redacted,
+    ToolCall,
+    ToolResult,
+)
+from llmauth.codecs.anthropic.native import BEDROCK_VERSION, VERTEX_VERSION, for_bedrock
+from llmauth.codecs.anthropic.request import encoded
+from llmauth.codecs.anthropic.table import Host
+from llmauth.codecs.base import to_json
+from llmauth.codecs.reading import Malformed, Node, parse_fast
+from llmauth.codecs.splice import Splice
+from llmauth.errors import BrokenAnswer
+
+# `count_tokens` "takes the request minus max_tokens"; of the rest, it knows what shapes the prompt.
+_COUNTED = ("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config")
+# A picture costs at most about this ("tokens = width × height / 750", scaled to fit), a page of a PDF about twice it.
+_IMAGE = 1600
+_BYTES_OF_PAGE = 50_000
+_OVERHEAD = 4  # of a message, a call, a result: the marks round it
+_TOOLS_OVERHEAD = 300  # the instruction that Anthropic adds where there are tools
+
+
+def count_body(body: dict[str, Any], host: Host) -> bytes:
+    """A rendered request as the host's counting wants it; at Vertex the model stays in the body."""
+    if host == "bedrock":
+        invoke = {name: value for name, value in body.items() if name not in ("model", "stream")}
+        return _in_bedrock(encoded({"anthropic_version": BEDROCK_VERSION, **invoke}))
+    counted = {name: body[name] for name in _COUNTED if name in body}
+    return encoded(counted if host == "direct" else {"anthropic_version": VERTEX_VERSION, **counted})
+
+
+def native_count_body(body: bytes, host: Host, betas: tuple[str, ...] = ()) -> bytes:
+    """A client's own `count_tokens` body for a host, changed only where the host wants it otherwise."""
+    if host == "direct":
+        return body
+    splice = Splice(body)
+    if host == "vertex":
+        known = "anthropic_version" in splice.members
+        return body if known else splice.altered(added={"anthropic_version": VERTEX_VERSION})
+    # InvokeModel takes no body without a limit, and counting does not look at it.
+    limited = body if "max_tokens" in splice.members else splice.altered(added={"max_tokens": 1})
+    return _in_bedrock(for_bedrock(limited, betas))
+
+
+def _in_bedrock(body: bytes) -> bytes:
+    return to_json({"input": {"invokeModel": {"body": b64encode(body).decode("ascii")}}})
+
+
+def parse_count(body: bytes) -> int:
+    """The count in a host's answer: `input_tokens`, at Bedrock `inputTokens`. BrokenAnswer where there is none."""
+    try:
+        top = Node(parse_fast(body))
+        return (top.get("inputTokens") or top.need("input_tokens")).integer(0)
+    except Malformed as fault:
+        raise BrokenAnswer(f"The provider's answer is no count of tokens: {str(fault)[:80]}.") from None
+
+
+def render_count(tokens: int) -> bytes:
+    """The answer that a client of `count_tokens` reads."""
+    return to_json({"input_tokens": tokens})
+
+
+def estimate_tokens(request: ChatRequest) -> int:
+    """About how many tokens a prompt has, where nobody can be asked.
+
+    An estimate, and no more: four characters of ASCII to a token and one of any other script, a fixed price for
+    pictures, documents by their size. For English prose and code it lies within about a quarter of what a provider
+    counts, mostly above; nothing should be billed by it.
+    """
+    tokens = sum(_OVERHEAD + sum(_of_part(part) for part in message.parts) for message in request.messages)
+    for tool in request.tools:
+        tokens += _OVERHEAD + _of_text(tool.name + tool.description + json.dumps(dict(tool.schema)))
+    if isinstance(request.output, JsonSchema):
+        tokens += _of_text(json.dumps(dict(request.output.schema)))
+    return tokens + (_TOOLS_OVERHEAD if request.tools else 0)
+
+
+def _of_part(part: Part) -> int:
+    if isinstance(part, Image):
+        return _IMAGE
+    if isinstance(part, Document):
+        return _of_document(part)
+    if isinstance(part, ToolCall):
+        return _OVERHEAD + _of_text(part.name + part.arguments)
+    if isinstance(part, ToolResult):
+        return _OVERHEAD + sum(_of_part(inner) for inner in part.content)
+    if isinstance(part, Audio):
+        return len(part.source.base64) // 100
+    return _of_text(part.data.value) if isinstance(part, Redacted) else _of_text(part.text)
+
+
+def _of_document(part: Document) -> int:
+    if not isinstance(part.source, Data):
+        return 2 * _IMAGE
+    size = len(part.source.base64) * 3 // 4
+    return ceil(size / 4) if part.source.media_type.startswith("text/") else 2 * _IMAGE * ceil(size / _BYTES_OF_PAGE)
+
+
+def _of_text(text: str) -> int:
+    plain = len(text.encode("ascii", "ignore"))
+    return ceil(plain / 4) + len(text) - plain

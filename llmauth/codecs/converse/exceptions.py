@@ -1,0 +1,106 @@
+"""Exceptions of AWS in neutral words, from a whole answer and from within a stream."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from llmauth.errors import Cause, UpstreamError
+from llmauth.http import Headers
+
+_LONGEST = 1000
+_CAUSES: dict[str, Cause] = {
+    "ValidationException": "invalid_request",
+    "ServiceQuotaExceededException": "quota",
+    "ConflictException": "conflict",
+    "AccessDeniedException": "permission",
+    "ResourceNotFoundException": "not_found",
+    "ModelTimeoutException": "timeout",
+    "ModelErrorException": "server",
+    "ModelStreamErrorException": "server",
+    "ThrottlingException": "rate_limited",
+    "ModelNotReadyException": "overloaded",
+    "InternalServerException": "server",
+    "ServiceUnavailableException": "overloaded",
+}
+# The gateway's own credential or signature is at fault: no word of this is for the client. The message may even hold
+# the canonical request, and with it the session token.
+_OURS = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "IncompleteSignatureException",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+_BY_STATUS: dict[int, Cause] = {
+    401: "server",  # nobody but the gateway was asked who it is
+    403: "permission",
+    404: "not_found",
+    408: "timeout",
+    409: "conflict",
+    413: "too_large",
+    424: "server",
+    429: "rate_limited",
+    503: "overloaded",
+    504: "timeout",
+}
+_KEPT = (b"retry-after", b"retry-after-ms")
+
+
+def of_answer(status: int, headers: Headers, body: bytes) -> UpstreamError:
+    """From the header first, as every SDK of AWS; `Name:http://…` and `namespace#Name` are the name alone."""
+    told = _object(body)
+    name = _name(headers.get("x-amzn-errortype") or told.get("__type") or told.get("code"))
+    kept = tuple((key, value) for key, value in headers.fields if key.lower() in _KEPT)
+    fallback = f"Bedrock refused the call with status {status}."
+    return _error(name, _cause(name, status), _message(told) or fallback, kept)
+
+
+def of_stream(name: str, payload: bytes) -> UpstreamError:
+    """The same names begin with a small letter here."""
+    told = _object(payload)
+    name = _name(name[:1].upper() + name[1:])
+    return _error(name, _cause(name, 500), _message(told) or "Bedrock broke the answer off.", ())
+
+
+def of_members(told: dict[str, Any]) -> UpstreamError | None:
+    """A failure that came with a status of success: AWS names it in `__type`."""
+    name = _name(told.get("__type"))
+    return _error(name, _cause(name, 500), _message(told) or "Bedrock failed.", ()) if name else None
+
+
+def _error(name: str, cause: Cause, message: str, kept: tuple[tuple[bytes, bytes], ...]) -> UpstreamError:
+    if name in _OURS:
+        return UpstreamError("Bedrock refused the gateway's own credential.", cause="server", detail=name, kept=kept)
+    if cause == "invalid_request" and "model identifier is invalid" in message:
+        cause = "not_found"
+    return UpstreamError(message[:_LONGEST], cause=cause, detail=name[:100], kept=kept)
+
+
+def _cause(name: str, status: int) -> Cause:
+    known = _CAUSES.get(name) or _BY_STATUS.get(status)
+    return known or ("invalid_request" if 400 <= status < 500 else "server")
+
+
+def _name(told: object) -> str:
+    return told.partition(":")[0].rpartition("#")[2].strip() if isinstance(told, str) else ""
+
+
+def _message(told: dict[str, Any]) -> str:
+    found = (told.get(name) for name in ("message", "Message", "originalMessage"))
+    return next((text for text in found if isinstance(text, str) and text.strip()), "")
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,1 @@
+"""Messages inside a body: where each one ends, however the bytes were split."""

@@ -1,0 +1,133 @@
+"""A request of protocol mode made ready: passed where its provider speaks the protocol, translated elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from llmauth.chat.messages import ChatRequest
+from llmauth.chat.thoughts import Thoughts
+from llmauth.chat.transforming import Transformation, transformed
+from llmauth.codecs.anthropic.codec import MESSAGES
+from llmauth.codecs.anthropic.native import ChunkUnwrapper
+from llmauth.codecs.base import Answering, ClientCodec
+from llmauth.codecs.openai.codec import CHAT
+from llmauth.codecs.responses.codec import RESPONSES
+from llmauth.codecs.splice import model_in, stream_in
+from llmauth.context import Operation, ProtocolRoute, Target, TransparentRoute
+from llmauth.errors import BadRequest, MethodNotAllowed
+from llmauth.http import Field, Headers, Request
+from llmauth.providers.base import ProviderHandler
+from llmauth.providers.speaking import Native, not_offered
+from llmauth.storage.key_text import PREFIX
+from llmauth.translation import StreamFilter, Translation, begin
+
+CLIENTS: Mapping[Operation, ClientCodec] = {"chat": CHAT, "responses": RESPONSES, "messages": MESSAGES}
+"""The client codecs, by what they are asked for: a further one is one line here."""
+
+_JSON: Field = (b"Content-Type", b"application/json")
+# What a translated request keeps of the client's head: who it is, and the trace that it belongs to.
+_KEPT = frozenset({b"user-agent", b"traceparent", b"tracestate", b"baggage"})
+# What of a client's head would be wrong about a body that is written anew.
+_OF_THE_BODY = frozenset({b"content-length", b"content-encoding", b"content-md5", b"digest", b"content-digest"})
+# What it says of answers that it does not get as they come.
+_OF_THE_ANSWER = frozenset({b"accept-encoding", b"accept"})
+_STREAM_KINDS = b"text/event-stream, application/vnd.amazon.eventstream"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """What must be known of a body before anybody is chosen to answer it."""
+
+    model: str
+    stream: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparation:
+    """All that decides what is sent, beside the request. `id` and `created` (Unix time) are those of the answer."""
+
+    route: ProtocolRoute
+    target: Target
+    handler: ProviderHandler
+    id: str
+    created: int
+    owner: str
+    transformation: Transformation | None
+    thoughts: Thoughts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """The request as it is to be sent, but for its credential; `route` says where to. Exactly one of the two is set."""
+
+    request: Request
+    route: TransparentRoute
+    translation: Translation | None = None
+    native: Native | None = None
+
+    def stream(self) -> StreamFilter:
+        """What the answer's stream goes through, where it does not pass as it is."""
+        return ChunkUnwrapper() if self.translation is None else self.translation.stream()
+
+
+def asking(route: ProtocolRoute, request: Request) -> Asking:
+    """The model and whether a stream is wanted. BadRequest for a body that is no JSON object with a model."""
+    if request.method != "POST":
+        raise MethodNotAllowed(f"{request.method} is not what this path takes.", hint="Send a POST with a JSON body.")
+    if (coding := request.headers.get("content-encoding")) not in (None, "", "identity"):
+        raise BadRequest(f"A body in the coding '{str(coding)[:40]}' cannot be read here.", hint="Send it as it is.")
+    model = model_in(request.body)
+    if not model:
+        raise BadRequest("The request names no model.", hint="Set 'model' in the body.", param="model")
+    if PREFIX in model:  # it would be logged, and sent on
+        raise BadRequest("A key of this gateway stands where a model's name belongs.", param="model")
+    return Asking(model=model, stream=stream_in(request.body))
+
+
+def prepare(request: Request, by: Preparation) -> Prepared:
+    """The request for its target. BadRequest and UnsupportedParameter name what is at fault."""
+    operation, model = by.route.operation, by.target.model
+    assert model is not None
+    native = by.handler.natively(operation, model, stream=stream_in(request.body))
+    if native is not None:
+        return _passed(request, by, native)
+    client = CLIENTS.get(operation)
+    if client is None:
+        raise not_offered(operation, by.handler.name)
+    return _translated(request, client, by, model)
+
+
+def _passed(request: Request, by: Preparation, native: Native) -> Prepared:
+    headers = request.headers.without(_OF_THE_BODY | _OF_THE_ANSWER if native.unwraps else _OF_THE_BODY)
+    body = native.rewrite(request.body, request.headers)
+    return Prepared(
+        request=request.altered(body=body, headers=headers), route=_to(by.target, native.path), native=native
+    )
+
+
+def _translated(request: Request, client: ClientCodec, by: Preparation, model: str) -> Prepared:
+    asked = client.parse_request(request.body)
+    answering = Answering(id=by.id, created=by.created, model=asked.model, request=asked)
+    sent, dropped = _as_configured(dataclasses.replace(asked, model=model), by.transformation)
+    sent = by.thoughts.recall(by.owner, sent)
+    translation = begin(
+        client, by.handler.codec(model), sent, answering, strict=by.handler.options.strict, dropped=dropped
+    )
+    kept = [field for field in request.headers.fields if field[0].lower() in _KEPT]
+    accept = _STREAM_KINDS if asked.stream else b"application/json"
+    fields = (*kept, _JSON, (b"Accept", accept), (b"Accept-Encoding", b"identity"), *translation.asked.headers)
+    return Prepared(
+        request=request.altered(body=translation.asked.body, headers=Headers(fields)),
+        route=_to(by.target, by.handler.locate(model, stream=asked.stream)),
+        translation=translation,
+    )
+
+
+def _as_configured(request: ChatRequest, by: Transformation | None) -> tuple[ChatRequest, tuple[str, ...]]:
+    return (request, ()) if by is None else transformed(request, by)
+
+
+def _to(target: Target, path: str) -> TransparentRoute:
+    return TransparentRoute(instance=target.instance, path=path, native=False)

@@ -1,0 +1,72 @@
+"""What a provider is asked in protocol mode, and the ways in which it already speaks a client's protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import quote
+
+from llmauth.codecs.splice import model_replaced
+from llmauth.context import Operation
+from llmauth.errors import GatewayError, NotFound, UnsupportedParameter
+from llmauth.http import Headers
+
+Chatting = Literal["chat", "responses", "messages"]
+CHATTING: frozenset[Operation] = frozenset({"chat", "responses", "messages"})
+
+# Where each operation of OpenAI's and Anthropic's own APIs stands.
+OPENAI_PATHS: dict[Operation, str] = {
+    "chat": "/v1/chat/completions",
+    "responses": "/v1/responses",
+    "embeddings": "/v1/embeddings",
+}
+ANTHROPIC_PATHS: dict[Operation, str] = {"messages": "/v1/messages", "count_tokens": "/v1/messages/count_tokens"}
+
+Rewrite = Callable[[bytes, Headers], bytes]
+"""A client's body (and its headers) to the one that is sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Native:
+    """The way to an endpoint that speaks the client's own protocol: nothing is translated.
+
+    `path` is for the handler's `forward`. `rewrite` makes the body what the host wants of it, which is mostly another
+    name of the model. `unwraps` says that its stream comes in frames that the client does not know.
+    """
+
+    path: str
+    rewrite: Rewrite
+    unwraps: bool = False
+
+
+def under_its_name(model: str) -> Rewrite:
+    """A body that names this model; every other byte is as it was."""
+    return lambda body, _: model_replaced(body, model)
+
+
+def as_it_is(body: bytes, _: Headers) -> bytes:
+    """The client's own body."""
+    return body
+
+
+def quoted(model: str) -> str:
+    """A model's id as one segment of a path: ARNs hold slashes, and versions colons."""
+    return quote(model, safe="")
+
+
+def not_offered(operation: Operation, instance: str) -> GatewayError:
+    """The refusal of an operation that this instance has no way to do."""
+    return NotFound(
+        f"'{operation}' is not served by instance '{instance}'.",
+        hint="Chat is; for other operations call the provider's own API under /transparent/.",
+    )
+
+
+def unset(instance: str, option: str) -> UnsupportedParameter:
+    """The refusal where the configuration lacks what only protocol mode needs."""
+    return UnsupportedParameter(
+        f"Instance '{instance}' cannot be called in protocol mode: its option '{option}' is not set.",
+        hint="Tell whoever runs this gateway.",
+        code="instance_incomplete",
+    )

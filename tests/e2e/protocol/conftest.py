@@ -1,0 +1,47 @@
+"""A gateway in front of all seven providers, with models by name and both native hosts rerouted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from llmauth.demo.emulators import Emulators
+from tests.e2e.clients.sdks import Sdks
+from tests.e2e.protocol.providers import INSTANCES, MODELS, variables
+from tests.fixtures.serving import Serving, start
+
+REROUTED: Mapping[str, Any] = {
+    "api.openai.com": {"protocol": "openai"},
+    "api.anthropic.com": {"protocol": "anthropic"},
+}
+
+
+@pytest.fixture(scope="session")
+def sdks() -> Iterator[Sdks]:
+    sdks = Sdks()
+    yield sdks
+    sdks.close()
+
+
+@pytest.fixture(scope="session")
+def shared_every(tmp_path_factory: pytest.TempPathFactory, shared_emulators: Emulators) -> Iterator[Serving]:
+    serving = start(
+        tmp_path_factory.mktemp("every"),
+        shared_emulators,
+        environ=variables(shared_emulators),
+        instances=INSTANCES,
+        models=MODELS,
+        hosts=REROUTED,
+        level="info",
+    )
+    serving.key()
+    yield serving
+    serving.stop()
+
+
+@pytest.fixture
+def every(shared_every: Serving, emulators: Emulators) -> Serving:
+    """All seven providers behind one gateway: leave it as you found it."""
+    return shared_every
