@@ -7,7 +7,8 @@ import secrets
 from collections.abc import Iterator
 from typing import Any
 
-from llmauth.demo import claude, sse, words
+from llmauth.demo import claude, claude_shapes, sse, words
+from llmauth.demo.claude_turns import check_thinking, check_turns
 from llmauth.demo.emulator import JSON, PAUSE, Answer, Call, Emulator, Refusal, Unparsable, json_object
 from llmauth.demo.http1 import Field
 from llmauth.demo.shapes import Fault, Mismatch, anything, filled, flag, record
@@ -20,12 +21,12 @@ _LISTED = ("claude-opus-4-8", "claude-sonnet-5", "claude-sonnet-4-5", "claude-ha
 _MODEL = re.compile(r"claude-[a-z0-9-]+")
 
 _message = record(
-    {**claude.MESSAGE, "model": filled, "stream": flag, "fallbacks": anything, "betas": anything},
+    {**claude_shapes.MESSAGE, "model": filled, "stream": flag, "fallbacks": anything, "betas": anything},
     "model",
     "max_tokens",
     "messages",
 )
-_count = record({**claude.QUESTION, "model": filled}, "model", "messages")
+_count = record({**claude_shapes.QUESTION, "model": filled}, "model", "messages")
 
 _ERRORS = {
     400: ("invalid_request_error", "The request was refused."),
@@ -118,9 +119,10 @@ class Anthropic(Emulator):
     def _messages(self, call: Call) -> Answer:
         body = json_object(call)
         _message(body)
-        claude.check_turns(body)
+        check_turns(body)
+        check_thinking(body)
         if call.header(b"anthropic-version") == _NEWEST:
-            for name in claude.SAMPLING:
+            for name in claude_shapes.SAMPLING:
                 if name in body:
                     raise Mismatch(Fault.UNKNOWN, "is not known here", name)
         self._require_model(body["model"])
@@ -132,7 +134,7 @@ class Anthropic(Emulator):
     def _count_tokens(self, call: Call) -> Answer:
         body = json_object(call)
         _count(body)
-        claude.check_turns(body)
+        check_turns(body)
         self._require_model(body["model"])
         return self.json(call, {"input_tokens": words.estimate(call.request.body)})
 

@@ -6,15 +6,16 @@ import base64
 from collections.abc import Iterator
 from typing import Any
 
-from llmauth.demo import claude, eventstream, words
+from llmauth.demo import claude, claude_shapes, eventstream, words
 from llmauth.demo.bedrock_converse import padding
 from llmauth.demo.bedrock_models import Model
+from llmauth.demo.claude_turns import check_thinking, check_turns
 from llmauth.demo.emulator import PAUSE, Call
 from llmauth.demo.shapes import Fault, Mismatch, filled, integer, list_of, number, one_of, record, text
 
 _claude = record(
     {
-        **claude.MESSAGE,
+        **claude_shapes.MESSAGE,
         "anthropic_version": one_of("bedrock-2023-05-31", "2026-10-21"),
         "anthropic_beta": list_of(text),
     },
@@ -52,7 +53,8 @@ class ClaudeReply:
 
     def __init__(self, call: Call, body: dict[str, Any], model: Model) -> None:
         _claude(body)
-        claude.check_turns(body)
+        check_turns(body)
+        check_thinking(body)
         self._reply = claude.Reply(call, body, model.name.partition("-v1")[0])
         self.tokens = (self._reply.prompt, self._reply.count)
 

@@ -10,6 +10,7 @@ from typing import Any
 from llmauth.demo.behaviour import Behaviour
 from llmauth.demo.credentials import DemoCredentials
 from llmauth.demo.http1 import Field, Request
+from llmauth.demo.prompt_cache import PromptCache
 from llmauth.demo.words import dumps
 
 PAUSE = b""  # in a streamed body: here the model takes the time of one token
@@ -47,6 +48,7 @@ class Setting:
     pace: float = 0.02  # seconds a token
     tokens: int = 24
     wall: Callable[[], float]
+    prompts: PromptCache = field(default_factory=PromptCache)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Call:
     request: Request
     behaviour: Behaviour
     usual_tokens: int
+    prompts: PromptCache = field(default_factory=PromptCache)
 
     @property
     def path(self) -> str:

@@ -209,9 +209,10 @@ class Emulators:
         return self.requests()
 
     def clear(self) -> None:
-        """Forget what arrived and how to behave; connections stay open."""
+        """Forget what arrived, how to behave, and what prompts were kept; connections stay open."""
         self._recorder.clear()
         self._script.clear()
+        self._setting.prompts.clear()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

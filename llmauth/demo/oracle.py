@@ -24,7 +24,8 @@ from llmauth.demo.emulator import (
 from llmauth.demo.http1 import Field
 from llmauth.demo.openai_shapes import Unsupported
 from llmauth.demo.oracle_shapes import apply_guardrails, chat, embed_text
-from llmauth.demo.shapes import Mismatch
+from llmauth.demo.oracle_turns import check_turns
+from llmauth.demo.shapes import Fault, Mismatch
 
 _EVENT_STREAM: Field = (b"content-type", b"text/event-stream")
 _VERSION = "/20231130"
@@ -49,6 +50,11 @@ _MODELS = (
     ("cohere.command-a-03-2025", "cohere", "CHAT"),
     ("cohere.command-r-plus-08-2024", "cohere", "CHAT"),
     ("cohere.embed-v4.0", "cohere", "TEXT_EMBEDDINGS"),
+)
+# Served, and of too little use to be listed.
+_UNLISTED = (
+    ("cohere.command-a-reasoning-08-2025", "cohere", "CHAT"),
+    ("cohere.embed-english-v3.0", "cohere", "TEXT_EMBEDDINGS"),
 )
 
 
@@ -126,6 +132,8 @@ class OracleInference(_Signed):
         chat(body)
         model = self._model(body, "CHAT")
         request = body["chatRequest"]
+        _require_format(request, model)
+        check_turns(request)
         reply = oracle_chat.reply(call, request, self.setting.wall())
         if request.get("isStream"):
             return Answer(200, [_EVENT_STREAM, *self.fields(call)], reply.events())
@@ -154,7 +162,7 @@ class OracleInference(_Signed):
         serving = body["servingMode"]
         if serving["servingType"] == "DEDICATED":
             return str(serving["endpointId"])
-        if not any(serving["modelId"] == name and can == capability for name, _, can in _MODELS):
+        if not any(serving["modelId"] == name and can == capability for name, _, can in _MODELS + _UNLISTED):
             raise self.failure(404, None)
         return str(serving["modelId"])
 
@@ -205,6 +213,17 @@ class OracleManagement(_Signed):
             "type": "BASE",
             "timeCreated": "2025-01-01T00:00:00.000Z",
         }
+
+
+def _require_format(request: dict[str, Any], model: str) -> None:
+    """Cohere's models speak Cohere's formats and no others do; a dedicated endpoint does not say whose model it has."""
+    spoken, cohere = request["apiFormat"], model.startswith("cohere.")
+    if not model.startswith("ocid1.") and cohere == (spoken == "GENERIC"):
+        raise Mismatch(Fault.WRONG, f"is not the format of {model}", "chatRequest.apiFormat")
+    if spoken == "COHEREV2" and model.startswith("cohere.command-r"):
+        raise Mismatch(Fault.WRONG, f"is not the format of {model}", "chatRequest.apiFormat")
+    if cohere and "thinking" in request and "reasoning" not in model:
+        raise Mismatch(Fault.WRONG, f"is not supported by {model}", "chatRequest.thinking")
 
 
 def _require_compartment(compartment: str, plane: _Signed) -> None:

@@ -1,146 +1,134 @@
-"""Oracle's chat as it is answered, whole and streamed, in the formats GENERIC and COHERE."""
+"""Oracle's chat as it is answered, whole and streamed: what its three formats share, and the format GENERIC."""
 
 from __future__ import annotations
 
-import json
-import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from llmauth.demo import openai_chat, sse, words
 from llmauth.demo.emulator import PAUSE, Call
-from llmauth.demo.openai_chat import Spoken
+from llmauth.demo.oracle_cohere import Cohere, CohereV2
+from llmauth.demo.oracle_usage import usage
+from llmauth.demo.spoken import Use, speak
 
 _SPEAKER = "Oracle"
 _FAILURE = {"code": "InternalServerError", "message": "The stream failed."}
-_COHERE_REASONS = {"stop": "COMPLETE", "length": "MAX_TOKENS", "tool_calls": "COMPLETE"}
 
 
-class Reply(Protocol):
-    """The answer to one request."""
+class Chat(Protocol):
+    """One answer in one format."""
 
     def whole(self) -> dict[str, Any]:
         """`chatResponse`."""
         ...
 
-    def events(self) -> Iterator[bytes]:
-        """The same as server-sent events."""
+    def chunks(self) -> Iterator[dict[str, Any]]:
+        """The pieces of the same, which a stream pauses after."""
         ...
+
+    def ends(self) -> Iterator[dict[str, Any]]:
+        """The chunks that end the stream."""
+        ...
+
+
+class Reply:
+    """The answer to one request, whole or as server-sent events."""
+
+    def __init__(self, call: Call, chat: Chat) -> None:
+        self._call = call
+        self._chat = chat
+        self.whole = chat.whole
+
+    def events(self) -> Iterator[bytes]:
+        """No [DONE] at the end; the events carry padding, so that their lengths tell nothing."""
+        for position, chunk in enumerate(self._chat.chunks()):
+            if self._call.fails_at(position):
+                yield _data(_FAILURE)
+                return
+            yield _data({**chunk, "pad": "a" * (position % 7 + 1)})
+            yield PAUSE
+        for chunk in self._chat.ends():
+            yield _data({**chunk, "pad": "aaa"})
 
 
 def reply(call: Call, request: dict[str, Any], now: float) -> Reply:
     """The answer in the format that was asked for."""
-    return _Cohere(call, request) if request["apiFormat"] == "COHERE" else _Generic(call, request, now)
+    match request["apiFormat"]:
+        case "COHERE":
+            return Reply(call, Cohere(call, request))
+        case "COHEREV2":
+            return Reply(call, CohereV2(call, request))
+        case _:
+            return Reply(call, Generic(call, request, now))
 
 
 def _data(value: object) -> bytes:
     return sse.data(words.dumps(value))
 
 
-def _usage(call: Call, spoken: Spoken) -> dict[str, Any]:
-    prompt = words.estimate(call.request.body)
-    return {"promptTokens": prompt, "completionTokens": spoken.count, "totalTokens": prompt + spoken.count}
+class Generic:
+    """An answer in the format of all models but Cohere's."""
 
-
-class _Generic:
     def __init__(self, call: Call, request: dict[str, Any], now: float) -> None:
-        self._call = call
         self._request = request
         self._now = now
-        self._spoken = openai_chat.speak(call, _as_openai(request), _SPEAKER)
+        self._spoken = speak(call, openai_chat.wish(call, _as_openai(request)), _SPEAKER)
+        self._reason = openai_chat.reason(self._spoken)
+        self._usage = usage(call, self._spoken)
 
     def whole(self) -> dict[str, Any]:
+        """See Chat."""
         created = datetime.fromtimestamp(self._now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        choice = {"index": 0, "message": self._message(), "finishReason": self._spoken.reason}
-        return {
-            "apiFormat": "GENERIC",
-            "timeCreated": created,
-            "choices": [choice],
-            "usage": _usage(self._call, self._spoken),
-        }
+        choice = {"index": 0, "message": self._message(), "finishReason": self._reason}
+        return {"apiFormat": "GENERIC", "timeCreated": created, "choices": [choice], "usage": self._usage}
 
     def _message(self) -> dict[str, Any]:
-        if self._spoken.tool is None:
-            return {"role": "ASSISTANT", "content": [{"type": "TEXT", "text": self._spoken.text}], "toolCalls": []}
-        return {"role": "ASSISTANT", "content": None, "toolCalls": [self._tool_call(self._spoken.arguments)]}
+        spoken = self._spoken
+        content = None if spoken.uses else [{"type": "TEXT", "text": spoken.text}]
+        calls = [_tool_call(use, use.written) for use in spoken.uses]
+        message = {"role": "ASSISTANT", "content": content, "toolCalls": calls}
+        return {**message, "reasoningContent": spoken.thinking} if spoken.thought else message
 
-    def _tool_call(self, arguments: str) -> dict[str, Any]:
-        name = self._spoken.tool
-        return {"id": f"call_{secrets.token_hex(12)}", "type": "FUNCTION", "name": name, "arguments": arguments}
-
-    def events(self) -> Iterator[bytes]:
-        """No [DONE] at the end; the events carry padding, so that their lengths tell nothing."""
-        for position, message in enumerate(self._messages()):
-            if self._call.fails_at(position):
-                yield _data(_FAILURE)
-                return
-            yield _data({"index": 0, "message": message, "pad": "a" * (position % 7 + 1)})
-            yield PAUSE
-        yield _data({"message": {"role": "ASSISTANT"}, "finishReason": self._spoken.reason, "pad": "aaaa"})
-        if (self._request.get("streamOptions") or {}).get("isIncludeUsage"):
-            yield _data({"usage": _usage(self._call, self._spoken), "pad": "aa"})
+    def chunks(self) -> Iterator[dict[str, Any]]:
+        """See Chat."""
+        for message in self._messages():
+            yield {"index": 0, "message": {"role": "ASSISTANT", **message}}
 
     def _messages(self) -> Iterator[dict[str, Any]]:
-        if self._spoken.tool is not None:
-            yield {"role": "ASSISTANT", "toolCalls": [self._tool_call(self._spoken.arguments)]}
-            return
+        """The arguments of a call come in pieces, of which the first has its id and name."""
+        for thought in self._spoken.thought:
+            yield {"reasoningContent": thought}
+        for use in self._spoken.uses:
+            first, *more = use.pieces
+            yield {"toolCalls": [_tool_call(use, first)]}
+            for piece in more:
+                yield {"toolCalls": [{"type": "FUNCTION", "arguments": piece}]}
         for token in self._spoken.tokens:
-            yield {"role": "ASSISTANT", "content": [{"type": "TEXT", "text": token}]}
+            yield {"content": [{"type": "TEXT", "text": token}]}
+
+    def ends(self) -> Iterator[dict[str, Any]]:
+        """See Chat."""
+        yield {"message": {"role": "ASSISTANT"}, "finishReason": self._reason}
+        if (self._request.get("streamOptions") or {}).get("isIncludeUsage"):
+            yield {"usage": self._usage}
+
+
+def _tool_call(use: Use, arguments: str) -> dict[str, Any]:
+    return {"id": openai_chat.call_id(), "type": "FUNCTION", "name": use.name, "arguments": arguments}
 
 
 def _as_openai(request: dict[str, Any]) -> dict[str, Any]:
     """The part of the request that decides what is said, in the names of OpenAI."""
     choice = request.get("toolChoice") or {}
     named = {"function": {"name": choice.get("name")}}
+    output = (request.get("responseFormat") or {}).get("jsonSchema")
+    effort = request.get("reasoningEffort")
     return {
         "tools": [{"type": "function", "function": tool} for tool in request.get("tools") or ()],
         "tool_choice": named if choice.get("type") == "FUNCTION" else str(choice.get("type", "auto")).lower(),
+        "parallel_tool_calls": request.get("isParallelToolCalls"),
         "max_tokens": request.get("maxCompletionTokens") or request.get("maxTokens"),
+        "response_format": {"json_schema": output},
+        "reasoning_effort": effort and effort.lower(),
     }
-
-
-class _Cohere:
-    def __init__(self, call: Call, request: dict[str, Any]) -> None:
-        self._call = call
-        self._request = request
-        tools = [{"type": "function", "function": _described(tool)} for tool in request.get("tools") or ()]
-        asked = {"tools": tools, "max_tokens": request.get("maxTokens")}
-        self._spoken = openai_chat.speak(call, asked, _SPEAKER)
-
-    def whole(self) -> dict[str, Any]:
-        return {"apiFormat": "COHERE", **self._said(), "usage": _usage(self._call, self._spoken)}
-
-    def _said(self) -> dict[str, Any]:
-        spoken = self._spoken
-        said: dict[str, Any] = {"text": "" if spoken.tool else spoken.text}
-        if spoken.tool is not None:
-            # No id: what names a call is its place, its name and its parameters.
-            said["toolCalls"] = [{"name": spoken.tool, "parameters": json.loads(spoken.arguments)}]
-        turns = [
-            *(self._request.get("chatHistory") or ()),
-            {"role": "USER", "message": self._request["message"]},
-            {"role": "CHATBOT", "message": said["text"], **({"toolCalls": said["toolCalls"]} if spoken.tool else {})},
-        ]
-        return {**said, "chatHistory": turns, "finishReason": _COHERE_REASONS[spoken.reason]}
-
-    def events(self) -> Iterator[bytes]:
-        """The last event repeats the whole text."""
-        tokens = () if self._spoken.tool else self._spoken.tokens
-        for position, token in enumerate(tokens):
-            if self._call.fails_at(position):
-                yield _data(_FAILURE)
-                return
-            yield _data({"apiFormat": "COHERE", "text": token, "pad": "a" * (position % 7 + 1)})
-            yield PAUSE
-        yield _data({"apiFormat": "COHERE", **self._said(), "pad": "aaa"})
-
-
-def _described(tool: dict[str, Any]) -> dict[str, Any]:
-    """A tool as OpenAI describes one: Cohere's types are those of Python."""
-    types = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "list": "array", "dict": "object"}
-    parameters = tool.get("parameterDefinitions") or {}
-    properties = {
-        name: {"type": types.get(str(one.get("type", "")).lower(), "string")} for name, one in parameters.items()
-    }
-    return {"name": tool["name"], "parameters": {"type": "object", "properties": properties}}

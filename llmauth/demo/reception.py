@@ -57,7 +57,9 @@ class Reception:
         elif self._tls and link.sni != known[0]:
             answer = _misdirected(f"the TLS hello named {link.sni}, the Host header {known[0]}")
         else:
-            answer = self._by_host[host].answer(Call(host, request, behaviour, self.setting.tokens))
+            answer = self._by_host[host].answer(
+                Call(host, request, behaviour, self.setting.tokens, self.setting.prompts)
+            )
         answer.fields.insert(0, self._dated())
         return answer
 

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
+import json
 import secrets
 from typing import Any
 
-from llmauth.demo.words import dumps
-
 # Of this process alone: what another emulator signed is as wrong as what nobody did.
 _KEY = secrets.token_bytes(32)
+_SIZE = 48  # bytes of a digest
 
 
-def sign(thought: str) -> str:
-    """The signature of a thought, in base64."""
-    digest = hmac.digest(_KEY, thought.encode("utf-8", "surrogatepass"), hashlib.sha384)
-    return base64.b64encode(digest).decode("ascii")
+def sign(thought: str, salt: bytes = b"") -> str:
+    """A signature of a thought, in base64; `salt` makes it another one."""
+    return base64.b64encode(salt + _digest(thought, salt)).decode("ascii")
 
 
 def verifies(thought: str, signature: Any) -> bool:
-    """Whether a signature is the one of this thought."""
-    return isinstance(signature, str) and hmac.compare_digest(sign(thought).encode(), signature.encode("utf-8"))
+    """Whether a signature is one of this thought."""
+    try:
+        raw = base64.b64decode(signature, validate=True)
+    except (TypeError, ValueError):
+        return False
+    salt, digest = raw[:-_SIZE], raw[-_SIZE:]
+    return hmac.compare_digest(digest, _digest(thought, salt))
 
 
 def of_call(name: str, arguments: Any) -> str:
     """What is signed of a function's call, which has no words: its name and its arguments, in any order."""
-    members = sorted(arguments.items()) if isinstance(arguments, dict) else arguments
-    return f"call {name} {dumps(members).decode()}"
+    return f"call {name} {json.dumps(arguments, sort_keys=True)}"
+
+
+def _digest(thought: str, salt: bytes) -> bytes:
+    return hmac.digest(_KEY, salt + b"\0" + thought.encode("utf-8", "surrogatepass"), "sha384")

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
-from llmauth.demo import anthropic, claude, gemini, sse, words
+from llmauth.demo import anthropic, claude, claude_shapes, gemini, sse, words
+from llmauth.demo.claude_turns import check_thinking, check_turns
 from llmauth.demo.emulator import (
     PAUSE,
     Answer,
@@ -34,13 +35,13 @@ _SCOPE = r"/(?:v1|v1beta1)(?:/projects/([^/]+)/locations/([^/]+))?"
 _MODELS = re.compile(_SCOPE + r"/publishers/([a-z]+)/models(?:/([^/:]+)(?::([A-Za-z]+))?)?")
 
 _message = record(
-    {**claude.MESSAGE, "anthropic_version": _VERSIONS, "anthropic_beta": list_of(text), "stream": flag},
+    {**claude_shapes.MESSAGE, "anthropic_version": _VERSIONS, "anthropic_beta": list_of(text), "stream": flag},
     "anthropic_version",
     "max_tokens",
     "messages",
 )
 _tokens = record(
-    {**claude.QUESTION, "anthropic_version": _VERSIONS, "model": filled, "betas": anything},
+    {**claude_shapes.QUESTION, "anthropic_version": _VERSIONS, "model": filled, "betas": anything},
     "anthropic_version",
     "model",
     "messages",
@@ -213,7 +214,8 @@ class Vertex(Emulator):
         if model == "count-tokens":
             return self._count_tokens(call, body)
         _message(body)
-        claude.check_turns(body)
+        check_turns(body)
+        check_thinking(body)
         self._require_claude(model)
         if bool(body.get("stream")) is not streams:
             raise Mismatch(Fault.WRONG, f"expected {'true' if streams else 'false'} for this operation", "stream")
@@ -224,7 +226,7 @@ class Vertex(Emulator):
 
     def _count_tokens(self, call: Call, body: dict[str, Any]) -> Answer:
         _tokens(body)
-        claude.check_turns(body)
+        check_turns(body)
         self._require_claude(body["model"])
         return self._said(call, {"input_tokens": words.estimate(call.request.body)})
 

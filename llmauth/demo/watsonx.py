@@ -25,7 +25,6 @@ from llmauth.demo.emulator import (
 )
 from llmauth.demo.http1 import Field
 from llmauth.demo.iam import Tokens
-from llmauth.demo.openai_chat import Spoken
 from llmauth.demo.openai_shapes import MESSAGES, RESPONSE_FORMAT, TOOLS
 from llmauth.demo.shapes import (
     Check,
@@ -44,6 +43,7 @@ from llmauth.demo.shapes import (
     text,
     text_or,
 )
+from llmauth.demo.spoken import Spoken, speak
 
 _EVENT_STREAM: Field = (b"content-type", b"text/event-stream")
 _VERSION = re.compile(r"20\d\d-[01]\d-[0-3]\d")
@@ -254,7 +254,7 @@ class Watsonx(_Guarded):
         warning = {"id": "emulated", "message": "This model is emulated.", "more_info": "", "additional_properties": {}}
         return {
             **self._frame(body, "chat.completion"),
-            "choices": [{"index": 0, "message": _message(spoken), "finish_reason": spoken.reason}],
+            "choices": [{"index": 0, "message": _message(spoken), "finish_reason": openai_chat.reason(spoken)}],
             "usage": _usage(call, spoken),
             "system": {"warnings": [warning]},
         }
@@ -271,7 +271,7 @@ class Watsonx(_Guarded):
                 yield "error", {"errors": [{"code": "internal_server_error", "message": "The stream failed."}]}
                 return
             yield "message", {**frame, "choices": [{"index": 0, "finish_reason": None, "delta": delta}]}
-        ended = {"index": 0, "finish_reason": spoken.reason, "delta": {"content": ""}}
+        ended = {"index": 0, "finish_reason": openai_chat.reason(spoken), "delta": {"content": ""}}
         yield "message", {**frame, "choices": [ended]}
         yield "message", {**frame, "choices": [], "usage": _usage(call, spoken)}
 
@@ -347,33 +347,43 @@ def _check_choice(body: dict[str, Any]) -> None:
 
 
 def _speak(call: Call, body: dict[str, Any]) -> Spoken:
-    choice = body.get("tool_choice") or body.get("tool_choice_option")
-    asked = {
-        "tools": body.get("tools"),
-        "tool_choice": choice,
-        "max_tokens": body.get("max_completion_tokens") or body.get("max_tokens"),
-    }
-    return openai_chat.speak(call, asked, _SPEAKER)
+    shown = body.get("include_reasoning") is not False
+    asked = {**body, "tool_choice": body.get("tool_choice") or body.get("tool_choice_option")}
+    asked |= {} if shown else {"reasoning_effort": "none"}
+    return speak(call, openai_chat.wish(call, asked), _SPEAKER)
 
 
 def _message(spoken: Spoken) -> dict[str, Any]:
-    if spoken.tool is None:
-        return {"role": "assistant", "content": spoken.text}
-    function = {"name": spoken.tool, "arguments": spoken.arguments}
-    calls = [{"id": f"chatcmpl-tool-{secrets.token_hex(16)}", "type": "function", "function": function}]
-    return {"role": "assistant", "tool_calls": calls}
+    thought = {"reasoning_content": spoken.thinking} if spoken.thought else {}
+    if not spoken.uses:
+        return {"role": "assistant", "content": spoken.text, **thought}
+    calls = [
+        {"id": _call_id(), "type": "function", "function": {"name": use.name, "arguments": use.written}}
+        for use in spoken.uses
+    ]
+    return {"role": "assistant", "tool_calls": calls, **thought}
+
+
+def _call_id() -> str:
+    return f"chatcmpl-tool-{secrets.token_hex(16)}"
 
 
 def _deltas(spoken: Spoken) -> Iterator[dict[str, Any]]:
-    if spoken.tool is None:
-        yield {"role": "assistant", "content": ""}
-        yield from ({"content": token} for token in spoken.tokens)
-        return
-    function = {"name": spoken.tool, "arguments": ""}
-    begun = {"index": 0, "id": f"chatcmpl-tool-{secrets.token_hex(16)}", "type": "function", "function": function}
-    yield {"role": "assistant", "tool_calls": [begun]}
-    for piece in words.pieces(spoken.arguments):
-        yield {"tool_calls": [{"index": 0, "function": {"name": "", "arguments": piece}}]}
+    role: dict[str, Any] = {"role": "assistant"}
+    if not spoken.uses:
+        yield {**role, "content": ""}
+        role = {}
+    for thought in spoken.thought:
+        yield {**role, "reasoning_content": thought}
+        role = {}
+    for token in spoken.tokens:
+        yield {"content": token}
+    for index, use in enumerate(spoken.uses):
+        begun = {"index": index, "id": _call_id(), "type": "function", "function": {"name": use.name, "arguments": ""}}
+        yield {**role, "tool_calls": [begun]}
+        role = {}
+        for piece in use.pieces:
+            yield {"tool_calls": [{"index": index, "function": {"name": "", "arguments": piece}}]}
 
 
 def _numbered(events: Iterator[tuple[str, Any]]) -> Iterator[bytes]:
@@ -382,9 +392,11 @@ def _numbered(events: Iterator[tuple[str, Any]]) -> Iterator[bytes]:
         yield PAUSE
 
 
-def _usage(call: Call, spoken: Spoken) -> dict[str, int]:
+def _usage(call: Call, spoken: Spoken) -> dict[str, Any]:
     prompt = words.estimate(call.request.body)
-    return {"completion_tokens": spoken.count, "prompt_tokens": prompt, "total_tokens": prompt + spoken.count}
+    told = {"completion_tokens": spoken.count, "prompt_tokens": prompt, "total_tokens": prompt + spoken.count}
+    details = {"completion_tokens_details": {"reasoning_tokens": len(spoken.thought)}} if spoken.thought else {}
+    return {**told, **details}
 
 
 def _spec(name: str, function: str) -> dict[str, Any]:

@@ -26,7 +26,7 @@ _OF_TYPE: Mapping[str, Cause] = {
     "overloaded_error": "overloaded",
     # The key is ours, so its refusal is no fault of the caller's.
     "authentication_error": "server",
-    "api_error": "server",
+    # `api_error` is not here: the status says it better.
 }
 # Names of AWS's exceptions in lower case: a stream spells them with a small first letter.
 _OF_EXCEPTION: Mapping[str, Cause] = {

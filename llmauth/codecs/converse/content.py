@@ -65,10 +65,8 @@ def says_something(part: Part, family: Family) -> bool:
     match part:
         case Text(text=text) | Refusal(text=text):
             return bool(text.strip())
-        case Thinking(signature=signature):
-            return signature is not None and signature.origin == family.origin
-        case Redacted(data=signature):
-            return signature.origin == family.origin
+        case Thinking(signature=signature) | Redacted(data=signature):
+            return family.knows_thinking and signature is not None and signature.origin == family.origin
         case _:
             return True
 

@@ -51,6 +51,7 @@ _BY_STATUS: dict[int, Cause] = {
     503: "overloaded",
     504: "timeout",
 }
+_NO_MODEL = "Bedrock does not serve this model in this region, or not any more: ask for another one."
 _KEPT = (b"retry-after", b"retry-after-ms")
 
 
@@ -81,7 +82,8 @@ def _error(name: str, cause: Cause, message: str, kept: tuple[tuple[bytes, bytes
         return UpstreamError("Bedrock refused the gateway's own credential.", cause="server", detail=name, kept=kept)
     if cause == "invalid_request" and "model identifier is invalid" in message:
         cause = "not_found"
-    return UpstreamError(message[:_LONGEST], cause=cause, detail=name[:100], kept=kept)
+    hint = _NO_MODEL if cause == "not_found" else ""
+    return UpstreamError(message[:_LONGEST], cause=cause, hint=hint, detail=name[:100], kept=kept)
 
 
 def _cause(name: str, status: int) -> Cause:

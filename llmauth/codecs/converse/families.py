@@ -42,6 +42,11 @@ class Family:
         return "anthropic" if self.kind is Kind.CLAUDE else "bedrock"
 
     @property
+    def knows_thinking(self) -> bool:
+        """Whether thinking of earlier turns may be sent back: a Claude before 3.7 has never heard of it."""
+        return self.traits is None or self.traits.thinking
+
+    @property
     def schema_by_tool(self) -> bool:
         """Whether an answer that fits a schema is had by a tool that must be called, for lack of a better way."""
         return self.kind in (Kind.NOVA, Kind.NOVA_2) or (self.traits is not None and not self.traits.structured)

@@ -58,7 +58,7 @@ def _exceptions(request: ChatRequest, family: Family, thinking: Mapping[str, Any
     if len(said.get(Word.METADATA, ())) + (Word.USER in said) > MOST:
         rules[Word.METADATA] = Dropped(f"AWS takes {MOST} pairs")
     if not thinking and isinstance(table_for(family)[Word.REASONING], Sent):
-        rules[Word.REASONING] = Dropped("not beside a forced tool or so low a limit of tokens")
+        rules[Word.REASONING] = Dropped("not with a forced tool, so low a limit, or calls without their thinking")
     return rules | _sampling(said, family, thinking)
 
 
@@ -80,7 +80,9 @@ def _sampling(said: Mapping[Word, Any], family: Family, thinking: Mapping[str, A
 def _in_order(admitted: Admitted) -> Admitted:
     """The user is put among the other pairs, so they come first; calls one at a time belong to the choice of tools."""
     ordered = sorted(admitted.parameters, key=lambda word: word is not Word.METADATA)
-    kept: dict[Word, Any] = {word: admitted.parameters[word] for word in ordered if word is not Word.PARALLEL_TOOL_CALLS}
+    kept: dict[Word, Any] = {
+        word: admitted.parameters[word] for word in ordered if word is not Word.PARALLEL_TOOL_CALLS
+    }
     if not kept.get(Word.METADATA, True):
         del kept[Word.METADATA]
     return replace(admitted, parameters=kept)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
+
 from llmauth.chat.words import Word
-from llmauth.codecs.converse.families import Family, Kind
+from llmauth.codecs.converse.families import Family, Kind, family_of
 from llmauth.codecs.converse.metadata import clean, clean_value
 from llmauth.codecs.mapping import Dropped, Refused, Rule, Sent, Table
 from llmauth.errors import UnsupportedParameter
@@ -122,6 +125,7 @@ _KINDS: dict[Kind, dict[Word, Rule]] = {
 }
 
 
+@lru_cache(maxsize=128)
 def table_for(family: Family) -> Table:
     """The whole table of a family; of a Claude, that of the very model."""
     return {**BASE, **_KINDS[family.kind], **_of_a_claude(family)}
@@ -143,3 +147,20 @@ def _of_a_claude(family: Family) -> dict[Word, Rule]:
         rules[Word.JSON_SCHEMA] = _SCHEMA_TOOL
         rules[Word.STRICT_TOOLS] = Dropped("this model has no structured output")
     return rules
+
+
+# Every table that there is, by a name for people and a model that it is of.
+TABLES: Mapping[str, Table] = {
+    name: table_for(family_of(model))
+    for name, model in {
+        "Claude 3 to 3.5": "anthropic.claude-3-haiku-20240307-v1:0",
+        "Claude 3.7 to 4.1": "anthropic.claude-opus-4-1-20250805-v1:0",
+        "Claude 4.5 and 4.6": "anthropic.claude-sonnet-4-5-20250929-v1:0",
+        "Claude from 4.7": "anthropic.claude-opus-4-8",
+        "Claude Fable and Mythos from 5.1": "anthropic.claude-fable-5-2",
+        Kind.NOVA.value: "amazon.nova-pro-v1:0",
+        Kind.NOVA_2.value: "amazon.nova-2-lite-v1:0",
+        Kind.GPT_OSS.value: "openai.gpt-oss-120b-1:0",
+        Kind.OTHER.value: "meta.llama3-70b-instruct-v1:0",
+    }.items()
+}

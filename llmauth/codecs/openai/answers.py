@@ -108,7 +108,7 @@ def parse_usage(node: Node) -> Usage:
     read, written = within.count_of("cached_tokens"), within.count_of("cache_write_tokens")
     reasoning = (node.get("completion_tokens_details") or Node({})).count_of("reasoning_tokens")
     # Some count thoughts beside the completion instead; the total gives them away.
-    if reasoning and node.count_of("total_tokens") == prompt + output + reasoning:
+    if node.count_of("total_tokens") == prompt + output + reasoning:
         output += reasoning
     return Usage(
         input=max(prompt - read - written, 0), cache_read=read, cache_write=written, output=output, reasoning=reasoning

@@ -50,8 +50,18 @@ class _Answer:
     ids: list[str] = field(default_factory=list)
     open: int | None = None  # the call whose arguments may follow
     thought: list[str] = field(default_factory=list)  # what was told of the thought that is not yet signed
+    thought_size: int = 0
     refused: bool = False
     finished: bool = False
+
+    def forget(self) -> None:
+        """The thought is over."""
+        self.thought.clear()
+        self.thought_size = 0
+
+    def told(self, thought: str) -> bool:
+        """Whether this is the thought that was told, whole: joined only where it may be."""
+        return len(thought) == self.thought_size and thought == "".join(self.thought)
 
 
 class ChatStreamDecoder:
@@ -173,11 +183,11 @@ class ChatStreamDecoder:
             self._take_block(block, answer, index, events, told=bool(thought))
         if (content := delta.get("content")) and (text := texts_of(content)):
             answer.open = None
-            answer.thought.clear()
+            answer.forget()
             events.append(TextDelta(text, index))
         if refusal := delta.get("refusal"):
             answer.open, answer.refused = None, True
-            answer.thought.clear()
+            answer.forget()
             events.append(RefusalDelta(Node(refusal, "refusal").text(), index))
         for annotation in delta.get("annotations") or ():
             if (citation := citation_of(annotation)) is not None:
@@ -188,6 +198,7 @@ class ChatStreamDecoder:
     def _take_thought(self, text: str, answer: _Answer, index: int, events: list[Event]) -> None:
         answer.open = None
         answer.thought.append(text)
+        answer.thought_size += len(text)
         events.append(ThinkingDelta(text, index))
 
     def _take_block(
@@ -197,15 +208,15 @@ class ChatStreamDecoder:
         node = Node(block, "thinking_blocks")
         if node.text_of("type") == "redacted_thinking":
             answer.open = None
-            answer.thought.clear()
+            answer.forget()
             events.append(RedactedThinking(Signature(self._family, node.need("data").text()), index))
             return
         text, signature = node.text_of("thinking"), node.text_of("signature")
-        if text and not told and text != "".join(answer.thought):
+        if text and not told and not answer.told(text):
             self._take_thought(text, answer, index, events)
         if signature:
             answer.open = None
-            answer.thought.clear()
+            answer.forget()
             events.append(ThinkingSigned(Signature(self._family, signature), index))
 
     def _take_call(self, piece: dict[str, Any], answer: _Answer, index: int, events: list[Event]) -> None:
@@ -243,7 +254,7 @@ class ChatStreamDecoder:
         answer.calls[place if isinstance(place, int) else number] = number
         answer.ids.append(identity)
         answer.open = number
-        answer.thought.clear()
+        answer.forget()
         events.append(CallStarted(number, identity, name, call_signature(piece, self._family), index))
         return number
 

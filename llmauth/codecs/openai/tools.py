@@ -72,7 +72,8 @@ def _fitting(tools: tuple[Tool, ...], node: Node | None) -> tuple[tuple[Tool, ..
     """The tools that may be called, and the choice among them; without tools there is nothing to choose."""
     if node is None:
         return tools, None
-    choice = _allowed(node, tools)
+    names = frozenset(tool.name for tool in tools)
+    choice = _allowed(node, tools, names)
     if choice is not None:
         return choice
     single = _choice(node)
@@ -81,7 +82,7 @@ def _fitting(tools: tuple[Tool, ...], node: Node | None) -> tuple[tuple[Tool, ..
             return tools, None
         node.fail("asks for a tool, and there are none")
     if isinstance(single, Named):
-        _known(node, single.name, tools)
+        _known(node, single.name, names)
     return tools, single
 
 
@@ -96,16 +97,16 @@ def _choice(node: Node) -> Choose | Named:
     node.need("type").fail(f"'{kind[:50]}' is none of function, allowed_tools")
 
 
-def _allowed(node: Node, tools: tuple[Tool, ...]) -> tuple[tuple[Tool, ...], Choose] | None:
+def _allowed(node: Node, tools: tuple[Tool, ...], names: frozenset[str]) -> tuple[tuple[Tool, ...], Choose] | None:
     """Only those tools are offered that the choice allows: no other provider can be told of more."""
     if not isinstance(node.value, dict) or node.value.get("type") != "allowed_tools":
         return None
     allowed = node.need("allowed_tools")
     mode = Choose(allowed.need("mode").one_of("auto", "required"))
-    names = {_known(tool, _choice_name(tool), tools) for tool in allowed.need("tools").items()}
-    if not names:
+    chosen = {_known(tool, _choice_name(tool), names) for tool in allowed.need("tools").items()}
+    if not chosen:
         allowed.fail("allows no tool")
-    return tuple(tool for tool in tools if tool.name in names), mode
+    return tuple(tool for tool in tools if tool.name in chosen), mode
 
 
 def _choice_name(node: Node) -> str:
@@ -113,7 +114,7 @@ def _choice_name(node: Node) -> str:
     return node.need("function").need("name").text()
 
 
-def _known(node: Node, name: str, tools: tuple[Tool, ...]) -> str:
-    if not any(tool.name == name for tool in tools):
+def _known(node: Node, name: str, names: frozenset[str]) -> str:
+    if name not in names:
         node.fail(f"names the tool '{name[:64]}', which is not among the tools")
     return name

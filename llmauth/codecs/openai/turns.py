@@ -30,14 +30,16 @@ def parse_messages(nodes: Iterable[Node]) -> tuple[Message, ...]:
     reader = _Reader()
     for node in nodes:
         reader.take(node)
-    return tuple(reader.messages)
+    return reader.end()
 
 
 class _Reader:
     """The messages so far, and the calls in the words of 2023, whose results name their function and no id."""
 
     def __init__(self) -> None:
-        self.messages: list[Message] = []
+        self._messages: list[Message] = []
+        self._results: list[ToolResult] = []  # those that followed the last message
+        self._taken = 0
         self._old_calls: dict[str, str] = {}
         self._roles: Mapping[str, Callable[[Node], None]] = {
             "system": self._instruction,
@@ -51,9 +53,20 @@ class _Reader:
     def take(self, node: Node) -> None:
         role = node.need("role").one_of(*self._roles)
         self._roles[role](node)
+        self._taken += 1
+
+    def end(self) -> tuple[Message, ...]:
+        self._gather()
+        return tuple(self._messages)
+
+    def _gather(self) -> None:
+        if self._results:
+            self._messages.append(Message("tool", tuple(self._results)))
+            self._results = []
 
     def _add(self, node: Node, role: Role, parts: tuple[Part, ...]) -> None:
-        self.messages.append(Message(role, _cached(node, parts), node.text_of("name") or None))
+        self._gather()
+        self._messages.append(Message(role, _cached(node, parts), node.text_of("name") or None))
 
     def _instruction(self, node: Node) -> None:
         self._add(node, node.value["role"], texts(node.need("content")))
@@ -76,7 +89,7 @@ class _Reader:
         if call is None:
             return []
         name = call.need("name").text()
-        identity = f"call_function_{len(self.messages)}"
+        identity = f"call_function_{self._taken}"
         self._old_calls[name] = identity
         return [ToolCall(identity, name, call.text_of("arguments"))]
 
@@ -92,12 +105,8 @@ class _Reader:
 
     def _result(self, node: Node, identity: str) -> None:
         content = node.get("content") if node.value["role"] == "function" else node.need("content")
-        result = ToolResult(identity, () if content is None else result_parts(content), cache=cache_of(node))
-        if self.messages and self.messages[-1].role == "tool":
-            last = self.messages[-1]
-            self.messages[-1] = replace(last, parts=(*last.parts, result))
-        else:
-            self.messages.append(Message("tool", (result,)))
+        parts = () if content is None else result_parts(content)
+        self._results.append(ToolResult(identity, parts, cache=cache_of(node)))
 
 
 def _cached(node: Node, parts: tuple[Part, ...]) -> tuple[Part, ...]:

@@ -17,7 +17,7 @@ def parse(answer: Node) -> tuple[tuple[Choice, ...], Usage | None]:
     """The one choice and the tokens of `chatResponse`."""
     text = answer.text_of("text")
     parts: tuple[Part, ...] = (*([Text(text)] if text else ()), *calls(answer))
-    told = answers.finish_of(answer.text_of("finishReason"), parts, answer.text_of("errorMessage"))
+    told = answers.finish_of(answer.need("finishReason").text(), parts, answer.text_of("errorMessage"))
     return (Choice(parts=parts, finish=told),), answers.usage_of(answer)
 
 

@@ -25,7 +25,7 @@ def parse(answer: Node) -> tuple[tuple[Choice, ...], Usage | None]:
         *([Text(text)] if text else ()),
         *_calls(message),
     )
-    told = answers.finish_of(answer.text_of("finishReason"), parts, answer.text_of("errorMessage"))
+    told = answers.finish_of(answer.need("finishReason").text(), parts, answer.text_of("errorMessage"))
     content = _logprobs(answer)
     choice = Choice(parts=parts, finish=told, logprobs={"content": list(content)} if content else None)
     return (choice,), answers.usage_of(answer)

@@ -34,17 +34,21 @@ def parse(answer: Node) -> tuple[tuple[Choice, ...], Usage | None]:
 
 def _choice(node: Node, place: int) -> Choice:
     index, probabilities = node.get("index"), node.get("logprobs")
-    parts = _parts(node.need("message"))
+    message, reason = node.get("message"), node.text_of("finishReason")
+    parts = _parts(message if message or reason else node.need("message"))
     content = logprobs(probabilities) if probabilities else ()
     return Choice(
         index=place if index is None else index.integer(0),
         parts=parts,
-        finish=answers.finish_of(node.text_of("finishReason"), parts),
+        finish=answers.finish_of(reason, parts),
         logprobs={"content": list(content)} if content else None,
     )
 
 
-def _parts(message: Node) -> tuple[Part, ...]:
+def _parts(message: Node | None) -> tuple[Part, ...]:
+    """A filter may have left no message, only a reason."""
+    if message is None:
+        return ()
     parts: list[Part] = []
     if thinking := message.text_of("reasoningContent"):
         parts.append(Thinking(thinking))

@@ -150,7 +150,10 @@ def _answers() -> Iterator[tuple[str, str]]:
     responses["sources"] = answered(cited)
     responses["signed call"] = answered(ToolCall("c", "f", "", Signature("gemini", "s")), finish=Finish.TOOL_CALLS)
     plain = answered("a")
-    told = replace(plain.choices[0], logprobs={"content": [{**_TOKEN, "top_logprobs": [_TOKEN]}]})
+    told = replace(
+        plain.choices[0],
+        logprobs={"content": [{**_TOKEN, "top_logprobs": [{"token": "b", "logprob": -2.0, "bytes": [98]}]}]},
+    )
     responses["log probabilities"] = replace(plain, choices=(told, replace(told, index=1)), service_tier="priority")
     for finish in Finish:
         responses[f"end: {finish.value}"] = answered("a", finish=finish)

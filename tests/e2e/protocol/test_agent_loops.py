@@ -18,7 +18,7 @@ SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "require
 
 CHAT = """
 import json
-client = openai.OpenAI(max_retries=0, _strict_response_validation=True)
+client = openai.OpenAI(max_retries=0, _strict_response_validation=strict)
 tools = [{"type": "function", "function": {"name": "get_weather", "description": "Weather", "parameters": schema}}]
 messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Weather in Paris?"}]
 turns = []
@@ -67,7 +67,7 @@ result = turns
 
 RESPONSES = """
 import json
-client = openai.OpenAI(max_retries=0, _strict_response_validation=True)
+client = openai.OpenAI(max_retries=0, _strict_response_validation=strict)
 tools = [{"type": "function", "name": "get_weather", "description": "Weather", "parameters": schema, "strict": False}]
 items = [{"role": "user", "content": "Weather in Paris?"}]
 turns = []
@@ -94,7 +94,7 @@ result = turns
 """
 
 MESSAGES = """
-client = anthropic.Anthropic(max_retries=0, _strict_response_validation=True)
+client = anthropic.Anthropic(max_retries=0, _strict_response_validation=strict)
 tools = [{"name": "get_weather", "description": "Weather", "input_schema": schema}]
 messages = [{"role": "user", "content": "Weather in Paris?"}]
 turns = []
@@ -140,8 +140,8 @@ def rerouted(client: str, provider: Provider, gateway: Serving) -> tuple[Mapping
     return environ, f"{provider.instance}/{provider.model}"
 
 
-def loop(sdks: Sdks, code: str, environ: Mapping[str, str], model: str, stream: bool) -> list[dict[str, Any]]:
-    turns: list[dict[str, Any]] = sdks.run(code, environ, model=model, stream=stream, schema=SCHEMA)
+def loop(sdks: Sdks, code: str, environ: Mapping[str, str], **names: Any) -> list[dict[str, Any]]:
+    turns: list[dict[str, Any]] = sdks.run(code, environ, schema=SCHEMA, **names)
     return turns
 
 
@@ -155,7 +155,9 @@ def test_an_agent_goes_three_turns(
     code, called, ended = CLIENTS[client]
     environ, model = road(client, provider, every)
     emulators.behave(provider.host, Behaviour(call_tool=True), times=1)
-    first, second, third = loop(sdks, code, environ, model, stream)
+    # What passes as it came is as strict as its provider: Azure's first chunk is of no kind that OpenAI has.
+    strict = provider.instance != "azure_us"
+    first, second, third = loop(sdks, code, environ, model=model, stream=stream, strict=strict)
     assert (first["finish"], first["calls"]) == (called, [["get_weather", {"city": "example"}]])
     assert len(first["ids"]) == 1
     for turn in (second, third):

@@ -110,7 +110,7 @@ def parsed(stream: bytes) -> list[dict[str, Any]]:
 
 
 def content(response: dict[str, Any]) -> tuple[tuple[Part, ...], Finish]:
-    """What a response object says, read by rules of this file alone: parts, and why it ended."""
+    """What a response object says: parts, and why it ended. Only `encrypted_content` is read by the code under test."""
     parts = tuple(part for item in response["output"] for part in _parts(item))
     return parts, _finish(response, parts)
 

@@ -27,7 +27,7 @@ NEW = claude_traits("claude-opus-4-8")
         ["claude-3-5-sonnet-20241022", "claude-3-5-sonnet-v2@20241022", "anthropic.claude-3-5-sonnet-20241022-v2:0"],
         ["claude-3-haiku-20240307", "anthropic.claude-3-haiku-20240307-v1:0:200k", "claude-3", "anthropic.claude-v2:1"],
         ["claude-opus-4-6", "eu.anthropic.claude-opus-4-6-v1"],
-        ["claude-opus-4-8", "global.anthropic.claude-opus-4-8", "claude-opus-4-7"],
+        ["claude-opus-4-8", "global.anthropic.claude-opus-4-8"],
     ],
 )
 def test_every_spelling_of_a_model_has_the_same_traits(names):
@@ -75,6 +75,12 @@ def test_thresholds(model, sampling, thinking, adaptive, structured):
 )
 def test_the_newest_refuse_a_forced_tool(model, forced):
     assert claude_traits(model).forced_tools is forced
+
+
+def test_thresholds_of_one_trait():
+    names = ["claude-opus-4-0", "claude-opus-4-1", "claude-opus-4-7", "claude-opus-4-8"]
+    assert [claude_traits(name).one_sampling for name in names] == [False, True, True, True]
+    assert [claude_traits(name).later_system for name in names] == [False, False, False, True]
 
 
 def test_the_default_limit_is_one_that_every_model_of_the_version_takes():

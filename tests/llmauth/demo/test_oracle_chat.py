@@ -61,8 +61,9 @@ def test_generic_calls_a_tool(choice: dict[str, str]) -> None:
     message = generic(tools=[TOOL], toolChoice=choice).whole()["choices"][0]["message"]
     (call,) = message["toolCalls"]
     assert (call["type"], call["name"], json.loads(call["arguments"])) == ("FUNCTION", "weather", {"city": "example"})
-    (streamed,) = events(generic(tools=[TOOL], toolChoice=choice))[0]["message"]["toolCalls"]
-    assert streamed["arguments"] == call["arguments"]
+    pieces = [one["message"]["toolCalls"][0] for one in events(generic(tools=[TOOL], toolChoice=choice))[:-1]]
+    assert "".join(piece["arguments"] for piece in pieces) == call["arguments"]
+    assert ["id" in piece for piece in pieces] == [True] + [False] * (len(pieces) - 1)
     assert "toolCalls" not in events(generic(tools=[TOOL], toolChoice={"type": "NONE"}))[0]["message"]
 
 

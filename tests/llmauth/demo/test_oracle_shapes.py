@@ -9,6 +9,7 @@ import pytest
 
 from llmauth.demo.emulators import Emulators
 from llmauth.demo.oracle_shapes import apply_guardrails, chat, embed_text
+from llmauth.demo.oracle_turns import check_turns
 from llmauth.demo.shapes import Mismatch
 
 WRITTEN = """
@@ -35,9 +36,24 @@ definition = m.CohereParameterDefinition(type="str", description="d", is_require
 cohere_tool = m.CohereTool(name="f", description="d", parameter_definitions={"p": definition})
 cohere_call = m.CohereToolCall(name="f", parameters={})
 cohere = m.CohereChatRequest(
-    message="m", chat_history=[m.CohereUserMessage(message="u"), m.CohereChatBotMessage(message="b")], max_tokens=5,
+    message="m", chat_history=[m.CohereUserMessage(message="u"), m.CohereChatBotMessage(tool_calls=[cohere_call])],
     preamble_override="p", tools=[cohere_tool], is_force_single_step=True, stop_sequences=["x"], safety_mode="OFF",
     tool_results=[m.CohereToolResult(call=cohere_call, outputs=[{}])], documents=[{"a": "b"}], is_stream=True,
+    max_tokens=5, response_format=m.CohereResponseJsonFormat(schema={"type": "object"}),
+)
+v2_call = m.CohereToolCallV2(id="1", type="FUNCTION", function={"name": "f", "arguments": "{}"})
+v2_text = m.CohereTextContentV2(text="t")
+v2_image = m.CohereImageContentV2(image_url=m.CohereImageUrlV2(url="data:x", detail="LOW"))
+v2 = m.CohereChatRequestV2(
+    messages=[
+        m.CohereSystemMessageV2(content=[v2_text]), m.CohereUserMessageV2(content=[v2_text, v2_image]),
+        m.CohereAssistantMessageV2(content=[m.CohereThinkingContentV2(thinking="hm")], tool_calls=[v2_call]),
+        m.CohereToolMessageV2(content=[v2_text], tool_call_id="1"),
+    ],
+    tools=[m.CohereToolV2(type="FUNCTION", function=m.Function(name="f", description="d", parameters={}))],
+    tools_choice="REQUIRED", thinking=m.CohereThinkingV2(type="ENABLED", token_budget=100), max_tokens=200, top_k=3,
+    is_strict_tools_enabled=True, is_log_probs_enabled=False, stop_sequences=["x"], safety_mode="OFF", is_stream=True,
+    stream_options=m.StreamOptions(is_include_usage=True), response_format=m.CohereResponseTextFormat(),
 )
 given = dict(compartment_id="c", serving_mode=serving)
 embed = m.EmbedTextDetails(inputs=["a"], truncate="END", input_type="SEARCH_QUERY", **given)
@@ -47,6 +63,7 @@ write = client.sanitize_for_serialization
 result = {
     "generic": write(m.ChatDetails(chat_request=generic, **given)),
     "cohere": write(m.ChatDetails(chat_request=cohere, **given)),
+    "v2": write(m.ChatDetails(chat_request=v2, **given)),
     "embed": write(embed),
 }
 """
@@ -56,8 +73,10 @@ def test_what_the_official_sdk_writes_is_accepted(emulators: Emulators, cloud_cl
     written = cloud_clients.run(emulators, WRITTEN)
     assert written["generic"]["chatRequest"]["apiFormat"] == "GENERIC"
     assert len(json.dumps(written["generic"])) > 900
-    chat(written["generic"])
-    chat(written["cohere"])
+    assert written["v2"]["chatRequest"]["apiFormat"] == "COHEREV2"
+    for name in ("generic", "cohere", "v2"):
+        chat(written[name])
+        check_turns(written[name]["chatRequest"])
     embed_text(written["embed"])
 
 

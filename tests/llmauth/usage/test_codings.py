@@ -13,7 +13,7 @@ from llmauth.usage.bodies import Whole
 from llmauth.usage.codings import Decoded
 from llmauth.usage.events import Events
 from llmauth.usage.formats import MESSAGES, OPENAI
-from llmauth.usage.meter import Reading, Reason
+from llmauth.usage.meter import Reading, Reason, Unread
 from tests.llmauth.usage.answers import read, splits, tokens
 from tests.llmauth.usage.test_events import CLAUDE
 
@@ -63,16 +63,31 @@ def test_what_is_not_so_coded_is_broken(coding: bytes, data: bytes) -> None:
         assert read(Decoded(Whole(OPENAI), coding), pieces) == Reading(None, Reason.BROKEN)
 
 
+class Counting(Unread):
+    """Counts what it is fed."""
+
+    def __init__(self) -> None:
+        super().__init__(Reason.NOT_TOLD)
+        self.fed = 0
+
+    def feed(self, data: bytes) -> None:
+        self.fed += len(data)
+
+
 def test_a_bomb_costs_little(monkeypatch: pytest.MonkeyPatch) -> None:
     """What would become a hundred times what is allowed is given up early; where each piece is small, all of them."""
     compressor = zlib.compressobj(9, wbits=31)
     bomb = b"".join(compressor.compress(b" " * 1_000_000) for _ in range(100)) + compressor.flush()
     began = time.process_time()
-    assert read(Decoded(Whole(OPENAI), b"gzip"), [bomb]) == Reading(None, Reason.TOO_LARGE)
+    inner = Counting()
+    assert read(Decoded(inner, b"gzip"), [bomb, bomb]) == Reading(None, Reason.TOO_LARGE)
+    assert inner.fed <= codings.AT_ONCE
     assert time.process_time() - began < 0.3
     monkeypatch.setattr(codings, "MOST", 10_000_000)
     pieces = [bomb[i : i + 1024] for i in range(0, len(bomb), 1024)]
-    assert read(Decoded(Whole(OPENAI), b"gzip"), pieces) == Reading(None, Reason.TOO_LARGE)
+    inner = Counting()
+    assert read(Decoded(inner, b"gzip"), pieces) == Reading(None, Reason.TOO_LARGE)
+    assert 9_000_000 < inner.fed <= 10_000_000
 
 
 def test_an_answer_that_is_cut() -> None:

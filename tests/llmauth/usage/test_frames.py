@@ -52,6 +52,11 @@ def test_a_models_own_events_in_every_split() -> None:
         assert read(Frames(INVOKE), pieces) == Reading(tokens(9, 15, reasoning=6), None)
 
 
+def test_a_message_of_nothing_is_one() -> None:
+    for pieces in splits(encode((), b"") + DELTA + encode((), b"") + METADATA):
+        assert read(Frames(CONVERSE), pieces) == Reading(tokens(3, 4, read=2), None)
+
+
 def test_llama_tells_with_its_words() -> None:
     words = [
         chunk(generation="a", prompt_token_count=9 if n == 1 else None, generation_token_count=n, stop_reason=None)

@@ -85,6 +85,7 @@ STREAMED: dict[str, tuple[ProviderType, str, dict[str, Any]]] = {
         "/20231130/actions/chat",
         generic(isStream=True, streamOptions={"isIncludeUsage": True}),
     ),
+    "oracle cohere": ("oracle", "/20231130/actions/chat", oracle({**COHERE, "isStream": True})),
     "oracle openai": ("oracle", "/openai/v1/chat/completions", {**CHAT, **TOLD}),
 }
 each_whole = pytest.mark.parametrize("name", WHOLE)
@@ -162,11 +163,11 @@ def test_a_stream_that_fails_half_way(name: str, usage: tuple[int] | None) -> No
     assert passing.read(cut=True) == Reading(wanted, Reason.CUT)
 
 
-def test_a_stream_of_openais_tells_nothing_unless_it_is_asked() -> None:
+def test_some_streams_tell_nothing_unless_they_are_asked() -> None:
     passing = ask("openai", "/v1/chat/completions", {**CHAT, "stream": True})
     assert passing.read() == Reading(None, Reason.NOT_TOLD)
-    cohere = ask("oracle", "/20231130/actions/chat", oracle({**COHERE, "isStream": True}))
-    assert cohere.read() == Reading(None, Reason.NOT_TOLD)
+    unasked = ask("oracle", "/20231130/actions/chat", generic(isStream=True))
+    assert unasked.read() == Reading(None, Reason.NOT_TOLD)
 
 
 def test_several_choices_and_thoughts_are_counted() -> None:

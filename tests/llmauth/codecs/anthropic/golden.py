@@ -2,7 +2,9 @@
 
 import json
 from base64 import b64encode
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from llmauth.demo import eventstream
 
@@ -17,7 +19,7 @@ def golden(name: str, kind: str) -> bytes:
     return (FOLDER / f"{name.replace(' ', '-')}.{kind}").read_bytes()
 
 
-def events(stream: bytes) -> list[dict[str, object]]:
+def events(stream: bytes) -> list[dict[str, Any]]:
     """The events of a stream, in order; their names are those of their types."""
     found = []
     for event in stream.decode("utf-8").split("\n\n")[:-1]:
@@ -28,7 +30,7 @@ def events(stream: bytes) -> list[dict[str, object]]:
     return found
 
 
-def chunk(event: dict[str, object]) -> bytes:
+def chunk(event: Mapping[str, Any]) -> bytes:
     """One event in a frame of Bedrock's."""
     payload = {"bytes": b64encode(json.dumps(event).encode()).decode(), "p": "abcdefgh"}
     return eventstream.event("chunk", json.dumps(payload).encode())

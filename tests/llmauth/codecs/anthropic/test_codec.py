@@ -73,5 +73,5 @@ def test_refusals():
 
 def test_counting():
     asked = MESSAGES.parse_count_request(b'{"model":"m","messages":[]}')
-    assert PROVIDER.render_request(asked)
+    assert json.loads(PROVIDER.render_request(asked).body)["max_tokens"] == 16384
     assert AnthropicProvider(MODEL).parse_count(MESSAGES.render_count(3)) == 3

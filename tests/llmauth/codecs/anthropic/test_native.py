@@ -61,7 +61,7 @@ def test_what_is_no_object_is_refused(body):
 def unwrapped(pieces):
     unwrapper = ChunkUnwrapper()
     data = b"".join(map(unwrapper.feed, pieces))
-    return data + unwrapper.close(), unwrapper.failed
+    return data + unwrapper.close(), unwrapper.failure
 
 
 @pytest.mark.parametrize("name", ["text", "one tool", "thinking", "refusal"])
@@ -128,3 +128,16 @@ def test_an_event_of_several_lines_is_written_in_one():
 def test_other_events_are_skipped():
     data, _ = unwrapped([eventstream.event("news", b"x"), chunk({"type": "message_stop"})])
     assert [event["type"] for event in events(data)] == ["message_stop"]
+
+
+def test_a_provider_that_breaks_off_is_told_unless_the_answer_was_complete():
+    whole = in_chunks(golden("text", "stream"))
+    broken_off = ChunkUnwrapper()
+    broken_off.feed(whole[:600])
+    told = events(broken_off.cut(BrokenAnswer("Gone.")))
+    assert told[0]["error"]["message"] == "Gone."
+    assert broken_off.close() == b""
+    complete = ChunkUnwrapper()
+    complete.feed(whole)
+    assert complete.cut(BrokenAnswer("Gone.")) + complete.close() == b""
+    assert complete.failure is None

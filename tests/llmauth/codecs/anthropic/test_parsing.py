@@ -63,7 +63,7 @@ def test_golden_requests_are_read(name):
     expected = cases()[name].request
     found = parse_request(golden(name, "request.json"))
     limit = {Word.MAX_TOKENS: 16384} | dict(expected.parameters)
-    reasoning = expected.reasoning and Reasoning(budget={"medium": 2048, "low": 1024}[expected.reasoning.effort])
+    reasoning = expected.reasoning and Reasoning(budget=2048 if expected.reasoning.effort == "medium" else 1024)
     messages = tuple(
         replace(message, parts=tuple(map(_without_detail, message.parts))) for message in expected.messages
     )

@@ -158,6 +158,25 @@ def test_a_stream_that_is_cut_fails_wherever_it_is_cut(name):
         assert not any(isinstance(event, Failed) for event in failed[:-1])
 
 
+TOO_LONG = b"data: " + b"x" * (24 * 1024 * 1024 + 1)
+
+
+@pytest.mark.parametrize("stream", [sse(STOP), b"data: [DONE]\n\n", TOO_LONG], ids=["stop", "done", "long"])
+def test_what_is_no_stream_of_anthropics_fails_once(stream):
+    (failed,) = decoded(MessagesDecoder(), [stream, sse(START)])
+    assert isinstance(failed.error, BrokenAnswer)
+
+
+def test_an_end_is_told_once():
+    events = told(ended(output_tokens=1), ended("max_tokens", output_tokens=2), {"type": "message_delta"}, STOP)
+    assert [type(event) for event in events] == [Finished, UsageTold, UsageTold]
+    assert events[0] == Finished(Finish.STOP)
+
+
+def test_an_end_without_a_reason_is_one():
+    assert told(STOP) == [Finished(Finish.STOP)]
+
+
 def test_frames_that_are_cut_or_wrong_fail():
     whole = in_chunks(golden("text", "stream"))
     for broken in (whole[:-3], whole[:200], whole[:100] + b"\x00" + whole[101:], b"HTTP/1.1 200 OK\r\n\r\n"):
@@ -189,7 +208,7 @@ def test_frames_that_are_cut_or_wrong_fail():
 def test_exceptions_in_frames(frame, cause):
     events = decoded(ChunksDecoder(), [chunk(START), frame, chunk(STOP)])
     assert isinstance(events[-1], Failed)
-    assert events[-1].error.cause == cause
+    assert getattr(events[-1].error, "cause", None) == cause
 
 
 @pytest.mark.parametrize("payload", [b"{}", b'{"bytes":1}', b'{"bytes":"%%%"}', b'{"bytes":"e30="}', b"[]", b"no"])

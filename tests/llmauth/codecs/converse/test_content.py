@@ -96,6 +96,12 @@ def test_what_is_sent_to_whom(part, of_claude, of_nova):
     assert (says_something(part, CLAUDE), says_something(part, NOVA)) == (of_claude, of_nova)
 
 
+def test_a_claude_that_never_thought_is_not_told_of_thinking():
+    old = family_of("anthropic.claude-3-haiku-20240307-v1:0")
+    assert not says_something(Thinking("Hm.", Signature("anthropic", "s")), old)
+    assert not says_something(Redacted(Signature("anthropic", "s")), old)
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -76,6 +76,7 @@ def test_an_end_of_life_keeps_the_words_of_aws():
     words = "This model version has reached the end of its life. Please refer to the AWS documentation."
     found = error(404, "ResourceNotFoundException", json.dumps({"message": words}).encode())
     assert (found.message, found.cause) == (words, "not_found")
+    assert "not any more" in found.hint
 
 
 def test_a_model_that_is_none_is_not_found():

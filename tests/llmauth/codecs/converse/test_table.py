@@ -4,8 +4,8 @@ import pytest
 
 from llmauth.chat.words import Word
 from llmauth.codecs.converse.families import family_of
-from llmauth.codecs.converse.table import table_for
-from llmauth.codecs.mapping import Dropped, Refused, Sent
+from llmauth.codecs.converse.table import TABLES, table_for
+from llmauth.codecs.mapping import Dropped, Refused, Sent, complete
 from llmauth.errors import UnsupportedParameter
 
 OLD, NEW, NEWEST = "anthropic.claude-3-haiku-20240307-v1:0", "anthropic.claude-opus-4-8", "anthropic.claude-fable-5-2"
@@ -82,3 +82,9 @@ def test_a_service_tier_that_bedrock_has_not_is_refused():
     ]
     with pytest.raises(UnsupportedParameter, match="scale"):
         convert("scale")
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_every_table_is_complete_and_like_no_other(table):
+    assert complete(table)
+    assert sum(table == other for other in TABLES.values()) == 1

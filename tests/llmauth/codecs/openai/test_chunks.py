@@ -108,9 +108,12 @@ def test_a_block_repeats_what_was_told_and_signs_it():
         end,
     ]
     assert said({"thinking_blocks": [signed]}) == [ThinkingDelta("ab"), end]
-    piece = {"reasoning_content": "ab", "thinking_blocks": [{"type": "thinking", "thinking": "ab", "signature": None}]}
+    pieces = [
+        {"reasoning_content": text, "thinking_blocks": [{"type": "thinking", "thinking": text, "signature": None}]}
+        for text in "ab"
+    ]
     last = {"thinking_blocks": [{"type": "thinking", "thinking": "", "signature": "s"}]}
-    assert said(piece, last) == [ThinkingDelta("ab"), end]
+    assert said(*pieces, last) == [ThinkingDelta("a"), ThinkingDelta("b"), end]
 
 
 def call(index=None, **members):
@@ -272,10 +275,10 @@ def test_an_id_that_is_no_text_ends_the_stream():
 
 def test_arguments_of_a_call_that_is_over_end_the_stream():
     """Formats that write one block after the other cannot go back to the one before."""
-    calls = [call(0, id="c", function={"name": "f"}), call(1, id="d", function={"name": "g"})]
-    assert isinstance(
-        failed(*(delta(**one) for one in calls), delta(**call(0, function={"arguments": "{}"}))), BrokenAnswer
-    )
+    calls = [delta(**call(number, id=f"c{number}", function={"name": "f"})) for number in (0, 1)]
+    late = delta(**call(0, function={"arguments": "{}"}))
+    assert isinstance(failed(*calls, late, END, DONE), BrokenAnswer)
+    assert isinstance(failed(calls[0], delta(content="a"), late, END, DONE), BrokenAnswer)
 
 
 def test_an_endless_event_ends_the_stream():

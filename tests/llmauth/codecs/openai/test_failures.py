@@ -93,6 +93,7 @@ def test_the_member_at_fault_is_told_and_nothing_is_long():
 
 def test_a_failure_in_a_stream_names_its_status_itself():
     assert told_failure({"error": {"code": 429, "message": "m"}}).cause == "rate_limited"
+    assert told_failure(openai("context_length_exceeded")).cause == "invalid_request"
     assert told_failure({"error": {"code": "9" * 5000}}).cause == "server"
     assert told_failure({"error": {}}).message == "The provider failed."
 

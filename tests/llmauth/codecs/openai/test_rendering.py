@@ -15,6 +15,7 @@ from llmauth.chat.messages import (
     Link,
     Message,
     Named,
+    Redacted,
     Refusal,
     Signature,
     Text,
@@ -77,7 +78,8 @@ def test_what_an_assistant_said():
 
 def test_signatures_go_to_their_own_family_only():
     calls = (ToolCall("c", "f", "{}", Signature("gemini", "s")), ToolCall("d", "f", "{}", Signature("anthropic", "s")))
-    thought = (Thinking("a", Signature("anthropic", "s")), Thinking("b"))
+    foreign = Signature("anthropic", "s")
+    thought = (Thinking("a", foreign), Redacted(foreign), Thinking("b"))
     told = render_messages([assistant(*thought, *calls)], family="gemini")[0]
     assert ["extra_content" in call for call in told["tool_calls"]] == [True, False]
     assert told["reasoning_content"] == "b"

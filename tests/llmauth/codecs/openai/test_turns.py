@@ -144,3 +144,18 @@ def test_what_only_openai_can_read_is_refused_by_name(member, param):
     error = refused(messages=[{"role": "assistant", **member}])
     assert isinstance(error, UnsupportedParameter)
     assert error.param == param
+
+
+def test_calls_of_2023_have_ids_of_their_own():
+    call = {"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}}
+    result = {"role": "function", "name": "f", "content": "a"}
+    told = messages(HI, *([call, result] * 3))
+    calls = [message.parts[0].id for message in told if message.role == "assistant"]
+    assert calls == [message.parts[0].call_id for message in told if message.role == "tool"]
+    assert len(set(calls)) == 3
+
+
+def test_many_results_are_gathered_in_no_time():
+    """A body of a megabyte must not cost seconds: each result was once copied with all before it."""
+    result = {"role": "tool", "tool_call_id": "c", "content": "a"}
+    assert len(messages(HI, *([result] * 20_000))[1].parts) == 20_000

@@ -192,6 +192,8 @@ def test_an_answer_that_tells_of_a_failure_is_one():
         b"{}",
         b'{"chatResponse": null}',
         b'{"chatResponse": []}',
+        b'{"chatResponse": {}}',
+        b'{"chatResponse": {"choices": [{"index": 0}], "text": "", "message": {"content": []}}}',
         b'{"chatResponse": {"choices": [], "message": 1, "text": 2}}',
         b'{"chatResponse": {"choices": [{}], "text": {}}}',
         b'{"chatResponse": ' + b"[" * 100_000,

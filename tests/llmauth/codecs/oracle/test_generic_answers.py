@@ -142,3 +142,8 @@ def test_usage_of_a_whole_answer():
     response = CODEC.parse_response(answer({"message": MESSAGE, "finishReason": "stop"}, usage=usage))
     assert response.usage == Usage(input=6, cache_read=4, output=3, reasoning=2)
     assert CODEC.parse_response(answer({"message": MESSAGE})).usage is None
+
+
+def test_an_answer_of_which_a_filter_left_nothing_is_empty():
+    (choice,) = CODEC.parse_response(answer({"index": 0, "message": None, "finishReason": "content_filter"})).choices
+    assert (choice.parts, choice.finish) == ((), Finish.CONTENT_FILTER)
