@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
 
 from mitmproxy import http
 
@@ -11,13 +12,14 @@ from addons.exchange import Exchange, Exchanges
 from addons.stage import fail
 from llmauth.chat.messages import Choice
 from llmauth.codecs.base import JSON
+from llmauth.codecs.whole import Said
 from llmauth.context import Authenticated
 from llmauth.errors import BrokenAnswer
 from llmauth.gateway import Gateway
 from llmauth.http import Field, Headers, Response
 from llmauth.protocol import Prepared
 from llmauth.reflection import mask
-from llmauth.translation import StreamTranslator, Translation
+from llmauth.translation import StreamTranslator
 
 _STREAMS = (b"text/event-stream", b"application/vnd.amazon.eventstream")
 _SSE: tuple[Field, ...] = (
@@ -28,6 +30,8 @@ _SSE: tuple[Field, ...] = (
 # What providers call their own id of an answer.
 _IDS = (b"x-request-id", b"request-id", b"x-amzn-requestid", b"opc-request-id", b"apim-request-id")
 _REFUSALS = 400
+# What takes longer to be written anew than an event loop should stand still for.
+_LONG = 128 * 1024
 
 
 class Answers:
@@ -50,23 +54,29 @@ class Answers:
         except Exception as error:
             fail(flow, exchange, error)
 
-    def response(self, flow: http.HTTPFlow) -> None:
+    def response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """A whole answer is in, or a stream is over."""
         exchange = self.exchanges.of(flow)
-        if exchange is None or exchange.prepared is None or exchange.error is not None:
-            return
+        if exchange is None or exchange.prepared is None or exchange.error is not None or flow.error is not None:
+            return None
         self._remember(exchange)
         if not exchange.whole:
-            return
-        translation = exchange.prepared.translation
+            return None
         assert flow.response
-        assert translation is not None
-        told = tuple(field for field in flow.response.headers.fields if field[0].startswith(b"x-llmauth-"))
+        body, status = flow.response.raw_content or b"", flow.response.status_code
+        if exchange.prepared.whole is not None and (len(body) > _LONG or exchange.read_beside):
+            return self._say_in_a_thread(flow, exchange, status, body)
         try:
-            self._translate(flow, exchange, translation)
+            self._say(flow, exchange, _said(exchange, status, body))
         except Exception as error:
-            fail(flow, exchange, error)
-        flow.response.headers.fields += told
+            fail_served(flow, exchange, error)
+        return None
+
+    async def _say_in_a_thread(self, flow: http.HTTPFlow, exchange: Exchange, status: int, body: bytes) -> None:
+        try:
+            self._say(flow, exchange, await asyncio.to_thread(_said, exchange, status, body))
+        except Exception as error:
+            fail_served(flow, exchange, error)
 
     def error(self, flow: http.HTTPFlow) -> None:
         """A stream that failed tells why."""
@@ -87,33 +97,52 @@ class Answers:
         for choice in choices:
             self.gateway.thoughts.keep(exchange.context.identity.user, choice.parts)
 
-    def _translate(self, flow: http.HTTPFlow, exchange: Exchange, translation: Translation) -> None:
-        response = flow.response
-        assert response
-        body = response.raw_content or b""
-        if response.status_code >= _REFUSALS:
-            raise translation.error(response.status_code, exchange.answered, mask(exchange.secrets, body))
-        rendered, answer = translation.response(body)
-        exchange.usage = answer.usage
-        self._keep(exchange, answer.choices)
-        kept = tuple(field for field in response.headers.fields if not field[0].startswith(b"x-llmauth-"))
-        convert.answer(flow, Response(status=200, headers=Headers((JSON, *kept)), body=rendered))
+    def _say(self, flow: http.HTTPFlow, exchange: Exchange, said: Said) -> None:
+        assert flow.response
+        exchange.usage = said.usage
+        self._keep(exchange, said.choices)
+        headers = Headers((JSON, *flow.response.headers.fields, *said.headers))
+        convert.answer(flow, Response(status=200, headers=headers, body=said.body))
+
+
+def _said(exchange: Exchange, status: int, body: bytes) -> Said:
+    """What an answer becomes; it changes nothing, and may be asked for in a thread."""
+    prepared = exchange.prepared
+    assert prepared is not None
+    if status >= _REFUSALS:
+        body = mask(exchange.secrets, body)
+    if prepared.whole is not None:
+        return prepared.whole.said(status, exchange.answered, body, exchange.read_beside)
+    translation = prepared.translation
+    assert translation is not None
+    if status >= _REFUSALS:
+        raise translation.error(status, exchange.answered, body)
+    rendered, answer = translation.response(body)
+    return Said(body=rendered, usage=answer.usage, choices=answer.choices)
+
+
+def fail_served(flow: http.HTTPFlow, exchange: Exchange, error: Exception) -> None:
+    """Answer with a refusal that says who served, as the answer would have."""
+    assert flow.response
+    told = tuple(field for field in flow.response.headers.fields if field[0].startswith(b"x-llmauth-"))
+    fail(flow, exchange, error)
+    flow.response.headers.fields += told
 
 
 def _begin(response: http.Response, exchange: Exchange, prepared: Prepared) -> None:
     index = Headers(response.headers.fields).index()
     served = (b"x-llmauth-served-by", prepared.route.instance.encode())
-    translation = prepared.translation
-    if translation is None:
+    if prepared.passes:
         response.headers.fields += (served,)
         if prepared.native is not None and prepared.native.unwraps and _is_stream(index):
             _stream(response, exchange, prepared, (*_without(response, _OF_FRAMES), *_SSE))
         return
     exchange.provider_request_id = _first(index, _IDS)
-    told = (served, *_dropped(translation))
+    told = (served, *_dropped(prepared))
     if index.get(b"content-encoding", [b"identity"])[0].lower() != b"identity":
         raise BrokenAnswer("The provider compressed its answer, though it was asked not to.")
-    if response.status_code < _REFUSALS and translation.request.stream:
+    translation = prepared.translation
+    if response.status_code < _REFUSALS and translation is not None and translation.request.stream:
         if not _is_stream(index):
             raise BrokenAnswer("The provider was asked for a stream, and answered with something else.")
         _stream(response, exchange, prepared, (*_SSE, *told))
@@ -142,8 +171,9 @@ def _is_stream(index: Mapping[bytes, Sequence[bytes]]) -> bool:
     return index.get(b"content-type", (b"",))[0].lower().startswith(_STREAMS)
 
 
-def _dropped(translation: Translation) -> tuple[Field, ...]:
-    names = ", ".join(translation.asked.dropped)
+def _dropped(prepared: Prepared) -> tuple[Field, ...]:
+    # A client chose them: what is no plain character would be the end of the header.
+    names = "".join(c if " " <= c <= "~" else "?" for c in ", ".join(prepared.dropped))
     return ((b"x-llmauth-dropped", names.encode("ascii", "replace")),) if names else ()
 
 

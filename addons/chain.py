@@ -14,6 +14,7 @@ from addons.egress import Egress
 from addons.endpoints import Endpoints, Scrape
 from addons.exchange import Exchanges
 from addons.failclosed import Settled
+from addons.fanout import Fanout
 from addons.faults import Faults
 from addons.gate import Gate
 from addons.inject import Inject
@@ -56,6 +57,7 @@ def chain(gateway: Gateway, exchanges: Exchanges) -> list[Any]:
         Repeats(gateway, exchanges, Settled(tuple(judges))),
         *judges,
         Reflections(exchanges),
+        Fanout(gateway, exchanges),
         Answers(gateway, exchanges),
         Faults(exchanges),
         connections,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
 from mitmproxy import http
 from mitmproxy.connection import Client
@@ -109,10 +110,16 @@ class Exchange:
     line: Line | None = field(default=None, repr=False)  # the head as it came, its fields apart
     known: Known | None = None  # the head that this one repeats
     untold: bool = False  # whether only the answer's body can tell what it says about our credential
+    streams: bool = False  # whether a request of protocol mode asks for a stream
     prepared: Prepared | None = None  # of protocol mode: what is sent in the place of what came
     stream: StreamFilter | None = None  # what the answer's stream goes through
     whole: bool = False  # whether the answer is to be read whole before any of it is sent
     answered: Headers = NO_HEADERS  # the head of such an answer, as the provider gave it
+    # Signs a further request with the credential of this one, for the hosts of its handler and for no others.
+    authorize: Callable[[Request], Request] | None = field(default=None, repr=False)
+    beside: asyncio.Task[Any] | None = None  # such requests, on their way until `beside_ends`
+    beside_ends: float = 0.0
+    read_beside: Sequence[Any] = ()  # what was read of their answers, in order
     usage: Usage | None = None
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable
+from functools import partial
 
 from mitmproxy import http
 
@@ -92,6 +93,9 @@ class Inject:
         exchange.approved = signed.url.origin
         exchange.approved_at = time.monotonic()
         exchange.generation = leased.generation
+        if exchange.prepared is not None and exchange.prepared.beside is not None:
+            assert exchange.handler
+            exchange.authorize = partial(exchange.handler.authorize, credential=leased.credential)
         exchange.secrets = self._secrets_of(context.target.instance, leased, signed)
         exchange.context = advance(
             context, Credentialed, decision, NO_VAULT, strategy=leased.strategy, expires_at=leased.expires_at
@@ -134,9 +138,13 @@ class Inject:
         if verdict is Verdict.PASSES:
             return
         assert flow.response
-        assert exchange.handler
-        instance = exchange.handler.name
-        self.gateway.credential.discard(instance, exchange.generation)
-        message = f"The provider refused the gateway's credential for instance '{instance}'. It is not your key."
-        detail = f"{verdict.name.lower()}: the provider answered {flow.response.status_code}"
-        fail(flow, exchange, CredentialRejected(message, detail=detail))
+        fail(flow, exchange, rejected(self.gateway, exchange, verdict, flow.response.status_code))
+
+
+def rejected(gateway: Gateway, exchange: Exchange, verdict: Verdict, status: int) -> CredentialRejected:
+    """Take back the credential that was refused; on the event loop alone, as all that touches a lease."""
+    assert exchange.handler
+    instance = exchange.handler.name
+    gateway.credential.discard(instance, exchange.generation)
+    message = f"The provider refused the gateway's credential for instance '{instance}'. It is not your key."
+    return CredentialRejected(message, detail=f"{verdict.name.lower()}: the provider answered {status}")

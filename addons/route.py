@@ -85,7 +85,9 @@ class Route:
     def _choose(self, exchange: Exchange, route: ProtocolRoute) -> None:
         """In protocol mode the body names the model, and the model may name the instance."""
         arrived = time.perf_counter()
-        found, model = self.gateway.model.choose(route, asking(route, exchange.request).model)
+        asked = asking(route, exchange.request)
+        exchange.streams = asked.stream
+        found, model = self.gateway.model.choose(route, asked.model)
         chosen = time.perf_counter()
         exchange.handler, provider = self.gateway.provider.handler(found)
         target = target_of(found, exchange.handler)

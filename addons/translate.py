@@ -6,11 +6,12 @@ import time
 
 from mitmproxy import http
 
+from addons import convert
 from addons.exchange import Exchange, Exchanges
 from addons.stage import stage
 from llmauth.context import ProtocolRoute, Routed
 from llmauth.gateway import Gateway
-from llmauth.protocol import Preparation, prepare
+from llmauth.protocol import Preparation, answered, prepare
 
 
 def _is_ours(exchange: Exchange) -> bool:
@@ -37,12 +38,17 @@ class Translate:
             route=context.route,
             target=context.target,
             handler=exchange.handler,
+            stream=exchange.streams,
             id=_plain(context.request_id),
             created=int(context.received_at),
             owner=context.identity.user,
             transformation=self.gateway.transformations.get(context.target.instance),
             thoughts=self.gateway.thoughts,
         )
+        ours = answered(exchange.request, preparation)
+        if ours is not None:
+            convert.answer(flow, ours)
+            return
         exchange.prepared = prepare(exchange.request, preparation)
         exchange.request = exchange.prepared.request
         flow.request.data.content = exchange.request.body

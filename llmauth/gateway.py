@@ -89,7 +89,7 @@ class Gateway:
             on_failure=self.metrics.auth_failed,
         )
         upstream = settings.upstream
-        self._outbound = Outbound(
+        self.outbound = Outbound(
             ca_file=upstream.ca_file,
             resolve=upstream.resolve,
             allow_private=frozenset(upstream.allow_private),
@@ -105,7 +105,7 @@ class Gateway:
         self, name: str, handler: ProviderHandler, environ: Mapping[str, str]
     ) -> Sequence[CredentialStrategy]:
         options = self.settings.instances[name].strategies or credentials.defaults_for(handler.provider)
-        build = partial(credentials.build, region=handler.region, outbound=self._outbound, clock=self._clock)
+        build = partial(credentials.build, region=handler.region, outbound=self.outbound, clock=self._clock)
         built = (build(one, name, handler.provider, environ) for one in options)
         if handler.provider == "bedrock":
             return [_Counted(strategy, name, self.metrics) for strategy in built]

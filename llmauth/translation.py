@@ -113,14 +113,18 @@ class StreamTranslator:
 
     def _encode(self, events: Iterable[Event]) -> bytes:
         pieces = []
+        encode = self._encoder.encode
         for event in events:
+            if type(event) is TextDelta:  # nearly all that a stream holds
+                pieces.append(encode(event))
+                continue
             if isinstance(event, UsageTold):
                 self.usage = event.usage
             elif isinstance(event, Failed):
                 self.failure = event.error
-            elif self.thoughts is not None and not isinstance(event, TextDelta | ArgumentsDelta):
+            elif self.thoughts is not None and not isinstance(event, ArgumentsDelta):
                 self.thoughts.take(event)
-            pieces.append(self._encoder.encode(event))
+            pieces.append(encode(event))
             if self.failure is not None:
                 break
         return b"".join(pieces)

@@ -16,8 +16,9 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from bench_load import Contender, load
 from rich.console import Console
@@ -27,7 +28,8 @@ from rich.table import Table
 from llmauth.demo.certificates import Authority
 
 SCRIPTS = Path(__file__).resolve().parent
-HOST = "api.openai.com"
+HOST, BEDROCK = "api.openai.com", "bedrock-runtime.us-east-1.amazonaws.com"
+MODEL = "amazon.nova-pro-v1:0"
 TICKS = os.sysconf("SC_CLK_TCK")
 # A stock mitmdump buffers an answer whole; this is the least that makes it stream.
 STREAMS = "def responseheaders(flow):\n    flow.response.stream = True\n"
@@ -59,6 +61,38 @@ def measures(scale: float) -> list[Measure]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A stream that passes and the same one translated: each by its path and body at our gateway."""
+
+    name: str
+    passed: tuple[str, bytes]
+    translated: tuple[str, bytes]
+
+
+def pairs() -> list[Pair]:
+    """From each kind of stream that providers write, to a client of the other protocol."""
+    messages: Any = _CHAT["messages"]
+    chat = json.dumps({**_CHAT, "stream": True}).encode()
+    to_bedrock = json.dumps({"model": MODEL, "messages": messages, "stream": True}).encode()
+    message = json.dumps({"model": "gpt-4o-mini", "max_tokens": 500, "messages": messages, "stream": True}).encode()
+    converse = json.dumps({"messages": [{"role": "user", "content": [{"text": messages[0]["content"]}]}]}).encode()
+    native = f"/transparent/bedrock/model/{MODEL}/converse-stream"
+    return [
+        Pair(
+            "OpenAI's chat to Messages",
+            ("/transparent/openai/v1/chat/completions", chat),
+            ("/anthropic/openai/v1/messages", message),
+        ),
+        Pair("Converse to OpenAI's chat", (native, converse), ("/openai/bedrock/v1/chat/completions", to_bedrock)),
+        Pair(
+            "Converse to Responses",
+            (native, converse),
+            ("/openai/bedrock/v1/responses", json.dumps({"model": MODEL, "input": "Hello", "stream": True}).encode()),
+        ),
+    ]
+
+
 class Bench:
     """Starts every contender, and ends them all when it is left."""
 
@@ -70,7 +104,7 @@ class Bench:
         authority = Authority.create()
         (folder / "provider-ca.pem").write_bytes(authority.pem)
         (folder / "provider.pem").touch(mode=0o600)
-        (folder / "provider.pem").write_bytes(authority.issue([HOST, "localhost"]))
+        (folder / "provider.pem").write_bytes(authority.issue([HOST, BEDROCK, "localhost"]))
         self._start(["bench_upstream.py", str(folder / "provider.pem"), str(self._upstream)], self._upstream, cpu=1)
         self._config = self._configure()
 
@@ -129,9 +163,13 @@ class Bench:
         config = self._folder / "gateway.yaml"
         config.write_text(
             f"upstream:\n  ca_file: {self._folder}/provider-ca.pem\n"
-            f"  resolve: {{{HOST}: '127.0.0.1:{self._upstream}'}}\n"
-            "instances:\n  openai:\n    type: openai\n    authentication:\n      strategies:\n"
-            "        - {type: environment, variable: BENCH_PROVIDER_KEY}\n"
+            f"  resolve: {{{HOST}: '127.0.0.1:{self._upstream}', {BEDROCK}: '127.0.0.1:{self._upstream}'}}\n"
+            "instances:\n"
+            + "".join(
+                f"  {name}:\n    type: {name}\n    authentication:\n      strategies:\n"
+                "        - {type: environment, variable: BENCH_PROVIDER_KEY}\n"
+                for name in ("openai", "bedrock")
+            )
         )
         return config
 
@@ -209,6 +247,32 @@ def compare(bench: Bench, door: str, scale: float, rounds: int, progress: Progre
     return found
 
 
+def translate(bench: Bench, scale: float, rounds: int, progress: Progress) -> dict[str, tuple[Figure, Figure]]:
+    """Each pair, in turns: the stream as it passes, and the same one translated."""
+    full, requests = bench.ours("gateway"), int(400 * scale)
+    chosen = pairs()
+    task = progress.add_task("translation", total=len(chosen) * 2 * rounds)
+    found = {}
+    for pair in chosen:
+        figures: tuple[list[Figure], list[Figure]] = ([], [])
+        for _ in range(rounds):
+            for kept, (path, body) in zip(figures, (pair.passed, pair.translated), strict=True):
+                kept.append(run(replace(full, path=path), Measure(pair.name, body, requests, 8)))
+                progress.advance(task)
+        found[pair.name] = (_median(figures[0]), _median(figures[1]))
+    return found
+
+
+def show_translations(console: Console, found: dict[str, tuple[Figure, Figure]]) -> None:
+    """A table for people: what it costs to translate a stream of 100 tokens, beside passing it."""
+    table = Table(title="translation: CPU ms a stream of 100 tokens, gateway door")
+    for column in ("stream", "passed", "translated", "ratio"):
+        table.add_column(column, justify="left" if column == "stream" else "right")
+    for name, (passed, translated) in found.items():
+        table.add_row(name, f"{passed.cpu:.3f}", f"{translated.cpu:.3f}", f"{translated.cpu / passed.cpu:.2f}")
+    console.print(table)
+
+
 def _median(figures: Sequence[Figure]) -> Figure:
     def middle(of: Callable[[Figure], float]) -> float:
         return statistics.median(map(of, figures))
@@ -246,15 +310,21 @@ def main() -> None:
         bench = Bench(stack, folder)
         for door in options.door or ("gateway", "connect"):
             found[door] = compare(bench, door, options.scale, options.rounds, progress)
+        translated = translate(bench, options.scale, options.rounds, progress)
     if options.json:
         figures = {
             d: {m: {c: [f.cpu, f.first_byte] for c, f in each.items()} for m, each in all_.items()}
             for d, all_ in found.items()
         }
+        figures["translation"] = {
+            name: {"passed": [p.cpu, p.first_byte], "translated": [t.cpu, t.first_byte]}
+            for name, (p, t) in translated.items()
+        }
         print(json.dumps(figures))
         return
     for door, each in found.items():
         show(console, door, each)
+    show_translations(console, translated)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
-"""The provider of the benchmark: a fixed JSON answer, or a hundred events, at the least cost that asyncio allows."""
+"""The providers of the benchmark: a fixed JSON answer, or a hundred events, at the least cost that asyncio allows."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
 import sys
+from collections.abc import Sequence
+
+from llmauth.demo.eventstream import event
 
 WORDS = b"hello " * 40
 ANSWER = (
@@ -16,8 +19,19 @@ EVENT = (
     b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"gpt-4o-mini",'
     b'"choices":[{"index":0,"delta":{"content":"tok "},"finish_reason":null}]}\n\n'
 )
-CHUNK = b"%x\r\n%s\r\n" % (len(EVENT), EVENT)
+LAST = EVENT.replace(b'{"content":"tok "}', b"{}").replace(b"null", b'"stop"') + b"data: [DONE]\n\n"
 TOKENS = 100
+FRAMES = (
+    event("messageStart", b'{"role":"assistant"}'),
+    *[event("contentBlockDelta", b'{"contentBlockIndex":0,"delta":{"text":"tok "}}')] * TOKENS,
+    event("contentBlockStop", b'{"contentBlockIndex":0}'),
+    event("messageStop", b'{"stopReason":"end_turn"}'),
+    event(
+        "metadata",
+        b'{"usage":{"inputTokens":9,"outputTokens":100,"totalTokens":109},"metrics":{"latencyMs":9}}',
+    ),
+)
+SSE, AWS = b"text/event-stream", b"application/vnd.amazon.eventstream"
 PACE = 0.01  # seconds a token, for a body that asks for it
 
 
@@ -27,8 +41,10 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
             body = await reader.readexactly(int(head.partition(b"content-length:")[2].partition(b"\r\n")[0]))
-            if b'"stream"' in body:
-                await _stream(writer, paced=b'"paced"' in body)
+            if b"/converse-stream" in head:
+                await _stream(writer, AWS, FRAMES)
+            elif b'"stream"' in body:
+                await _stream(writer, SSE, (*[EVENT] * TOKENS, LAST), paced=b'"paced"' in body)
             else:
                 head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(ANSWER)
                 writer.write(head + ANSWER)
@@ -38,10 +54,10 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.close()
 
 
-async def _stream(writer: asyncio.StreamWriter, *, paced: bool) -> None:
-    writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
-    for _ in range(TOKENS):
-        writer.write(CHUNK)
+async def _stream(writer: asyncio.StreamWriter, kind: bytes, pieces: Sequence[bytes], *, paced: bool = False) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\ntransfer-encoding: chunked\r\n\r\n" % kind)
+    for piece in pieces:
+        writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
         if paced:
             await asyncio.sleep(PACE)
     writer.write(b"0\r\n\r\n")

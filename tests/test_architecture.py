@@ -17,7 +17,6 @@ from tests.sources import ROOT, arrows, does_something, imports_of, modules, tre
 FLOORS = {
     "llmauth": 0,
     "llmauth.addresses": 0,  # below the other values: a Url is made of hosts and ports
-    "llmauth.chat": 1,
     "llmauth.clock": 1,
     "llmauth.durations": 1,
     "llmauth.egress": 1,
@@ -25,6 +24,7 @@ FLOORS = {
     "llmauth.http": 1,
     "llmauth.secrets": 1,
     "llmauth.ca": 2,
+    "llmauth.chat": 2,
     "llmauth.context": 2,
     "llmauth.framing": 2,
     "llmauth.reflection": 2,
@@ -44,6 +44,7 @@ FLOORS = {
     "llmauth.translation": 4,
     "llmauth.usage": 4,
     "llmauth.forwarding": 5,
+    "llmauth.protocol": 5,
     "llmauth.routers": 5,
     "llmauth.config": 6,
     "llmauth.gateway": 7,

@@ -23,9 +23,12 @@ from typing import Any
 import pytest
 import typer
 
-from llmauth import cli, errors
+from llmauth import cli, errors, providers
 from llmauth.authenticators.stripping import CREDENTIAL_HEADERS
+from llmauth.chat.words import Word
 from llmauth.codecs.base import RefusalShape
+from llmauth.codecs.mapping import Table, complete
+from llmauth.codecs.tables import FORMATS, Format
 from llmauth.demo.emulators import Emulators
 from llmauth.http import Headers
 from llmauth.screening import hop_by_hop_names
@@ -57,7 +60,7 @@ READ_BY_CLIENTS = {
     "LLMAUTH_KEY": "nobody: an example of certs/README.md",
 }
 # Parts that no refusal of this version can come from.
-LATER_REFUSALS = {errors.SecondFactorRequired, errors.UnknownModel, errors.RateLimited}
+LATER_REFUSALS = {errors.SecondFactorRequired, errors.RateLimited}
 # What the page may call a field of one hop; the code decides which of them are.
 HOP_BY_HOP = (
     *(b"connection", b"keep-alive", b"te", b"trailer", b"trailers", b"transfer-encoding", b"upgrade"),
@@ -228,7 +231,7 @@ def test_every_command_is_in_the_readme() -> None:
     assert [words for words in every_command() if f"`llmauth {words}" not in table] == []
 
 
-@pytest.mark.parametrize("script", ["demo", "test", "bench", "install", "lint", "check", "lock"])
+@pytest.mark.parametrize("script", ["demo", "test", "bench", "install", "lint", "check", "lock", "docs"])
 def test_scripts_that_are_shown_exist(script: str) -> None:
     assert f"scripts/{script}" in read(README)
     assert os.access(ROOT / "scripts" / script, os.X_OK)
@@ -322,6 +325,78 @@ def test_every_rule_has_its_tests() -> None:
 @each_page
 def test_pages_hold_no_forbidden_word(page: Path) -> None:
     assert [found[0] for pattern in FORBIDDEN for found in re.finditer(pattern, read(page))] == []
+
+
+# The page that is generated
+
+
+def docs(folder: Path) -> subprocess.CompletedProcess[str]:
+    """`scripts/docs --check` of the checkout that lies there."""
+    command = [sys.executable, str(folder / "scripts" / "docs.py"), "--check"]
+    return subprocess.run(
+        command, env=environment(PYTHONPATH=str(ROOT)), capture_output=True, text=True, check=False, timeout=30
+    )
+
+
+def test_the_parameter_page_is_fresh() -> None:
+    outcome = docs(ROOT)
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("text", [None, "# Parameters\n"], ids=["missing", "stale"])
+def test_a_parameter_page_that_is_not_fresh_is_named(tmp_path: Path, text: str | None) -> None:
+    for name in ("scripts", "docs"):
+        (tmp_path / name).mkdir()
+    shutil.copy(ROOT / "scripts" / "docs.py", tmp_path / "scripts")
+    if text is not None:
+        (tmp_path / "docs" / "PARAMETERS.md").write_text(text)
+    outcome = docs(tmp_path)
+    assert outcome.returncode == 1
+    assert "docs/PARAMETERS.md" in outcome.stderr
+    assert "Traceback" not in outcome.stderr
+
+
+TABLES = [pytest.param(table, id=f"{one.title}, {kind}") for one in FORMATS for kind, table in one.tables.items()]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_table_is_complete(table: Table) -> None:
+    assert complete(table)
+
+
+@pytest.mark.parametrize("one", FORMATS, ids=lambda one: one.title)
+def test_every_word_of_a_format_is_on_the_page(one: Format) -> None:
+    section = read(ROOT / "docs" / "PARAMETERS.md").partition(f"### {one.title}\n")[2].partition("\n#")[0]
+    told = section.replace("`", "")
+    assert [word.value for word in Word if word.value not in told] == []
+
+
+VERTEX, ORACLE = {"project": "demo-project"}, {"compartment": "ocid1.compartment.oc1..aaaa"}
+SPOKEN: list[tuple[str, dict[str, Any], str, str]] = [
+    ("openai", {}, "gpt-4o", "OpenAI"),
+    ("openai", {}, "gpt-5", "OpenAI"),
+    ("azure", {"base_url": "https://house.openai.azure.com"}, "gpt-4o", "OpenAI"),
+    ("openai_compatible", {"base_url": "https://vllm.example.org/v1"}, "llama", "compatible"),
+    ("anthropic", {}, "claude-sonnet-4-5", "Anthropic"),
+    ("bedrock", {}, "us.anthropic.claude-sonnet-4-5-20250929-v1:0", "Bedrock: Claude"),
+    ("bedrock", {}, "amazon.nova-pro-v1:0", "Bedrock: others"),
+    ("bedrock", {}, "meta.llama3-70b-instruct-v1:0", "Bedrock: others"),
+    ("vertex", VERTEX, "gemini-2.5-pro", "Gemini"),
+    ("vertex", VERTEX, "gemini-3-pro", "Gemini"),
+    ("vertex", VERTEX, "claude-sonnet-5@20260101", "Anthropic"),
+    ("vertex", VERTEX, "meta/llama-4", "compatible"),
+    ("ibm", {"project_id": "2c81fe0c-5ae5-4ac4-9f16-3ee9bbd8a3ae"}, "ibm/granite-4-h-small", "watsonx"),
+    ("oracle", ORACLE, "meta.llama-3.3-70b-instruct", "Oracle"),
+    ("oracle", ORACLE, "cohere.command-a-03-2025", "Oracle: command-a"),
+    ("oracle", ORACLE, "cohere.command-r-plus-08-2024", "Oracle: command-r"),
+]
+
+
+@pytest.mark.parametrize(("kind", "options", "model", "short"), SPOKEN, ids=[f"{s[0]} {s[2]}" for s in SPOKEN])
+def test_what_an_instance_speaks_is_on_the_page(kind: str, options: dict[str, Any], model: str, short: str) -> None:
+    handler = providers.build("house", providers.options_model(kind)(type=kind, **options))
+    (format_,) = (one for one in FORMATS if one.short == short)
+    assert handler.codec(model).table in format_.tables.values()
 
 
 # The quick start, as it is written

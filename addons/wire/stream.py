@@ -181,8 +181,14 @@ class GatewayStream(HttpStream):
 
     def state_stream_response_body(self, event: events.Event) -> layer.CommandGenerator[None]:
         stream = _filter_of(self.flow)
-        if stream is not None:
-            yield from self._filter(event, stream)
+        if stream is not None and isinstance(event, ResponseData):
+            told = stream.feed(event.data)
+            if told:
+                yield SendHttp(ResponseData(self.stream_id, told), self.context.client)
+            if stream.failure is not None:
+                yield from self._call_off("the answer failed in its middle")
+        elif stream is not None and isinstance(event, ResponseEndOfMessage):
+            yield from self._close_filter(stream)
         elif isinstance(event, ResponseData) and self.flow.response is not None and self.flow.response.stream is True:
             yield SendHttp(event, self.context.client)  # what passes as it is needs none of the stock layer's choices
         else:
@@ -205,18 +211,13 @@ class GatewayStream(HttpStream):
 
     # 4. A stream in another format than the client's is changed as it passes, and its failure told in the client's.
 
-    def _filter(self, event: events.Event, stream: StreamFilter) -> layer.CommandGenerator[None]:
-        if isinstance(event, ResponseData):
-            yield from self._tell(stream.feed(event.data))
-            if stream.failure is not None:
-                yield from self._call_off("the answer failed in its middle")
-        elif isinstance(event, ResponseEndOfMessage):
-            yield from self._tell(stream.close())
-            if stream.failure is None:
-                yield from self.send_response(already_streamed=True)
-            else:
-                # No end of the body: what was said so far must not pass for the whole.
-                yield from super().handle_protocol_error(self._fault("the answer ended before its end"))
+    def _close_filter(self, stream: StreamFilter) -> layer.CommandGenerator[None]:
+        yield from self._tell(stream.close())
+        if stream.failure is None:
+            yield from self.send_response(already_streamed=True)
+        else:
+            # No end of the body: what was said so far must not pass for the whole.
+            yield from super().handle_protocol_error(self._fault("the answer ended before its end"))
 
     def _tell(self, data: bytes) -> layer.CommandGenerator[None]:
         if data:

@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 MAX_DEPTH = 100
+MAX_CONTAINERS = 500_000
+MAX_MEMBERS = 2_000_000
+_SHORT = 64 * 1024
+_read = json.JSONDecoder().raw_decode
 _KINDS = {dict: "an object", list: "a list", str: "a string", bool: "true or false", int: "a number", float: "a number"}
 
 
@@ -19,17 +23,28 @@ class Malformed(Exception):
         self.fault = fault
 
 
+def text_of(body: bytes | str) -> str:
+    """A body as text. Malformed where it is not UTF-8, as "JSON text exchanged between systems MUST be" (RFC 8259, 8.1),
+    and where it holds more lists, objects or members than anybody's chat: to read those would take seconds.
+    """
+    try:
+        text = body if isinstance(body, str) else str(body, "utf-8")
+    except UnicodeDecodeError:
+        raise Malformed("", "not valid UTF-8") from None
+    if len(text) > _SHORT and (text.count("{") + text.count("[") > MAX_CONTAINERS or text.count(",") > MAX_MEMBERS):
+        raise Malformed("", f"holds more than {MAX_CONTAINERS} lists and objects, or {MAX_MEMBERS} members")
+    return text
+
+
 def parse(body: bytes | str) -> Any:
     """JSON to Python values; Malformed for what is no JSON, for NaN, for a name twice in one object, for deep nesting.
 
     "The names within an object SHOULD be unique" (RFC 8259, 4): of two readers, one could take the first, one the last.
     """
     try:
-        value = json.loads(body, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
+        value = json.loads(text_of(body), object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
     except RecursionError:
         raise Malformed("", "nested too deeply") from None
-    except UnicodeDecodeError:
-        raise Malformed("", "not valid UTF-8") from None
     except json.JSONDecodeError as error:
         raise Malformed("", f"not valid JSON: {error.msg} at character {error.pos}") from None
     except ValueError:  # Python reads no whole number of more than 4300 digits
@@ -42,7 +57,12 @@ def parse(body: bytes | str) -> Any:
 def parse_fast(body: bytes | str) -> Any:
     """JSON of a provider: the last of two equal names counts, as in its own clients; Malformed as above."""
     try:
-        return json.loads(body)
+        text = text_of(body)
+        if text[:1] in "{[":
+            value, end = _read(text)
+            if end == len(text):
+                return value
+        return json.loads(text)  # with blanks around it, or no JSON at all
     except RecursionError:
         raise Malformed("", "nested too deeply") from None
     except ValueError as error:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from llmauth.codecs.reading import Malformed
+from llmauth.codecs.reading import Malformed, text_of
 from llmauth.errors import BadRequest
 
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -35,10 +35,8 @@ class Splice:
 
     def __init__(self, body: bytes) -> None:
         try:
-            self._text = body.decode("utf-8")
+            self._text = text_of(body)
             found = list(_members(self._text))
-        except UnicodeDecodeError:
-            raise _refused("not valid UTF-8") from None
         except Malformed as fault:
             raise _refused(fault.fault) from None
         except RecursionError:
@@ -86,7 +84,11 @@ class Splice:
 
 def model_in(body: bytes) -> str | None:
     """The model that a request names; None where it names none. BadRequest for a model that is no text."""
-    model = Splice(body).value("model")
+    return _model(Splice(body))
+
+
+def _model(splice: Splice) -> str | None:
+    model = splice.value("model")
     if model is not None and not isinstance(model, str):
         raise _refused("'model' is not a string", param="model")
     return model
@@ -94,10 +96,20 @@ def model_in(body: bytes) -> str | None:
 
 def stream_in(body: bytes) -> bool:
     """Whether a request asks for a stream. BadRequest for another value than true, false or null."""
-    stream = Splice(body).value("stream")
+    return _stream(Splice(body))
+
+
+def _stream(splice: Splice) -> bool:
+    stream = splice.value("stream")
     if stream is not None and not isinstance(stream, bool):
         raise _refused("'stream' is neither true nor false", param="stream")
     return stream is True
+
+
+def asked_in(body: bytes) -> tuple[str | None, bool]:
+    """Both at once, the body read once."""
+    splice = Splice(body)
+    return _model(splice), _stream(splice)
 
 
 def model_replaced(body: bytes, model: str) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from llmauth.demo import bedrock_converse, bedrock_invoke, bedrock_models, eventstream, sigv4, words
+from llmauth.demo.bedrock_converse_turns import check_turns
 from llmauth.demo.emulator import JSON, PAUSE, Answer, Call, Emulator, Refusal, Setting, Unparsable, json_object
 from llmauth.demo.http1 import Field
 from llmauth.demo.shapes import Fault, Mismatch
@@ -117,7 +118,8 @@ class BedrockRuntime(Bedrock):
             return self._count_tokens(call, body)
         if operation.startswith("converse"):
             bedrock_converse.check(body)
-            conversation = bedrock_converse.Reply(call, body)
+            check_turns(body, model)
+            conversation = bedrock_converse.Reply(call, body, model)
             if operation == "converse":
                 return self.json(call, conversation.whole())
             return self._stream(call, conversation.events())

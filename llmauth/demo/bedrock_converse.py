@@ -8,192 +8,172 @@ import string
 from collections.abc import Iterator
 from typing import Any
 
-from llmauth.demo import eventstream, words
+from llmauth.demo import eventstream, thoughts, words
+from llmauth.demo.bedrock_converse_shapes import check
+from llmauth.demo.bedrock_models import Model
+from llmauth.demo.claude_turns import THINKS
 from llmauth.demo.emulator import PAUSE, Call
-from llmauth.demo.shapes import (
-    Check,
-    Fault,
-    Mismatch,
-    anything,
-    filled,
-    flag,
-    integer,
-    list_of,
-    mapping,
-    matching,
-    number,
-    one_of,
-    record,
-    text,
-    union,
-)
+from llmauth.demo.prompt_cache import Block
+from llmauth.demo.shapes import Fault, Mismatch
+from llmauth.demo.spoken import Tool, Use, Wish, speak
+
+__all__ = ["Reply", "check", "padding"]
 
 _SPEAKER = "Bedrock"
-
-_CACHE = record({"type": one_of("default"), "ttl": one_of("5m", "1h")}, "type")
-_SOURCE = union({"bytes": filled, "s3Location": mapping, "text": text, "content": anything})
-_IMAGE = record({"format": one_of("png", "jpeg", "gif", "webp"), "source": _SOURCE}, "format", "source")
-_DOCUMENT = record(
-    {"format": filled, "name": matching(r".{1,200}"), "source": _SOURCE, "context": text, "citations": anything},
-    "name",
-    "source",
-)
-_TOOL_ID, _TOOL_NAME = matching(r"[a-zA-Z0-9_.:-]{1,64}"), matching(r"[a-zA-Z0-9_-]{1,64}")
-_RESULT = union(
-    {"text": text, "json": anything, "image": _IMAGE, "document": _DOCUMENT, "video": mapping, "searchResult": mapping}
-)
-_BLOCK = union(
-    {
-        "text": text,
-        "image": _IMAGE,
-        "document": _DOCUMENT,
-        "video": mapping,
-        "audio": mapping,
-        "toolUse": record(
-            {"toolUseId": _TOOL_ID, "name": _TOOL_NAME, "input": anything, "type": text}, "toolUseId", "name", "input"
-        ),
-        "toolResult": record(
-            {"toolUseId": _TOOL_ID, "content": list_of(_RESULT), "status": one_of("success", "error"), "type": text},
-            "toolUseId",
-            "content",
-        ),
-        "guardContent": mapping,
-        "cachePoint": _CACHE,
-        "reasoningContent": union({"reasoningText": mapping, "redactedContent": filled}),
-        "citationsContent": mapping,
-        "searchResult": mapping,
-        "toolAddition": mapping,
-        "toolRemoval": mapping,
-    }
-)
-_TOOL = union(
-    {
-        "toolSpec": record(
-            {
-                "name": _TOOL_NAME,
-                "description": filled,
-                "inputSchema": record({"json": mapping}, "json"),
-                "strict": flag,
-            },
-            "name",
-            "inputSchema",
-        ),
-        "systemTool": mapping,
-        "cachePoint": _CACHE,
-    }
-)
-_MEMBERS: dict[str, Check] = {
-    "messages": list_of(
-        record({"role": one_of("user", "assistant", "system"), "content": list_of(_BLOCK)}, "role", "content"), least=1
-    ),
-    "system": list_of(union({"text": filled, "guardContent": mapping, "cachePoint": _CACHE})),
-    "inferenceConfig": record(
-        {
-            "maxTokens": integer(1),
-            "temperature": number(0, 1),
-            "topP": number(0, 1),
-            "stopSequences": list_of(filled, most=2500),
-        }
-    ),
-    "toolConfig": record(
-        {
-            "tools": list_of(_TOOL, least=1),
-            "toolChoice": union({"auto": mapping, "any": mapping, "tool": record({"name": _TOOL_NAME}, "name")}),
-        },
-        "tools",
-    ),
-    "outputConfig": mapping,
-    "additionalModelRequestFields": anything,
-    "additionalModelResponseFieldPaths": list_of(matching(r".{1,256}"), most=10),
-    "guardrailConfig": mapping,
-    "performanceConfig": record({"latency": one_of("standard", "optimized")}),
-    "serviceTier": record({"type": one_of("priority", "default", "flex", "reserved")}, "type"),
-    "requestMetadata": mapping,
-    "promptVariables": mapping,
-}
-_converse = record(_MEMBERS, "messages")
-
-
-def check(body: dict[str, Any]) -> None:
-    """Check a Converse request; raises Mismatch."""
-    _converse(body)
-    if body["messages"][0]["role"] == "assistant":
-        raise Mismatch(Fault.WRONG, "expected the conversation to start with a user message", "messages[0].role")
-    for position, message in enumerate(body["messages"]):
-        if (
-            any("toolUse" in block or "toolResult" in block for block in message["content"])
-            and "toolConfig" not in body
-        ):
-            raise Mismatch(Fault.MISSING, "is required when messages hold toolUse or toolResult blocks", "toolConfig")
-        if not message["content"]:
-            raise Mismatch(Fault.WRONG, "expected a list of at least 1 items", f"messages[{position}].content")
+_COUNTED = "/usage/output_tokens_details"  # Claude's own count of thoughts, of which Converse tells none
 
 
 class Reply:
     """One answer while it comes into being."""
 
-    def __init__(self, call: Call, body: dict[str, Any]) -> None:
+    def __init__(self, call: Call, body: dict[str, Any], model: Model) -> None:
         self._call = call
-        self._tool = _forced_tool(call, body)
-        limit = body.get("inferenceConfig", {}).get("maxTokens")
-        if self._tool is None:
-            self._count = call.tokens(limit)
-            self._reason = "max_tokens" if limit is not None and self._count >= limit else "end_turn"
-        else:
-            self._arguments = words.example(self._tool["inputSchema"]["json"])
-            self._written = json.dumps(self._arguments)
-            self._count = max(1, len(self._written) // 4)
-            self._reason = "tool_use"
+        self._signed = model.vendor == "anthropic"
+        self._spoken = speak(call, _wish(call, body, model), _SPEAKER)
+        self._cached = call.prompts.by_marks(f"{call.host} {model.name}", _prompt(body))
+        self._counted = self._signed and _COUNTED in body.get("additionalModelResponseFieldPaths", ())
+        self._ids = [f"tooluse_{secrets.token_urlsafe(16)}" for _ in self._spoken.uses]
+
+    @property
+    def _ending(self) -> dict[str, Any]:
+        reason = "tool_use" if self._spoken.uses else "max_tokens" if self._spoken.cut else "end_turn"
+        if not (self._counted and self._spoken.thought):
+            return {"stopReason": reason}
+        details = {"output_tokens_details": {"thinking_tokens": len(self._spoken.thought)}}
+        return {"stopReason": reason, "additionalModelResponseFields": {"usage": details}}
 
     def whole(self) -> dict[str, Any]:
         """The answer as one object."""
         return {
             "metrics": {"latencyMs": 42},
-            "output": {"message": {"content": [self._block()], "role": "assistant"}},
-            "stopReason": self._reason,
+            "output": {"message": {"content": list(self._content()), "role": "assistant"}},
+            **self._ending,
             "usage": self._usage(),
         }
 
-    def _usage(self) -> dict[str, int]:
-        prompt = words.estimate(self._call.request.body)
-        return {"inputTokens": prompt, "outputTokens": self._count, "totalTokens": prompt + self._count}
+    def _usage(self) -> dict[str, Any]:
+        """What was read from the cache and written there is counted beside the rest."""
+        cached, said = self._cached, self._spoken.count
+        prompt = max(words.estimate(self._call.request.body), cached.total)
+        usage: dict[str, Any] = {
+            "inputTokens": prompt - cached.total,
+            "outputTokens": said,
+            "totalTokens": prompt + said,
+        }
+        if not cached.total:
+            return usage
+        usage |= {"cacheReadInputTokens": cached.read, "cacheWriteInputTokens": cached.written}
+        kept = {"5m": cached.written - cached.hour, "1h": cached.hour}
+        details = [{"ttl": ttl, "inputTokens": tokens} for ttl, tokens in kept.items() if tokens]
+        return {**usage, "cacheDetails": details} if details else usage
 
-    def _block(self) -> dict[str, Any]:
-        if self._tool is None:
-            return {"text": words.text(_SPEAKER, self._count)}
-        return {"toolUse": {**self._use(), "input": self._arguments}}
-
-    def _use(self) -> dict[str, Any]:
-        assert self._tool is not None
-        return {"toolUseId": f"tooluse_{secrets.token_urlsafe(16)}", "name": self._tool["name"]}
+    def _content(self) -> Iterator[dict[str, Any]]:
+        spoken = self._spoken
+        if spoken.thought:
+            signature = {"signature": thoughts.sign(spoken.thinking)} if self._signed else {}
+            yield {"reasoningContent": {"reasoningText": {"text": spoken.thinking, **signature}}}
+        for id_, use in zip(self._ids, spoken.uses, strict=True):
+            yield {"toolUse": {**_use(id_, use), "input": use.arguments}}
+        if not spoken.uses:
+            yield {"text": spoken.text}
 
     def events(self) -> Iterator[bytes]:
         """The answer as frames: a text block has no start event, and the bill comes after the stop."""
         yield _frame("messageStart", {"role": "assistant"})
-        if self._tool is not None:
-            yield _frame("contentBlockStart", {"contentBlockIndex": 0, "start": {"toolUse": self._use()}})
-        for position, delta in enumerate(self._deltas()):
-            if self._call.fails_at(position):
-                message = {
-                    "message": "The model did not finish.",
-                    "originalStatusCode": 500,
-                    "originalMessage": "internal error",
-                }
-                yield eventstream.exception("modelStreamErrorException", words.dumps(message))
-                return
-            yield _frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": delta})
-            yield PAUSE
-        yield _frame("contentBlockStop", {"contentBlockIndex": 0})
-        yield _frame("messageStop", {"stopReason": self._reason})
+        position = 0
+        for index, (start, deltas) in enumerate(self._blocks()):
+            if start is not None:
+                yield _frame("contentBlockStart", {"contentBlockIndex": index, "start": {"toolUse": start}})
+            for delta in deltas:
+                if self._call.fails_at(position):
+                    yield _failure()
+                    return
+                position += 1
+                yield _frame("contentBlockDelta", {"contentBlockIndex": index, "delta": delta})
+                yield PAUSE
+            yield _frame("contentBlockStop", {"contentBlockIndex": index})
+        yield _frame("messageStop", self._ending)
         yield _frame("metadata", {"metrics": {"latencyMs": 42}, "usage": self._usage()})
 
-    def _deltas(self) -> Iterator[dict[str, Any]]:
-        if self._tool is None:
-            for token in words.tokens(_SPEAKER, self._count):
-                yield {"text": token}
-        else:
-            for piece in words.pieces(self._written):
-                yield {"toolUse": {"input": piece}}
+    def _blocks(self) -> Iterator[tuple[dict[str, Any] | None, Iterator[dict[str, Any]]]]:
+        """How each block starts, and its deltas."""
+        if self._spoken.thought:
+            yield None, self._thinking()
+        for id_, use in zip(self._ids, self._spoken.uses, strict=True):
+            yield _use(id_, use), ({"toolUse": {"input": piece}} for piece in use.pieces)
+        if not self._spoken.uses:
+            yield None, ({"text": token} for token in self._spoken.tokens)
+
+    def _thinking(self) -> Iterator[dict[str, Any]]:
+        for thought in self._spoken.thought:
+            yield {"reasoningContent": {"text": thought}}
+        if self._signed:
+            yield {"reasoningContent": {"signature": thoughts.sign(self._spoken.thinking)}}
+
+
+def _wish(call: Call, body: dict[str, Any], model: Model) -> Wish:
+    config, fields = body.get("toolConfig") or {}, body.get("additionalModelRequestFields") or {}
+    tools = [tool["toolSpec"] for tool in config.get("tools", ()) if "toolSpec" in tool]
+    choice = config.get("toolChoice") or {}
+    return Wish(
+        tools=[Tool(name=tool["name"], schema=tool["inputSchema"]["json"]) for tool in tools],
+        must_call="any" in choice,
+        named=(choice.get("tool") or {}).get("name"),
+        parallel=not (fields.get("tool_choice") or {}).get("disable_parallel_tool_use"),
+        limit=(body.get("inferenceConfig") or {}).get("maxTokens"),
+        thinks=_thinks(call, fields, model),
+        schema=_schema(body),
+    )
+
+
+def _thinks(call: Call, fields: dict[str, Any], model: Model) -> bool:
+    """Claude thinks before it calls a tool in any case if it has a budget: else it would refuse its own turn later."""
+    behaviour = call.behaviour
+    if model.vendor == "anthropic":
+        kind = (fields.get("thinking") or {}).get("type")
+        return kind in THINKS and (behaviour.think or (kind == "enabled" and behaviour.call_tool))
+    nova = (fields.get("reasoningConfig") or {}).get("type") == "enabled"
+    return behaviour.think and (nova or "reasoning_effort" in fields)
+
+
+def _schema(body: dict[str, Any]) -> Any:
+    """That of a structured answer, which travels as a text."""
+    output = (body.get("outputConfig") or {}).get("textFormat") or {}
+    written = ((output.get("structure") or {}).get("jsonSchema") or {}).get("schema")
+    if written is None:
+        return None
+    place = "outputConfig.textFormat.structure.jsonSchema.schema"
+    try:
+        schema = json.loads(written)
+    except (TypeError, ValueError):
+        raise Mismatch(Fault.WRONG, "expected JSON in a string", place) from None
+    if not isinstance(schema, dict):
+        raise Mismatch(Fault.WRONG, "expected an object in a string", place)
+    return schema
+
+
+def _prompt(body: dict[str, Any]) -> Iterator[Block]:
+    """The prompt in the order of its cache, with the marks on what stands before them."""
+    config = body.get("toolConfig") or {}
+    content = [("tool", config.get("tools") or []), ("system", body.get("system") or [])]
+    content += [(message["role"], message["content"]) for message in body["messages"]]
+    told: list[Block] = []
+    for role, blocks in content:
+        for block in blocks:
+            if "cachePoint" not in block:
+                told.append(Block([role, block]))
+            elif told:
+                told[-1] = Block(told[-1].content, block["cachePoint"].get("ttl", "5m"))
+    return iter(told)
+
+
+def _use(id_: str, use: Use) -> dict[str, Any]:
+    return {"toolUseId": id_, "name": use.name}
+
+
+def _failure() -> bytes:
+    message = {"message": "The model did not finish.", "originalStatusCode": 500, "originalMessage": "internal error"}
+    return eventstream.exception("modelStreamErrorException", words.dumps(message))
 
 
 def _frame(kind: str, payload: dict[str, Any]) -> bytes:
@@ -204,12 +184,3 @@ def _frame(kind: str, payload: dict[str, Any]) -> bytes:
 def padding() -> str:
     """Between one and 52 letters."""
     return string.ascii_letters[: 1 + secrets.randbelow(52)]
-
-
-def _forced_tool(call: Call, body: dict[str, Any]) -> dict[str, Any] | None:
-    config = body.get("toolConfig") or {}
-    tools: list[dict[str, Any]] = [tool["toolSpec"] for tool in config.get("tools", ()) if "toolSpec" in tool]
-    choice = config.get("toolChoice") or {}
-    if "tool" in choice:
-        return next((tool for tool in tools if tool["name"] == choice["tool"]["name"]), None)
-    return tools[0] if tools and ("any" in choice or call.behaviour.call_tool) else None

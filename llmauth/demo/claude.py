@@ -163,7 +163,7 @@ def _prompt(body: dict[str, Any]) -> Iterator[Block]:
 
 
 def _marked(role: str, content: str | list[dict[str, Any]] | None) -> Iterator[Block]:
-    parts = [{"type": "text", "text": content}] if isinstance(content, str) else content or ()
+    parts: list[dict[str, Any]] = [{"type": "text", "text": content}] if isinstance(content, str) else content or []
     for part in parts:
         control = part.get("cache_control")
         yield Block([role, part], control.get("ttl", "5m") if control else None)

@@ -87,7 +87,7 @@ _CHOICE = tagged(
         "none": record({"type": text}),
     }
 )
-_THINKING = tagged(
+THINKING = tagged(
     {
         "enabled": record({"type": text, "budget_tokens": integer(1024), "display": text}, "budget_tokens"),
         "adaptive": record({"type": text, "display": text}),
@@ -100,7 +100,7 @@ QUESTION: dict[str, Check] = {
     "system": text_or(list_of(_TEXT)),
     "tools": list_of(_TOOL),
     "tool_choice": _CHOICE,
-    "thinking": _THINKING,
+    "thinking": THINKING,
     "output_config": mapping,
     "cache_control": _CACHE,
     "context_management": anything,

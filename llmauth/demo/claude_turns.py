@@ -1,4 +1,4 @@
-"""What no table of Claude's fields can say: the order of turns and of tool calls, and thoughts that come back signed."""
+"""What no table of Claude's fields can say: the order of turns and tool calls, and thoughts that come back signed."""
 
 from __future__ import annotations
 

@@ -1,18 +1,21 @@
-"""The answers of Gemini models: whole, in the pieces of a stream, counted and embedded."""
+"""The answers of Gemini models: whole, in the pieces of a stream, and counted."""
 
 from __future__ import annotations
 
-import base64
+import hashlib
+import re
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from llmauth.demo import gemini_shapes, words
+from llmauth.demo import gemini_shapes, thoughts, words
 from llmauth.demo.emulator import Call
+from llmauth.demo.gemini_turns import TEXT
+from llmauth.demo.spoken import Tool, Wish, speak
 
 _SPEAKER = "Gemini"
+_ALWAYS_THINKS = re.compile(r"gemini-[3-9]")
 
 
 def count(call: Call, body: dict[str, Any]) -> dict[str, Any]:
@@ -26,38 +29,6 @@ def count(call: Call, body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def embed(call: Call, body: dict[str, Any]) -> dict[str, Any]:
-    """The answer to embedContent; raises Mismatch."""
-    body = gemini_shapes.embed(body)
-    config = body.get("embedContentConfig") or {}
-    size = body.get("outputDimensionality") or config.get("outputDimensionality") or 3072
-    prompt = words.estimate(call.request.body)
-    usage = {"promptTokenCount": prompt, "totalTokenCount": prompt}
-    return {"embedding": {"values": _vector(size)}, "usageMetadata": usage, "truncated": False}
-
-
-def predict(call: Call, body: dict[str, Any]) -> dict[str, Any]:
-    """The answer of an older embedding model; raises Mismatch."""
-    gemini_shapes.predict(body)
-    size = (body.get("parameters") or {}).get("outputDimensionality") or 768
-    statistics = {"token_count": words.estimate(call.request.body), "truncated": False}
-    embedding = {"embeddings": {"values": _vector(size), "statistics": statistics}}
-    return {"predictions": [embedding] * len(body["instances"]), "metadata": {"billableCharacterCount": 1}}
-
-
-def _vector(size: int) -> list[float]:
-    return [((i * 37) % 101 - 50) / 1024 for i in range(size)]
-
-
-@dataclass(frozen=True, slots=True)
-class _Ending:
-    """How a candidate ends, and what it cost."""
-
-    reason: str
-    said: int
-    thought: int
-
-
 class Reply:
     """One answer while it comes into being; raises Mismatch for a request that is none."""
 
@@ -66,7 +37,8 @@ class Reply:
         config = body.get("generationConfig") or {}
         self._call = call
         self._blocked = call.behaviour.error if call.behaviour.status is None else None
-        self._thinks = bool((config.get("thinkingConfig") or {}).get("includeThoughts"))
+        self._numbered = _ALWAYS_THINKS.match(model) is not None
+        self._shown = bool((config.get("thinkingConfig") or {}).get("includeThoughts"))
         self._candidates = config.get("candidateCount") or 1
         self._prompt = words.estimate(call.request.body)
         self._frame = {
@@ -74,22 +46,17 @@ class Reply:
             "createTime": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
             "responseId": secrets.token_urlsafe(16),
         }
-        self._function = _forced_function(call, body)
-        limit = config.get("maxOutputTokens")
-        self._count = call.tokens(limit)
-        cut = limit is not None and self._count >= limit and self._function is None
+        self._salt = _signature().encode()
+        self._spoken = speak(call, _wish(call, body, model), _SPEAKER)
         # A function call ends with STOP too: only the parts tell of it.
-        self._ending = _Ending("MAX_TOKENS" if cut else "STOP", self._count, 7 if self._thinks else 0)
+        self._reason = "MAX_TOKENS" if self._spoken.cut else "STOP"
 
     def whole(self) -> dict[str, Any]:
         """All candidates."""
         if self._blocked is not None:
             return self._refused()
         parts = [part for parts in self._pieces() for part in parts]
-        said = "".join(part["text"] for part in parts if "text" in part and not part.get("thought"))
-        parts = [part for part in parts if part.get("thought") or "text" not in part]
-        parts += [{"text": said}] if self._function is None else []
-        candidates = [self._candidate(index, parts, self._ending.reason) for index in range(self._candidates)]
+        candidates = [self._candidate(index, _joined(parts), self._reason) for index in range(self._candidates)]
         return {"candidates": candidates, "usageMetadata": self._usage(last=True), **self._frame}
 
     def chunks(self) -> Iterator[dict[str, Any]]:
@@ -103,7 +70,7 @@ class Reply:
                 if self._call.fails_at(position):
                     return
                 last = position == len(pieces) - 1
-                candidate = self._candidate(index, parts, self._ending.reason if last else None)
+                candidate = self._candidate(index, parts, self._reason if last else None)
                 ends = last and index == self._candidates - 1
                 yield {"candidates": [candidate], "usageMetadata": self._usage(last=ends), **self._frame}
 
@@ -114,15 +81,28 @@ class Reply:
 
     def _pieces(self) -> Iterator[list[dict[str, Any]]]:
         """The parts, by the piece of a stream they come in; the first piece of text is two parts."""
-        if self._thinks:
-            yield [{"text": "I greet whoever asks.", "thought": True}]
-        if self._function is not None:
-            yield [{"functionCall": self._function, "thoughtSignature": _signature()}]
+        if self._spoken.thought and self._shown:
+            yield [{"text": self._spoken.thinking, "thought": True}]
+        if self._spoken.uses:
+            yield from ([part] for part in self._calls())
             return
-        tokens = words.tokens(_SPEAKER, self._count)
-        yield [{"text": token} for token in tokens[:2]]
-        for token in tokens[2:]:
-            yield [{"text": token}]
+        tokens = self._spoken.tokens or ("",)
+        parts: list[dict[str, Any]] = [{"text": token} for token in tokens]
+        if self._spoken.thought:
+            parts[-1]["thoughtSignature"] = thoughts.sign(TEXT, self._salt)
+        yield parts[:2]
+        yield from ([part] for part in parts[2:])
+
+    def _calls(self) -> Iterator[dict[str, Any]]:
+        """Of calls that are made at once the first alone is signed."""
+        for position, use in enumerate(self._spoken.uses):
+            called: dict[str, Any] = {"name": use.name, "args": use.arguments}
+            if self._numbered:
+                called["id"] = hashlib.sha256(self._salt + b"%d" % position).hexdigest()[:8]
+            part: dict[str, Any] = {"functionCall": called}
+            if position == 0:
+                part["thoughtSignature"] = thoughts.sign(thoughts.of_call(use.name, use.arguments), self._salt)
+            yield part
 
     def _candidate(self, index: int, parts: list[dict[str, Any]], reason: str | None) -> dict[str, Any]:
         candidate = {"index": index, "content": {"role": "model", "parts": parts}}
@@ -131,7 +111,7 @@ class Reply:
     def _usage(self, *, last: bool) -> dict[str, Any]:
         usage: dict[str, Any] = {"trafficType": "ON_DEMAND", "promptTokenCount": self._prompt}
         if last:
-            said, thought = self._ending.said * self._candidates, self._ending.thought
+            said, thought = self._spoken.said * self._candidates, len(self._spoken.thought)
             usage |= {"candidatesTokenCount": said, "totalTokenCount": self._prompt + said + thought}
             usage |= {"promptTokensDetails": [{"modality": "TEXT", "tokenCount": self._prompt}]}
             if thought:
@@ -146,19 +126,46 @@ class Reply:
 
 
 def _signature() -> str:
-    return base64.b64encode(secrets.token_bytes(48)).decode()
+    """What makes the signatures of one answer its own, so that no two are alike."""
+    return secrets.token_urlsafe(6)
 
 
-def _forced_function(call: Call, body: dict[str, Any]) -> dict[str, Any] | None:
-    """The call of a function, where the request forces one or the behaviour asks for it."""
+def _joined(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Parts as they stand in a whole answer: what is said is one of them."""
+    said = [part for part in parts if "text" in part and not part.get("thought")]
+    rest = [part for part in parts if part not in said]
+    if not said:
+        return rest
+    signature = {name: value for name, value in said[-1].items() if name == "thoughtSignature"}
+    return [*rest, {"text": "".join(part["text"] for part in said), **signature}]
+
+
+def _wish(call: Call, body: dict[str, Any], model: str) -> Wish:
+    config = body.get("generationConfig") or {}
     functions = [one for tool in body.get("tools") or () for one in tool.get("functionDeclarations") or ()]
     calling = (body.get("toolConfig") or {}).get("functionCallingConfig") or {}
-    if not functions or not (calling.get("mode") == "ANY" or call.behaviour.call_tool):
-        return None
     allowed = calling.get("allowedFunctionNames")
-    chosen = next((one for one in functions if not allowed or one["name"] in allowed), functions[0])
-    schema = chosen.get("parametersJsonSchema") or _plain_schema(chosen.get("parameters"))
-    return {"name": chosen["name"], "args": words.example(schema)}
+    return Wish(
+        tools=[
+            Tool(name=one["name"], schema=one.get("parametersJsonSchema") or _plain_schema(one.get("parameters")))
+            for one in functions
+            if not allowed or one["name"] in allowed
+        ],
+        must_call=calling.get("mode") == "ANY",
+        may_call=calling.get("mode") != "NONE",
+        limit=config.get("maxOutputTokens"),
+        thinks=_thinks(call, config.get("thinkingConfig"), model),
+        schema=config.get("responseJsonSchema") or _plain_schema(config.get("responseSchema")),
+    )
+
+
+def _thinks(call: Call, config: dict[str, Any] | None, model: str) -> bool:
+    """Gemini 3 always does; the others where they are asked to show it, or asked at all and told to by the test."""
+    if _ALWAYS_THINKS.match(model):
+        return True
+    if config is None or config.get("thinkingBudget") == 0:
+        return False
+    return bool(config.get("includeThoughts")) or call.behaviour.think
 
 
 def _plain_schema(schema: Any) -> Any:

@@ -127,16 +127,23 @@ _generate = record(
     "contents",
 )
 _count = record({**_QUESTION, "model": text, "instances": anything}, "contents")
+_CONFIG = record(
+    {"taskType": text, "title": text, "outputDimensionality": integer(1), "autoTruncate": flag, "documentOcr": flag},
+)
 _embed = record(
     {
         "content": _INSTRUCTION,
         "title": text,
         "taskType": text,
         "autoTruncate": flag,
-        "outputDimensionality": integer(1, 3072),
-        "embedContentConfig": mapping,
+        "outputDimensionality": integer(1),
+        "embedContentConfig": _CONFIG,
     },
     "content",
+)
+_embed_batch = record(
+    {"requests": list_of(record({"model": text, "content": _INSTRUCTION, "embedContentConfig": _CONFIG}, "content"))},
+    "requests",
 )
 _INSTANCE = record({"content": filled, "task_type": text, "taskType": text, "title": text, "mimeType": text}, "content")
 _predict = record({"instances": list_of(_INSTANCE, least=1, most=250), "parameters": mapping}, "instances")
@@ -145,7 +152,7 @@ _predict = record({"instances": list_of(_INSTANCE, least=1, most=250), "paramete
 _FREE = frozenset(
     {
         *("args", "response", "parameters", "parametersJsonSchema", "responseSchema", "responseJsonSchema"),
-        *("labels", "retrieval", "embedContentConfig"),
+        *("labels", "retrieval"),
     }
 )
 
@@ -174,14 +181,16 @@ def generate(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_turns(contents: list[dict[str, Any]]) -> None:
-    """A function's answers follow its calls; Gemini 3 wants the signature of a call's thought back besides."""
-    calls: list[str] = []
+    """A function's answers follow its calls, by their names, and by their ids where there are some."""
+    calls: list[dict[str, Any]] = []
     for position, content in enumerate(contents):
-        answered = [part["functionResponse"]["name"] for part in content["parts"] if "functionResponse" in part]
-        if answered and sorted(answered) != sorted(calls):
+        answers = [part["functionResponse"] for part in content["parts"] if "functionResponse" in part]
+        if answers and sorted(one["name"] for one in answers) != sorted(one["name"] for one in calls):
             wanted = "expected as many function responses as there are function calls in the turn before"
             raise Mismatch(Fault.WRONG, wanted, f"contents[{position}]")
-        calls = [part["functionCall"]["name"] for part in content["parts"] if "functionCall" in part]
+        if not {one["id"] for one in answers if "id" in one} <= {one.get("id") for one in calls}:
+            raise Mismatch(Fault.WRONG, "expected the ids of the function calls before", f"contents[{position}]")
+        calls = [part["functionCall"] for part in content["parts"] if "functionCall" in part]
 
 
 def count(body: dict[str, Any]) -> None:
@@ -193,6 +202,13 @@ def embed(body: dict[str, Any]) -> dict[str, Any]:
     """An embedContent request, in camelCase; raises Mismatch."""
     body = camelled(body)
     _embed(body)
+    return body
+
+
+def embed_batch(body: dict[str, Any]) -> dict[str, Any]:
+    """A batchEmbedContents request, in camelCase; raises Mismatch."""
+    body = camelled(body)
+    _embed_batch(body)
     return body
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 # Of this process alone: what another emulator signed is as wrong as what nobody did.
 _KEY = secrets.token_bytes(32)
+_URL_SAFE = str.maketrans("-_", "+/")
 _SIZE = 48  # bytes of a digest
 
 
@@ -21,8 +22,8 @@ def sign(thought: str, salt: bytes = b"") -> str:
 def verifies(thought: str, signature: Any) -> bool:
     """Whether a signature is one of this thought."""
     try:
-        raw = base64.b64decode(signature, validate=True)
-    except (TypeError, ValueError):
+        raw = base64.b64decode(signature.translate(_URL_SAFE), validate=True)  # some clients write bytes in this way
+    except (AttributeError, ValueError):
         return False
     salt, digest = raw[:-_SIZE], raw[-_SIZE:]
     return hmac.compare_digest(digest, _digest(thought, salt))

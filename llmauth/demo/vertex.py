@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
-from llmauth.demo import anthropic, claude, claude_shapes, gemini, sse, words
+from llmauth.demo import anthropic, claude, claude_shapes, gemini, gemini_embeddings, sse, words
 from llmauth.demo.claude_turns import check_thinking, check_turns
 from llmauth.demo.emulator import (
     PAUSE,
@@ -20,6 +20,7 @@ from llmauth.demo.emulator import (
     json_object,
     refuse_gateway_keys,
 )
+from llmauth.demo.gemini_turns import check_signatures
 from llmauth.demo.http1 import Field
 from llmauth.demo.shapes import Fault, Mismatch, anything, filled, flag, list_of, one_of, record, text
 
@@ -27,7 +28,7 @@ PROJECT = "demo-project"
 _JSON: Field = (b"content-type", b"application/json; charset=UTF-8")
 
 _GEMINI = ("gemini-2.5-pro", "gemini-2.5-flash", "gemini-2.5-flash-lite", "gemini-3-pro-preview")
-_EMBEDS = ("gemini-embedding-001", "text-embedding-005", "text-multilingual-embedding-002", "gemini-embedding-2")
+_EMBEDS = tuple(gemini_embeddings.MODELS)
 _CLAUDE = re.compile(r"claude-[a-z0-9-]+(@\d{8})?")
 _VERSIONS = one_of("vertex-2023-10-16", "2026-10-21")
 
@@ -175,10 +176,8 @@ class Vertex(Emulator):
             return self._generate(call, model, streams=operation == "streamGenerateContent")
         if speaks and operation == "countTokens":
             return self._said(call, gemini.count(call, json_object(call)))
-        if not speaks and operation == "embedContent":
-            return self._said(call, gemini.embed(call, json_object(call)))
-        if not speaks and operation == "predict":
-            return self._said(call, gemini.predict(call, json_object(call)))
+        if not speaks and gemini_embeddings.takes(model, operation):
+            return self._said(call, gemini_embeddings.answer(call, operation, json_object(call), model))
         raise Refusal(400, _ERRORS[400][0], f"The model {model} does not support {operation}.")
 
     def _said(self, call: Call, value: object) -> Answer:
@@ -198,7 +197,9 @@ class Vertex(Emulator):
     # ---- Gemini ------------------------------------------------------------------------------------------------------
 
     def _generate(self, call: Call, model: str, *, streams: bool) -> Answer:
-        reply = gemini.Reply(call, json_object(call), model)
+        body = json_object(call)
+        reply = gemini.Reply(call, body, model)
+        check_signatures(body, model)
         if not streams:
             return self._said(call, reply.whole())
         failure = _error(self.failure(503, None)) if reply.fails else None

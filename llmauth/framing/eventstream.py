@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import NamedTuple
 from zlib import crc32
 
@@ -11,6 +12,7 @@ MAX_HEADERS = 128 * 1024
 MAX_PAYLOAD = 24 * 1024 * 1024
 _PRELUDE = struct.Struct(">III")
 _STRING = 7
+_REPEATED = 256  # how long headers may be that are remembered
 # The length of each type of header value; a string and bytes tell their own.
 _SIZES = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
 
@@ -20,7 +22,7 @@ class _Broken(Exception):
 
 
 class Message(NamedTuple):
-    """One message: headers that are strings, by name, and the payload."""
+    """One message: headers that are strings, by name (not to be changed), and the payload."""
 
     headers: dict[str, str]
     payload: bytes
@@ -41,12 +43,21 @@ class Decoder:
         messages: list[Message] = []
         if self.fault:
             return messages
-        self._buffer += data
+        waiting = self._buffer
+        if waiting:
+            waiting += data
+        source: bytes | bytearray = waiting or data
+        at = 0
         try:
-            while (message := self._next()) is not None:
-                messages.append(message)
+            while end := _end_of(source, at):
+                messages.append(_message(bytes(source[at:end])))
+                at = end
         except _Broken as broken:
             self.fault = str(broken)
+        if source is waiting:
+            del waiting[:at]
+        else:
+            waiting += data[at:]
         return messages
 
     @property
@@ -54,23 +65,32 @@ class Decoder:
         """Whether a message is begun and not complete."""
         return bool(self._buffer)
 
-    def _next(self) -> Message | None:
-        buffer = self._buffer
-        if len(buffer) < _PRELUDE.size:
-            return None
-        total, headers_length, checksum = _PRELUDE.unpack_from(buffer)
-        if crc32(memoryview(buffer)[:8]) != checksum:
-            raise _Broken("the checksum of a prelude is wrong")
-        if headers_length > MAX_HEADERS or not 16 + headers_length <= total <= 16 + MAX_HEADERS + MAX_PAYLOAD:
-            raise _Broken("a length is impossible")
-        if len(buffer) < total:
-            return None
-        frame = bytes(buffer[:total])
-        del buffer[:total]
-        if crc32(frame[:-4]) != int.from_bytes(frame[-4:], "big"):
-            raise _Broken("the checksum of a message is wrong")
-        begin = _PRELUDE.size + headers_length
-        return Message(_headers(frame[_PRELUDE.size : begin]), frame[begin:-4])
+
+def _end_of(source: bytes | bytearray, at: int) -> int:
+    """Where the message that begins here ends, 0 as long as it is not complete."""
+    if len(source) - at < _PRELUDE.size:
+        return 0
+    total, headers_length, checksum = _PRELUDE.unpack_from(source, at)
+    if crc32(source[at : at + 8]) != checksum:
+        raise _Broken("the checksum of a prelude is wrong")
+    if headers_length > MAX_HEADERS or not 16 + headers_length <= total <= 16 + MAX_HEADERS + MAX_PAYLOAD:
+        raise _Broken("a length is impossible")
+    end = at + int(total)
+    return end if end <= len(source) else 0
+
+
+def _message(frame: bytes) -> Message:
+    if crc32(memoryview(frame)[:-4]) != int.from_bytes(frame[-4:], "big"):
+        raise _Broken("the checksum of a message is wrong")
+    begin = _PRELUDE.size + int.from_bytes(frame[4:8], "big")
+    block = frame[_PRELUDE.size : begin]
+    return Message(_repeated(block) if len(block) <= _REPEATED else _headers(block), frame[begin:-4])
+
+
+@lru_cache(maxsize=64)
+def _repeated(block: bytes) -> dict[str, str]:
+    """The headers of an event are the same for each of its kind."""
+    return _headers(block)
 
 
 def _headers(block: bytes) -> dict[str, str]:

@@ -40,6 +40,8 @@ class Decoder:
         events: list[ServerEvent] = []
         if self.fault or not (data := self._unmarked(data)):
             return events
+        if self._is_one(data):  # as nearly all of a stream comes
+            return [ServerEvent("", str(data[6:-2], "utf-8", "replace"))]
         ends = b"\n" in data or b"\r" in data or self._rest.endswith(b"\r")
         self._rest += data
         if ends:
@@ -47,6 +49,19 @@ class Decoder:
         if len(self._rest) > self._longest_line + self._rest.endswith(b"\r"):
             self._give_up()
         return events
+
+    def _is_one(self, data: bytes) -> bool:
+        """Whether these bytes are one event of one line, and nothing of another one waits."""
+        return (
+            data.startswith(b"data: ")
+            and data.endswith(b"\n\n")
+            and data.count(b"\n") == 2
+            and b"\r" not in data
+            and not self._rest
+            and self._data is None
+            and not self._name
+            and len(data) <= self._limit
+        )
 
     def _split(self, events: list[ServerEvent]) -> None:
         """A long line is looked through once, when it ends: it may come in thousands of pieces."""

@@ -16,6 +16,7 @@ from llmauth.codecs.base import ProviderCodec, RefusalShape
 from llmauth.codecs.claude_models import is_claude
 from llmauth.codecs.openai.errors import REFUSALS
 from llmauth.codecs.openai.provider import OpenAIProvider
+from llmauth.codecs.openai.table import AZURE
 from llmauth.context import ClientProtocol, Operation
 from llmauth.http import Headers, Request, Url
 from llmauth.providers.base import BoundHandler, Verdict, WebSocketOptions, joined, model_in_json
@@ -117,7 +118,7 @@ class AzureHandler(BoundHandler[AzureOptions]):
         return f"/openai/deployments/{quoted(deployment)}{path}?api-version={version}"
 
     def codec(self, model: str) -> ProviderCodec:
-        return OpenAIProvider(model)
+        return OpenAIProvider(model, AZURE)
 
     def locate(self, model: str, *, stream: bool) -> str:
         return self._path("chat", model)

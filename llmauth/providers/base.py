@@ -16,7 +16,7 @@ from llmauth.codecs.base import ProviderCodec, RefusalShape
 from llmauth.context import ClientProtocol, Operation, ProviderType
 from llmauth.errors import InternalError
 from llmauth.http import Headers, Request, Url
-from llmauth.providers.speaking import Native
+from llmauth.providers.speaking import Embeddings, Native
 from llmauth.secrets import Credential
 from llmauth.signing import hosted
 
@@ -163,6 +163,10 @@ class ProviderHandler(Protocol):
         """The path, for `forward`, of a chat in the format of `codec`."""
         ...
 
+    def embeddings(self, model: str) -> Embeddings | None:
+        """How a model is asked for embeddings where that is not OpenAI's way; `None` where it has none."""
+        ...
+
     def verdict(self, status: int, headers: Headers) -> Verdict:
         """What an answer means for our credential, by its head."""
         ...
@@ -259,6 +263,9 @@ class BoundHandler(Generic[Options]):
 
     def locate(self, model: str, *, stream: bool) -> str:
         raise NotImplementedError
+
+    def embeddings(self, model: str) -> Embeddings | None:
+        return None
 
     def is_slow(self, credential: Credential) -> bool:
         return False

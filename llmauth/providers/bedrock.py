@@ -9,16 +9,21 @@ from urllib.parse import unquote
 from pydantic import Field
 
 from llmauth.addresses import HostPort
-from llmauth.codecs.anthropic.native import for_bedrock
+from llmauth.codecs.anthropic.counted import Counted
+from llmauth.codecs.anthropic.counting import native_count_body
+from llmauth.codecs.anthropic.native import betas_in, for_bedrock
 from llmauth.codecs.base import ProviderCodec
 from llmauth.codecs.claude_models import is_claude
 from llmauth.codecs.converse.codec import ConverseProvider
 from llmauth.codecs.converse.errors import REFUSALS
+from llmauth.codecs.embeddings.base import EmbeddingFormat
+from llmauth.codecs.embeddings.cohere import CohereEmbeddings
+from llmauth.codecs.embeddings.titan import TitanEmbeddings
 from llmauth.context import Operation
 from llmauth.http import Headers, Request, Url
 from llmauth.providers.base import BoundHandler, ProviderOptions, Verdict, joined
-from llmauth.providers.inference_profiles import geography
-from llmauth.providers.speaking import OPENAI_PATHS, Native, quoted, under_its_name
+from llmauth.providers.inference_profiles import foundation, geography
+from llmauth.providers.speaking import OPENAI_PATHS, Embeddings, Native, quoted, under_its_name
 from llmauth.secrets import ApiKey, AwsKeys, BearerToken, Credential
 from llmauth.signing import bearer, sigv4
 
@@ -35,6 +40,9 @@ _PROFILED = re.compile(r"(anthropic\.claude|amazon\.nova|meta\.llama[34])")
 _OPERATION = re.compile(r"[a-z-]+")
 # OpenAI's own models, which AWS serves by OpenAI's API as well, each in its regions and under no profile.
 _OPENAI_MODEL = re.compile(r"openai\.[a-z0-9.-]+(:[0-9]+)?")
+# Behind a profile's prefix or in an ARN.
+_TITAN = re.compile(r"(?:\A|[./])amazon\.titan-embed-(?:(text-v2)|text-v1|g1-text-)")
+_COHERE = re.compile(r"(?:\A|[./])cohere\.embed-(v4)?")
 
 _EXPIRED = frozenset(
     {
@@ -122,6 +130,10 @@ class BedrockHandler(BoundHandler[BedrockOptions]):
         if operation == "messages" and is_claude(model):
             invoke = "invoke-with-response-stream" if stream else "invoke"
             return Native(path=f"/model/{quoted(model)}/{invoke}", rewrite=_for_invoke, unwraps=stream)
+        if operation == "count_tokens" and is_claude(model):
+            # "The provided model doesn't support counting tokens" is what CountTokens says of every profile.
+            path = f"/model/{quoted(foundation(model))}/count-tokens"
+            return Native(path=path, rewrite=_for_counting, reads=Counted)
         if operation in ("chat", "responses") and _OPENAI_MODEL.fullmatch(model):
             return Native(path=f"/openai{OPENAI_PATHS[operation]}", rewrite=under_its_name(model))
         return None
@@ -131,6 +143,10 @@ class BedrockHandler(BoundHandler[BedrockOptions]):
 
     def locate(self, model: str, *, stream: bool) -> str:
         return f"/model/{quoted(model)}/{'converse-stream' if stream else 'converse'}"
+
+    def embeddings(self, model: str) -> Embeddings | None:
+        form = _embedding_format(model)
+        return None if form is None else Embeddings(path=f"/model/{quoted(model)}/invoke", format=form)
 
     def _sign(self, request: Request, credential: Credential) -> Request:
         match credential:
@@ -155,5 +171,16 @@ class BedrockHandler(BoundHandler[BedrockOptions]):
 
 def _for_invoke(body: bytes, headers: Headers) -> bytes:
     """The betas that the client asks for in a header stand in the body here."""
-    betas = (word.strip() for value in headers.all("anthropic-beta") for word in value.split(","))
-    return for_bedrock(body, tuple(word for word in betas if word))
+    return for_bedrock(body, betas_in(headers.all("anthropic-beta")))
+
+
+def _for_counting(body: bytes, headers: Headers) -> bytes:
+    """The same, as a question of how long it is."""
+    return native_count_body(body, "bedrock", betas_in(headers.all("anthropic-beta")))
+
+
+def _embedding_format(model: str) -> EmbeddingFormat | None:
+    if (titan := _TITAN.search(model)) is not None:
+        return TitanEmbeddings(model, sized=titan[1] is not None)
+    cohere = _COHERE.search(model)
+    return None if cohere is None else CohereEmbeddings(model, sized=cohere[1] is not None)

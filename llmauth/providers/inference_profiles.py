@@ -17,6 +17,7 @@ _GEOGRAPHIES: dict[str, tuple[str, ...]] = {
 }
 _PROFILE = re.compile(r"(us-gov|us|eu|apac|jp|au|in|global)\.")
 _ARN = re.compile(r"arn:aws[a-z-]*:bedrock:([a-z0-9-]+):")
+_PROFILE_ARN = re.compile(r"arn:aws[a-z-]*:bedrock:[a-z0-9-]+:[0-9]*:inference-profile/")
 
 
 def serves(region: str | None, model: str) -> bool:
@@ -27,6 +28,12 @@ def serves(region: str | None, model: str) -> bool:
     if arn is not None:
         return arn[1] == region
     return profile is None or region.startswith(_GEOGRAPHIES[profile[1]])
+
+
+def foundation(model: str) -> str:
+    """The id of the model that a profile leads to, as far as its own id tells; any other id as it is."""
+    name = model.rpartition("/")[2] if _PROFILE_ARN.match(model) else model
+    return _PROFILE.sub("", name, count=1) if _PROFILE.match(name) else name
 
 
 def geography(region: str) -> str | None:

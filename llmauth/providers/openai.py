@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from llmauth.codecs.base import ProviderCodec
 from llmauth.codecs.openai.errors import REFUSALS
 from llmauth.codecs.openai.provider import OpenAIProvider
+from llmauth.codecs.openai.table import OPENAI, Dialect
 from llmauth.context import ClientProtocol, Operation
 from llmauth.http import Request
 from llmauth.providers.base import BoundHandler, WebSocketOptions
@@ -26,6 +27,7 @@ class OpenAIHandler(BoundHandler[OpenAIOptions]):
 
     provider = "openai"
     options_model = OpenAIOptions
+    dialect: ClassVar[Dialect] = OPENAI
     shape = REFUSALS
 
     @property
@@ -40,7 +42,7 @@ class OpenAIHandler(BoundHandler[OpenAIOptions]):
         return None if path is None else Native(path=path, rewrite=under_its_name(model))
 
     def codec(self, model: str) -> ProviderCodec:
-        return OpenAIProvider(model)
+        return OpenAIProvider(model, self.dialect)
 
     def locate(self, model: str, *, stream: bool) -> str:
         return OPENAI_PATHS["chat"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from llmauth.codecs.openai.table import COMPATIBLE
 from llmauth.context import Operation
 from llmauth.providers.openai import OpenAIHandler, OpenAIOptions
 from llmauth.providers.speaking import Native
@@ -22,6 +23,7 @@ class CompatibleHandler(OpenAIHandler):
 
     provider = "openai_compatible"
     options_model = CompatibleOptions  # type: ignore[assignment]
+    dialect = COMPATIBLE
 
     def natively(self, operation: Operation, model: str, *, stream: bool) -> Native | None:
         assert isinstance(self.options, CompatibleOptions)

@@ -10,12 +10,13 @@ from pydantic import Field
 
 from llmauth.addresses import HostPort
 from llmauth.codecs.base import ProviderCodec
+from llmauth.codecs.embeddings.oracle import OracleEmbeddings
 from llmauth.codecs.oracle.codec import OracleProvider
 from llmauth.codecs.oracle.errors import REFUSALS
 from llmauth.errors import NoCredential
 from llmauth.http import Headers, Request, Url
 from llmauth.providers.base import BoundHandler, ProviderOptions, Verdict, joined, model_in_json
-from llmauth.providers.speaking import unset
+from llmauth.providers.speaking import Embeddings, unset
 from llmauth.secrets import ApiKey, BearerToken, Credential, OciKey
 from llmauth.signing import bearer, oci
 
@@ -48,6 +49,7 @@ _DOMAINS = {region: domain for domain, regions in _OTHERS.items() for region in 
 REALMS = (_COMMERCIAL, *_OTHERS)
 
 _OPENAI = "/openai/"
+_EMBEDS = "cohere.embed-"
 # "The date must be within five minutes": what is further away is not about the key.
 _MAX_SKEW = 270.0
 
@@ -106,6 +108,14 @@ class OracleHandler(BoundHandler[OracleOptions]):
 
     def locate(self, model: str, *, stream: bool) -> str:
         return "/20231130/actions/chat"
+
+    def embeddings(self, model: str) -> Embeddings | None:
+        if not model.startswith(_EMBEDS):
+            return None
+        if self.options.compartment is None:
+            raise unset(self.name, "compartment")
+        form = OracleEmbeddings(model, self.options.compartment, sized=model.startswith(f"{_EMBEDS}v4"))
+        return Embeddings(path="/20231130/actions/embedText", format=form)
 
     def is_slow(self, credential: Credential) -> bool:
         return isinstance(credential, OciKey) and oci.is_slow(credential)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote
 
+from llmauth.codecs.embeddings.base import EmbeddingFormat
 from llmauth.codecs.splice import model_replaced
+from llmauth.codecs.whole import Whole
 from llmauth.context import Operation
 from llmauth.errors import GatewayError, NotFound, UnsupportedParameter
 from llmauth.http import Headers
@@ -32,12 +34,22 @@ class Native:
     """The way to an endpoint that speaks the client's own protocol: nothing is translated.
 
     `path` is for the handler's `forward`. `rewrite` makes the body what the host wants of it, which is mostly another
-    name of the model. `unwraps` says that its stream comes in frames that the client does not know.
+    name of the model. `unwraps` says that its stream comes in frames that the client does not know; `reads` makes, of
+    the client's body, what reads an answer that comes in other words.
     """
 
     path: str
     rewrite: Rewrite
     unwraps: bool = False
+    reads: Callable[[bytes], Whole] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embeddings:
+    """Where a model is asked for embeddings, as a path for the handler's `forward`, and in what format."""
+
+    path: str
+    format: EmbeddingFormat
 
 
 def under_its_name(model: str) -> Rewrite:

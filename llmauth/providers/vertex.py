@@ -6,31 +6,41 @@ import json
 import re
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import quote, unquote
 
 from pydantic import Field
 
 from llmauth.codecs.anthropic.codec import AnthropicProvider
+from llmauth.codecs.anthropic.counting import native_count_body
 from llmauth.codecs.anthropic.errors import REFUSALS as ANTHROPIC
 from llmauth.codecs.anthropic.native import for_vertex
 from llmauth.codecs.base import ProviderCodec, RefusalShape
 from llmauth.codecs.claude_models import is_claude
+from llmauth.codecs.embeddings.gemini import GeminiEmbeddings
+from llmauth.codecs.embeddings.predict import PredictEmbeddings
 from llmauth.codecs.gemini.codec import GeminiProvider
 from llmauth.codecs.gemini.errors import LISTED_REFUSALS, REFUSALS
 from llmauth.codecs.openai.provider import OpenAIProvider
+from llmauth.codecs.openai.table import COMPATIBLE
+from llmauth.codecs.splice import model_replaced
 from llmauth.context import Operation
 from llmauth.http import Headers, Request
 from llmauth.providers.base import BoundHandler, ProviderOptions, Verdict
 from llmauth.providers.leftovers import without
-from llmauth.providers.speaking import Native, quoted, under_its_name, unset
+from llmauth.providers.speaking import Embeddings, Native, Rewrite, quoted, under_its_name, unset
 from llmauth.secrets import ApiKey, BearerToken, Credential
 from llmauth.signing import api_key, bearer
+
+# Google's endpoint that is compatible with OpenAI's API, where its own models sign what they thought.
+_OF_GOOGLE = replace(COMPATIBLE, name="vertex_openai", provider="Vertex AI", family="gemini")
 
 # Locations of several regions have a host of another pattern than a region's.
 _MULTI_REGIONS = frozenset({"us", "eu"})
 
 _PUBLISHED = re.compile(r"/publishers/([^/]+)/models/([^/:]+)(?::[A-Za-z]+)?\Z")
+_GECKO = re.compile(r"text-embedding-.+|text-multilingual-embedding-.+|textembedding-gecko.*")
 _SSE = re.compile(r"(?:\A|&)(?:alt|%24alt|\$alt)=sse(?:&|\Z)")
 
 # What Google's APIs take for a credential wherever it stands ("Standard query parameters"); the last of them carries
@@ -103,7 +113,7 @@ class VertexHandler(BoundHandler[VertexOptions]):
         if operation == "messages" and is_claude(model):
             return Native(path=self._claude(model, stream), rewrite=_for_vertex)
         if operation == "count_tokens" and is_claude(model):
-            return Native(path=self._claude("count-tokens", False), rewrite=under_its_name(model))
+            return Native(path=self._claude("count-tokens", False), rewrite=_counting(model))
         if operation == "chat" and "/" in model:
             return Native(path=f"{self._place}/endpoints/openapi/chat/completions", rewrite=under_its_name(model))
         return None
@@ -111,7 +121,7 @@ class VertexHandler(BoundHandler[VertexOptions]):
     def codec(self, model: str) -> ProviderCodec:
         if is_claude(model):
             return AnthropicProvider(model, "vertex")
-        return OpenAIProvider(model) if "/" in model else GeminiProvider(model)
+        return OpenAIProvider(model, _OF_GOOGLE) if "/" in model else GeminiProvider(model)
 
     def locate(self, model: str, *, stream: bool) -> str:
         if is_claude(model):
@@ -120,6 +130,17 @@ class VertexHandler(BoundHandler[VertexOptions]):
             return f"{self._place}/endpoints/openapi/chat/completions"
         verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
         return f"{self._place}/publishers/google/models/{quoted(model)}:{verb}"
+
+    def embeddings(self, model: str) -> Embeddings | None:
+        """The older models are asked by `:predict`; of Gemini's, the first takes batches, and its successors do not."""
+        path = f"publishers/google/models/{quoted(model)}"
+        if _GECKO.fullmatch(model):
+            return Embeddings(path=f"{self._place}/{path}:predict", format=PredictEmbeddings(model))
+        if not model.startswith("gemini-embedding-"):
+            return None
+        batched = model.startswith("gemini-embedding-001")
+        verb = "batchEmbedContents" if batched else "embedContent"
+        return Embeddings(path=f"{self._place}/{path}:{verb}", format=GeminiEmbeddings(model, batched=batched))
 
     def _claude(self, model: str, stream: bool) -> str:
         verb = "streamRawPredict" if stream else "rawPredict"
@@ -189,3 +210,8 @@ def _listed(value: Any) -> list[Any]:
 
 def _for_vertex(body: bytes, _: Headers) -> bytes:
     return for_vertex(body)
+
+
+def _counting(model: str) -> Rewrite:
+    """There the model stays in the body, beside the version."""
+    return lambda body, _: native_count_body(model_replaced(body, model), "vertex")

@@ -8,11 +8,12 @@ from pydantic import Field, model_validator
 
 from llmauth.addresses import HostPort
 from llmauth.codecs.base import ProviderCodec
+from llmauth.codecs.embeddings.watsonx import WatsonxEmbeddings
 from llmauth.codecs.watsonx.codec import WatsonxProvider
 from llmauth.codecs.watsonx.errors import REFUSALS
 from llmauth.http import Headers, Request, Url
 from llmauth.providers.base import BoundHandler, ProviderOptions, Verdict, joined, model_in_json
-from llmauth.providers.speaking import unset
+from llmauth.providers.speaking import Embeddings, unset
 from llmauth.secrets import BearerToken, Credential
 from llmauth.signing import bearer
 
@@ -92,6 +93,14 @@ class WatsonxHandler(BoundHandler[WatsonxOptions]):
 
     def locate(self, model: str, *, stream: bool) -> str:
         return f"/ml/v1/text/{'chat_stream' if stream else 'chat'}?version={self.options.version}"
+
+    def embeddings(self, model: str) -> Embeddings | None:
+        """Of every model: no id tells which of them embed."""
+        options = self.options
+        if options.project_id is None and options.space_id is None:
+            raise unset(self.name, "project_id")
+        form = WatsonxEmbeddings(model, project_id=options.project_id, space_id=options.space_id)
+        return Embeddings(path=f"/ml/v1/text/embeddings?version={options.version}", format=form)
 
     def _sign(self, request: Request, credential: Credential) -> Request:
         match credential:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from llmauth.chat.messages import Usage
 from llmauth.context import Authenticated, Carried, Credentialed, Decision, RequestContext, Routed
 from llmauth.errors import GatewayError
 from llmauth.http import Door, Request
@@ -27,7 +28,8 @@ class Outcome:
 
     `overhead` is what we took to judge and sign, `dial` what it took to have a connection to the provider. `cut` tells
     that the answer had begun and did not end; `provider_request_id` is the provider's own where it differs. `carried`
-    are the bytes of a WebSocket, from the client and to it; `limit` names the limit that ended it.
+    are the bytes of a WebSocket, from the client and to it; `limit` names the limit that ended it. `usage` is what the
+    answer told of its tokens, `unmetered` why it did not, or not of all.
     """
 
     context: RequestContext
@@ -43,6 +45,8 @@ class Outcome:
     provider_request_id: str | None
     carried: tuple[int, int] | None = None
     limit: str | None = None
+    usage: Usage | None = None
+    unmetered: str | None = None
 
 
 def write(outcomes: Sequence[Outcome], metrics: Metrics) -> None:
@@ -82,6 +86,8 @@ def observation(outcome: Outcome) -> Observation:
         error=error.code if error is not None else None,
         aborted=outcome.cut,
         carried=outcome.carried,
+        usage=outcome.usage,
+        unmetered=outcome.unmetered,
     )
 
 
@@ -121,6 +127,10 @@ def line(outcome: Outcome) -> dict[str, Any]:
         facts["limit"] = outcome.limit
     if outcome.carried is not None:
         facts["bytes_in"], facts["bytes_out"] = outcome.carried
+    if outcome.usage is not None:
+        facts.update(_tokens(outcome.usage))
+    if outcome.unmetered is not None:
+        facts["unmetered"] = outcome.unmetered
     if outcome.provider_request_id is not None:
         facts["provider_request_id"] = outcome.provider_request_id
     return facts
@@ -141,6 +151,17 @@ def decisions(outcome: Outcome) -> Iterator[dict[str, Any]]:
 
 def _milliseconds(seconds: float) -> float:
     return round(seconds * 1000, 2)
+
+
+def _tokens(usage: Usage) -> dict[str, int]:
+    """Input and output always, and of the others those that are not nothing."""
+    facts = {"input_tokens": usage.input, "output_tokens": usage.output}
+    more = (
+        ("cache_read_tokens", usage.cache_read),
+        ("cache_write_tokens", usage.cache_write),
+        ("reasoning_tokens", usage.reasoning),
+    )
+    return {**facts, **{name: number for name, number in more if number}}
 
 
 def _refusal(error: GatewayError) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from wsgiref.simple_server import WSGIServer
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from llmauth.chat.messages import Usage
 from llmauth.clock import Clock, SystemClock
 from llmauth.telemetry import scrape
 from llmauth.telemetry.series import (
@@ -18,6 +19,7 @@ from llmauth.telemetry.series import (
     NONE,
     OTHER,
     TUNNEL_ENDS,
+    UNMETERED,
     HttpSeries,
     Series,
     TargetKey,
@@ -35,7 +37,8 @@ class Observation(NamedTuple):
 
     `first_byte` reaches from its arrival to the answer's first byte; `overhead` is what we took to judge and sign it.
     `error` is the code of a refusal of ours; `aborted` tells that the answer had begun and did not end. `carried` are
-    the bytes of a WebSocket, from the client and to it.
+    the bytes of a WebSocket, from the client and to it. `usage` is what the answer told of its tokens, `unmetered` why
+    it did not, or not of all.
     """
 
     method: str
@@ -52,6 +55,8 @@ class Observation(NamedTuple):
     error: str | None = None
     aborted: bool = False
     carried: tuple[int, int] | None = None
+    usage: Usage | None = None
+    unmetered: str | None = None
 
 
 class Metrics:
@@ -113,6 +118,11 @@ class Metrics:
             target.count_aborted()
         if seen.carried is not None:
             self._series.carried(seen.instance, *seen.carried)
+        if seen.usage is not None:
+            target.tokens(seen.usage)
+        if seen.unmetered is not None:
+            reason = seen.unmetered if seen.unmetered in UNMETERED else OTHER
+            self._series.unmetered.labels(seen.instance, reason).inc()
 
     def client_connected(self) -> None:
         """A client opened a connection."""

@@ -7,14 +7,21 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 
+from llmauth.chat.messages import Usage
 from llmauth.errors import GatewayError
-from llmauth.telemetry.tallies import Counts, Spreads
+from llmauth.telemetry.tallies import Count, Counts, Spreads
 
 OTHER = "other"
 NONE = "none"
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT"})
 TUNNEL_ENDS = frozenset({"client", "host", "key", "idle", "drain"})
+KINDS = ("input", "output", "cache_read", "cache_write", "reasoning")
+DIRECTIONS = ("input", "output")
+# Why tokens are not known: the words of `llmauth.usage`, which stands above.
+UNMETERED = frozenset(
+    {"not_told", "cut", "encoding", "content_type", "too_large", "broken", "unknown_operation", "websocket"}
+)
 # Codes that a refusal gives instead of its class's own.
 _MORE_CODES = frozenset({"model_not_allowed", "insufficient_quota"})
 
@@ -45,6 +52,30 @@ class TargetSeries:
     first_token: Callable[[float], None] | None
     overhead: Callable[[float], None]
     count_aborted: Callable[[], None]
+    tokens: Callable[[Usage], None]
+
+
+class Tokens:
+    """What counts the tokens of one target. Its series begin with the first answer that tells."""
+
+    __slots__ = ("_cells", "_labels", "_processed", "_tokens")
+
+    def __init__(self, tokens: Counts, processed: Counts, labels: tuple[str, ...]) -> None:
+        self._tokens, self._processed, self._labels = tokens, processed, labels
+        self._cells: tuple[Count, ...] = ()
+
+    def count(self, usage: Usage) -> None:
+        """Adds what one answer told."""
+        told = (usage.input, usage.output, usage.cache_read, usage.cache_write, usage.reasoning, usage.prompt)
+        for cell, number in zip(self._cells or self._found(), (*told, usage.output), strict=True):
+            cell.value += number
+
+    def _found(self) -> tuple[Count, ...]:
+        instance, provider, region, mode, *_ = self._labels
+        kinds = [self._tokens.labels(*self._labels, kind) for kind in KINDS]
+        both = [self._processed.labels(instance, provider, region, mode, direction) for direction in DIRECTIONS]
+        self._cells = (*kinds, *both)
+        return self._cells
 
 
 class Series:
@@ -78,6 +109,7 @@ class Series:
             first_token=self._first_token.labels(instance, str(model)).observe if 200 <= status < 400 else None,
             overhead=self._overhead.labels(instance).observe,
             count_aborted=self._aborted.labels(instance).inc,
+            tokens=Tokens(self._tokens, self._processed, labels).count,
         )
 
     def carried(self, instance: str, received: int, sent: int) -> None:
@@ -100,6 +132,19 @@ class Series:
         )
         self._overhead = self._spreads(
             "proxy_overhead_seconds", "What we took to judge and sign a request.", ("instance",), _OVERHEAD
+        )
+        self._tokens = self._counts(
+            "tokens_total", "Tokens that answers told; the reasoning is a part of the output.", (*_TARGET, "kind")
+        )
+        self._processed = self._counts(
+            "bedrock_tokens_processed_total",
+            "The same in two: all of the prompt, and all that was generated.",
+            ("instance", "provider", "region", "mode", "direction"),
+        )
+        self.unmetered = self._counts(
+            "unmetered_usage_total",
+            "Answers of models that did not tell their tokens, or not all of them, by reason.",
+            ("instance", "reason"),
         )
         self._carried = self._counter(
             "websocket_bytes_total", "Bytes of WebSockets that are over.", ("instance", "direction")

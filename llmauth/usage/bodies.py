@@ -13,6 +13,7 @@ from llmauth.usage.told import MOST, Told
 
 KEPT = 256 * 1024  # bytes of a body up to which it may be parsed as a whole
 END = 32 * 1024  # bytes of a longer one's end
+_TRIED = 8  # places in an end; a model may be brought to call a tool with a thousand such members
 _SHORT = 4 * 1024  # parsing up to here costs no more than looking for the end
 
 _decoder = JSONDecoder()
@@ -128,7 +129,7 @@ def tails(end: bytes, format_: Format) -> Iterator[tuple[dict[str, Any], str]]:
     behind the brace that closes its object: nothing for the outermost one.
     """
     places = [match.start() for match in format_.pattern.finditer(end)]
-    for place in reversed(places):
+    for place in reversed(places[-_TRIED:]):
         if end[place - 1 : place] == b"\\":
             continue  # the end of a string that holds such a quote
         text = "{" + end[place:].decode("utf-8", "replace")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from hashlib import sha256
 from typing import Any, Literal
 
 from llmauth.chat.words import Word
@@ -11,6 +13,9 @@ from llmauth.errors import UnsupportedParameter
 
 Host = Literal["direct", "bedrock", "vertex"]
 
+# "maxLength 256"
+_LONGEST_USER = 256
+_TELEPHONE = re.compile(r"\+?[\d\s().-]{7,}")
 _NO_SAMPLING = Dropped("Claude 4.7 and later take no sampling parameters")
 _NO_FORCING = Refused("this model cannot be forced to use a tool")
 
@@ -28,6 +33,15 @@ def _stops(stops: tuple[str, ...]) -> tuple[str, ...]:
             param=Word.STOP.value,
         )
     return stops
+
+
+def _opaque(user: str) -> str:
+    """What may be somebody's address or number goes as a digest of it, the same one each time.
+
+    "user_id appears to contain an email address. Please send a uuid or hash value instead": Anthropic answers 400.
+    """
+    telling = "@" in user or _TELEPHONE.fullmatch(user) or len(user) > _LONGEST_USER
+    return sha256(user.encode("utf-8", "surrogatepass")).hexdigest() if telling else user
 
 
 def _tier(tier: str) -> str:
@@ -52,7 +66,7 @@ TABLE: Table = {
     Word.LOGIT_BIAS: Dropped(),
     Word.LOGPROBS: Refused("it tells no log probabilities"),
     Word.TOP_LOGPROBS: Refused("it tells no log probabilities"),
-    Word.USER: Sent("metadata.user_id"),
+    Word.USER: Sent("metadata.user_id", _opaque, "a mail address or telephone number as a digest of it"),
     Word.METADATA: Dropped(),
     Word.SERVICE_TIER: Sent("service_tier", _tier, "auto and priority: auto; others: standard_only"),
     Word.VERBOSITY: Dropped(),

@@ -32,7 +32,7 @@ from llmauth.codecs.converse.response import (
     stop_sequence,
     thinking_tokens,
 )
-from llmauth.codecs.reading import Malformed, Node
+from llmauth.codecs.reading import Malformed, Node, parse_fast
 from llmauth.errors import BrokenAnswer, GatewayError
 from llmauth.framing.eventstream import Decoder, Message
 
@@ -105,7 +105,7 @@ class ConverseStream:
 
     def _handle(self, handler: Callable[[dict[str, Any]], None], payload: bytes) -> None:
         try:
-            handler(json.loads(payload))
+            handler(parse_fast(payload))
         except Malformed as malformed:
             self._fail(broken(malformed))
         except (LookupError, TypeError, AttributeError, ValueError, RecursionError):

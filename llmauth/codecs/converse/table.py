@@ -92,6 +92,7 @@ BASE: dict[Word, Rule] = {
 }
 
 _CLAUDE: dict[Word, Rule] = {
+    Word.AUDIO_INPUT: Refused("Claude does not hear"),
     Word.TOP_K: Sent(_TOP_K),
     Word.PARALLEL_TOOL_CALLS: Sent("additionalModelRequestFields.tool_choice.disable_parallel_tool_use"),
     Word.TOOL_ERROR: Sent("messages.content.toolResult.status"),

@@ -11,6 +11,7 @@ from llmauth.chat.words import Word
 from llmauth.codecs.converse.content import Block, Blocks
 from llmauth.codecs.converse.families import Family, Kind
 from llmauth.codecs.converse.names import ANSWER, ToolNames
+from llmauth.codecs.converse.schemas import for_nova
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,17 +88,17 @@ def _choice(request: ChatRequest) -> Block | None:
 def _tools(tools: tuple[Tool, ...], family: Family, features: frozenset[Word], blocks: Blocks) -> Iterator[Block]:
     for tool in tools:
         strict = tool.strict if Word.STRICT_TOOLS in features else None
-        yield _spec(replace(tool, strict=strict))
+        yield _spec(replace(tool, strict=strict), family)
         if family.caches_tools:
             yield from blocks.cache_point(tool.cache)
 
 
-def _spec(tool: Tool) -> Block:
+def _spec(tool: Tool, family: Family) -> Block:
     """A description must not be empty, and a schema must say that it is of an object."""
     spec: dict[str, Any] = {"name": ToolNames.sent(tool.name)}
     if tool.description.strip():
         spec["description"] = tool.description
-    schema = dict(tool.schema)
+    schema = for_nova(tool.schema) if family.kind in (Kind.NOVA, Kind.NOVA_2) else dict(tool.schema)
     spec["inputSchema"] = {"json": schema if schema.get("type") else {"type": "object", **schema}}
     if tool.strict:
         spec["strict"] = True

@@ -169,7 +169,7 @@ class Chunks:
             if arguments := call.get("args"):
                 choice.partial.args = arguments.object()
         elif choice.partial is None:
-            call.need("name")
+            call.need("name").fail("is empty")
         partial = choice.partial
         assert partial is not None
         partial.signature = partial.signature or signature

@@ -99,8 +99,12 @@ TABLE: Table = {
     Word.TOOL_RESULT_IMAGE: Sent("contents.parts.inlineData", note="after the results"),
     Word.REASONING: Sent("generationConfig.thinkingConfig.thinkingBudget", note="an effort as a number of tokens"),
 }
+_NO_PENALTY = Dropped("Gemini 3 takes no penalties")
 LEVEL_TABLE: Table = {
     **_SHARED,
+    # 400: "Penalty is not enabled for this model".
+    Word.PRESENCE_PENALTY: _NO_PENALTY,
+    Word.FREQUENCY_PENALTY: _NO_PENALTY,
     Word.TOOL_RESULT_IMAGE: Sent("contents.parts.functionResponse.parts"),
     Word.REASONING: Sent(
         "generationConfig.thinkingConfig.thinkingLevel", note="a budget as the level above it; none as the lowest"

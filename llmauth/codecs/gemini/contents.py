@@ -47,7 +47,7 @@ def contents(messages: Sequence[Message], *, newest: bool, thoughts: bool) -> li
             _add(turns, "model", parts)
         else:
             results = [part for part in message.parts if isinstance(part, ToolResult)]
-            parts = answered(results, calls, nested=newest) + list(_of_user(message.parts))
+            parts = answered(results, calls, newest=newest) + list(_of_user(message.parts))
             _add(turns, "user", parts)
     return turns
 
@@ -82,7 +82,7 @@ def _of_model(parts: Sequence[Part], *, newest: bool, thoughts: bool) -> list[Wr
         if isinstance(part, ToolCall):
             # "For parallel calls, only the first functionCall part has a signature."
             unsigned = UNSIGNED if newest and part is first else None
-            written.append(_signed({"functionCall": _call(part)}, signature or unsigned))
+            written.append(_signed({"functionCall": _call(part, newest)}, signature or unsigned))
         elif isinstance(part, Text | Refusal) and (part.text or signature):
             written.append(_signed({"text": part.text}, signature))
         elif isinstance(part, Thinking) and place in carried:
@@ -115,9 +115,12 @@ def _own(signature: Signature | None) -> str | None:
     return signature.value or None if signature is not None and signature.origin == "gemini" else None
 
 
-def _call(call: ToolCall) -> Written:
+def _call(call: ToolCall, newest: bool) -> Written:
+    """Gemini 3 gives ids and looks for them; a model before it gives none, and may refuse them: "Unknown name "id" at
+    'contents[1].parts[1].function_call': Cannot find field".
+    """
     named: Written = {"name": call.name, "args": arguments(call)}
-    return {"id": call.id, **named} if call.id else named
+    return {"id": call.id, **named} if newest and call.id else named
 
 
 def _signed(part: Written, signature: str | None) -> Written:

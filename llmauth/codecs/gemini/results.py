@@ -13,17 +13,18 @@ from llmauth.errors import BadRequest
 Part = dict[str, Any]
 
 
-def answered(results: list[ToolResult], calls: Mapping[str, ToolCall], *, nested: bool) -> list[Part]:
+def answered(results: list[ToolResult], calls: Mapping[str, ToolCall], *, newest: bool) -> list[Part]:
     """The parts for the results of one turn, in the order of their calls: the calls of one function differ by nothing
     else where they have no ids. BadRequest where a call is not known.
 
-    `nested` says that the model takes pictures inside of a result; others see them after the results.
+    `newest` says that the model is a Gemini 3, which takes ids, and pictures inside of a result; others know a result by
+    its place, and see pictures after the results.
     """
     order = {call_id: place for place, call_id in enumerate(calls)}
     known = [(_call_of(result, calls), result) for result in results]
     known.sort(key=lambda pair: order[pair[1].call_id])
-    parts = [_part(call, result, nested) for call, result in known]
-    if not nested:
+    parts = [_part(call, result, newest) for call, result in known]
+    if not newest:
         parts += [media(inner) for _, result in known for inner in _shown(result)]
     return parts
 
@@ -59,12 +60,12 @@ def _call_of(result: ToolResult, calls: Mapping[str, ToolCall]) -> ToolCall:
     return calls[result.call_id]
 
 
-def _part(call: ToolCall, result: ToolResult, nested: bool) -> Part:
+def _part(call: ToolCall, result: ToolResult, newest: bool) -> Part:
     response: Part = {"name": call.name, "response": _response(result)}
-    if result.call_id:
+    if newest and result.call_id:
         response["id"] = result.call_id
     shown = [media(inner) for inner in _shown(result)]
-    if nested and shown:
+    if newest and shown:
         response["parts"] = shown
     return {"functionResponse": response}
 

@@ -188,3 +188,28 @@ def test_one_of_some():
     with pytest.raises(Malformed, match=r"'xx.*' is none of a, b") as caught:
         Node("x" * 1000).one_of("a", "b")
     assert len(caught.value.fault) < 100
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a":[' + b"[]," * 600_000 + b"[]]}",
+        b'{"a":[' + b"1," * 2_100_000 + b"1]}",
+        b"[" + b'{"a":1},' * 600_000 + b"{}]",
+    ],
+    ids=["lists", "numbers", "objects"],
+)
+@pytest.mark.parametrize("read", [parse, parse_fast])
+def test_what_would_take_seconds_to_read_is_not_read(read, body):
+    with pytest.raises(Malformed, match="holds more than"):
+        read(body)
+
+
+def test_a_long_text_is_no_large_structure():
+    assert parse(b'{"text":"' + b"x" * 8_000_000 + b'"}')["text"].endswith("x")
+
+
+@pytest.mark.parametrize("coding", ["utf-16", "utf-32", "utf-8-sig"])
+def test_json_is_utf_8(coding):
+    with pytest.raises(Malformed):
+        parse('{"a":1}'.encode(coding))

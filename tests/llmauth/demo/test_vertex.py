@@ -114,7 +114,7 @@ def test_a_function_call_ends_with_stop_and_has_a_signature(cloud_clients: Clien
         answer.candidates[0].finish_reason, answer.usage_metadata.thoughts_token_count,
     ]
     """
-    assert genai(cloud_clients, emulators, code) == [True, "weather", {"town": "example"}, 48, "STOP", 7]
+    assert genai(cloud_clients, emulators, code) == [True, "weather", {"town": "example"}, 56, "STOP", 7]
 
 
 def test_a_blocked_prompt_has_no_candidates(emulators: Emulators) -> None:

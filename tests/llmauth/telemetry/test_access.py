@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from llmauth.addresses import HostPort
+from llmauth.chat.messages import Usage
 from llmauth.context import (
     Authenticated,
     Credentialed,
@@ -191,3 +192,24 @@ def test_time_is_only_taken_where_somebody_reads_it(caplog):
     since = time.perf_counter() - 1
     assert 1 <= clocked(CHOSEN, since).took < 2
     assert access.clocked(CHOSEN, since).outcome == CHOSEN.outcome
+
+
+def test_tokens_are_fields_of_the_line_and_go_to_the_metrics():
+    usage = Usage(input=5, output=7, reasoning=2)
+    ended = outcome(usage=usage, unmetered="cut")
+    told = line(ended)
+    assert {name: told[name] for name in told if "token" in name} == {
+        "input_tokens": 5,
+        "output_tokens": 7,
+        "reasoning_tokens": 2,
+    }
+    assert told["unmetered"] == "cut"
+    assert (observation(ended).usage, observation(ended).unmetered) == (usage, "cut")
+    cached = line(outcome(usage=Usage(cache_read=3, cache_write=4)))
+    assert [cached[name] for name in ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")] == [
+        0,
+        0,
+        3,
+        4,
+    ]
+    assert not [name for name in line(outcome()) if "token" in name or name == "unmetered"]

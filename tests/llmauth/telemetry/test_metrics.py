@@ -7,6 +7,7 @@ import timeit
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from llmauth.chat.messages import Usage
 from llmauth.clock import ManualClock
 from llmauth.telemetry.metrics import Metrics, Observation
 
@@ -34,7 +35,7 @@ def samples(metrics: Metrics) -> dict[str, list[tuple[dict[str, str], float]]]:
 
 def full() -> Metrics:
     metrics = Metrics(models=["claude"])
-    metrics.observe(seen(model="claude"))
+    metrics.observe(seen(model="claude", usage=Usage(input=1), unmetered="cut"))
     metrics.observe(seen(status=429, error="rate_limit_exceeded", aborted=True))
     metrics.health("ready", True)
     metrics.client_connected()
@@ -76,6 +77,9 @@ def test_every_promised_name_is_there():
         "aws_credential_retrievals_total",
         "credential_expiry_seconds",
         "credential_strategy_active",
+        "tokens_total",
+        "bedrock_tokens_processed_total",
+        "unmetered_usage_total",
     } <= names
     assert not any(name.endswith("_created") for name in names)
 
@@ -208,3 +212,18 @@ def test_promtool_finds_nothing():
         ["promtool", "check", "metrics"], input=full().render()[0], capture_output=True, check=False
     )
     assert (result.returncode, result.stderr) == (0, b"")
+
+
+def test_tokens_and_why_they_are_not_known():
+    metrics = Metrics()
+    metrics.observe(seen(usage=Usage(input=5, output=7)))
+    metrics.observe(seen(usage=Usage(input=5, output=1), unmetered="cut"))
+    metrics.observe(seen(unmetered="not_told"))
+    metrics.observe(seen(unmetered="canary"))
+    found = samples(metrics)
+    tokens = {labels["kind"]: value for labels, value in found["tokens_total"]}
+    assert tokens == {"input": 10, "output": 8, "cache_read": 0, "cache_write": 0, "reasoning": 0}
+    processed = {labels["direction"]: value for labels, value in found["bedrock_tokens_processed_total"]}
+    assert processed == {"input": 10, "output": 8}
+    unmetered = {labels["reason"]: value for labels, value in found["unmetered_usage_total"]}
+    assert unmetered == {"cut": 1, "not_told": 1, "other": 1}

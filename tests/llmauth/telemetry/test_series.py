@@ -2,8 +2,9 @@
 
 import pytest
 
+from llmauth.chat.messages import Usage
 from llmauth.errors import GatewayError
-from llmauth.telemetry.series import Series, TargetKey, codes
+from llmauth.telemetry.series import DIRECTIONS, KINDS, Series, TargetKey, codes
 
 TARGET = {"instance": "one", "provider": "openai", "region": "none", "mode": "m", "protocol": "p", "model": "other"}
 
@@ -38,3 +39,25 @@ def test_no_status_is_three_zeros():
 def test_every_refusal_has_a_code():
     assert {error.code for error in GatewayError.__subclasses__()} <= codes()
     assert {"model_not_allowed", "insufficient_quota"} <= codes()
+
+
+def test_tokens_are_counted_by_kind_and_in_two():
+    series = Series()
+    usage = Usage(input=5, cache_read=3, cache_write=2, output=7, reasoning=4)
+    for status in (200, 206):
+        series.target(key(status)).tokens(usage)
+        series.target(key(status)).tokens(usage)
+    value = series.registry.get_sample_value
+    kinds = {"input": 20, "output": 28, "cache_read": 12, "cache_write": 8, "reasoning": 16}
+    assert {kind: value("tokens_total", {**TARGET, "kind": kind}) for kind in KINDS} == kinds
+    place = {name: TARGET[name] for name in ("instance", "provider", "region", "mode")}
+    processed = [value("bedrock_tokens_processed_total", {**place, "direction": way}) for way in DIRECTIONS]
+    assert processed == [40, 28]
+
+
+def test_nothing_is_said_of_tokens_before_an_answer_told():
+    series = Series()
+    series.target(key(200)).count()
+    told = [metric for metric in series.registry.collect() if metric.name in ("tokens", "bedrock_tokens_processed")]
+    assert len(told) == 2
+    assert not [metric.name for metric in told if metric.samples]

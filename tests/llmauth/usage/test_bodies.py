@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -65,6 +66,17 @@ def test_what_a_model_says_is_never_taken_for_a_count(text: str) -> None:
     real = {"input_tokens": 3, "output_tokens": 4}
     assert whole(body({"content": content + calls, "usage": real}), MESSAGES) == Reading(tokens(3, 4), None)
     assert whole(body({"content": content + calls}), MESSAGES).usage is None
+
+
+def test_a_tool_that_is_called_with_a_thousand_counts_costs_little() -> None:
+    deep = b'{"usage":{"a":1},"x":[' * 900 + b"1" + b"]}" * 900
+    long = b'{"content":["' + LONG.encode() + b'",' + deep + b"]}"
+    array = b'[{"content":[' + deep.replace(b"usage", b"usageMetadata") + b"]}]"
+    began = time.process_time()
+    for _ in range(5):
+        assert whole(long, MESSAGES) == Reading(None, Reason.TOO_LARGE)
+        assert read(Growing(GEMINI_ARRAY), [array]) == Reading(None, Reason.NOT_TOLD)
+    assert time.process_time() - began < 0.2  # a try at each of them would take two seconds
 
 
 def test_a_long_answer_that_tells_before_its_end_is_too_large() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from llmauth.telemetry.series import UNMETERED
 from llmauth.usage.meter import Reading, Reason, Unread, judged, parsed
 from llmauth.usage.told import Told
 from tests.llmauth.usage.answers import read, tokens
@@ -22,3 +23,7 @@ def test_what_is_not_read_says_why_and_what_its_head_told() -> None:
 def test_what_is_no_json_is_nothing() -> None:
     assert parsed(b'{"a": [1]}') == {"a": [1]}
     assert [parsed(text) for text in (b"", b"{", b"\xff\xfe\xfd", b"[" * 100_000, b"1" * 5000)] == [None] * 5
+
+
+def test_the_metrics_know_every_reason() -> None:
+    assert {reason.value for reason in Reason} == UNMETERED

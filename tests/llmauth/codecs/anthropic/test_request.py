@@ -1,6 +1,7 @@
 """The body that Anthropic gets, case by case and rule by rule."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -242,6 +243,14 @@ def test_a_blank_stop_sequence_is_refused():
 
 def test_a_user_is_named():
     assert rendered(asked(user("Hi"), parameters={Word.USER: "u1"}))["metadata"] == {"user_id": "u1"}
+
+
+@pytest.mark.parametrize("name", ["ada@example.com", "Ada <ada@example.com>", "+49 (30) 123-456", "x" * 257])
+def test_a_user_is_not_told_by_address(name):
+    body = rendered(asked(user("Hi"), parameters={Word.USER: name}))
+    assert re.fullmatch("[0-9a-f]{64}", body["metadata"]["user_id"])
+    assert body == rendered(asked(user("Hi"), parameters={Word.USER: name}))
+    assert body != rendered(asked(user("Hi"), parameters={Word.USER: f"{name}1"}))
 
 
 def test_bedrock_takes_no_links():

@@ -74,6 +74,13 @@ def test_parameters_that_are_refused(word):
     assert caught.value.param == word.value
 
 
+@pytest.mark.parametrize("word", [Word.PRESENCE_PENALTY, Word.FREQUENCY_PENALTY])
+def test_gemini_3_knows_no_penalties(word):
+    answer = rendered("gemini-3-flash-preview", parameters={word: 0.5})
+    assert answer.dropped == (word.value,)
+    assert list(json.loads(answer.body)) == ["contents"]
+
+
 def test_tiers_have_names_of_their_own():
     assert "serviceTier" not in json.loads(rendered(parameters={Word.SERVICE_TIER: "auto"}, strict=True).body)
     with pytest.raises(UnsupportedParameter, match="no service tier 'scale'"):

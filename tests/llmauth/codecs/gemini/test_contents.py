@@ -18,8 +18,9 @@ def said(*parts, newest=False, thoughts=True):
     return written[1]["parts"] if len(written) > 1 else []
 
 
-def call(signature=None, number=1):
-    written = {"functionCall": {"id": f"c{number}", "name": "f", "args": {"a": 1}}}
+def call(signature=None, identity=None):
+    named = {"name": "f", "args": {"a": 1}}
+    written = {"functionCall": named if identity is None else {"id": identity, **named}}
     return written if signature is None else {**written, "thoughtSignature": signature}
 
 
@@ -63,9 +64,9 @@ def test_a_signature_of_its_own_goes_before_that_of_a_thought():
 
 def test_gemini_3_gets_a_stand_in_for_a_signature_that_was_lost():
     second = ToolCall("c2", "f", '{"a":1}')
-    assert said(CALL, second, newest=True) == [call(UNSIGNED), call(number=2)]
-    assert said(Thinking("", OURS), CALL, second, newest=True) == [call("b3Vycw=="), call(number=2)]
-    assert said(CALL, second) == [call(), call(number=2)]
+    assert said(CALL, second, newest=True) == [call(UNSIGNED, "c1"), call(identity="c2")]
+    assert said(Thinking("", OURS), CALL, second, newest=True) == [call("b3Vycw==", "c1"), call(identity="c2")]
+    assert said(CALL, second) == [call(), call()]
 
 
 def test_words_of_refusal_are_words():
@@ -75,15 +76,12 @@ def test_words_of_refusal_are_words():
 def test_results_come_first_and_in_the_order_of_their_calls():
     results = (ToolResult("c2", (Text("two"),)), ToolResult("c1", (Text("one"),)))
     history = [user("Hi"), assistant(CALL, ToolCall("c2", "g", "")), Message("tool", results), user("And?")]
-    last = contents(history, newest=False, thoughts=True)[2]
-    assert last == {
-        "role": "user",
-        "parts": [
-            {"functionResponse": {"id": "c1", "name": "f", "response": {"output": "one"}}},
-            {"functionResponse": {"id": "c2", "name": "g", "response": {"output": "two"}}},
-            {"text": "And?"},
-        ],
-    }
+    first = {"name": "f", "response": {"output": "one"}}
+    second = {"name": "g", "response": {"output": "two"}}
+    parts = contents(history, newest=False, thoughts=True)[2]["parts"]
+    assert parts == [{"functionResponse": first}, {"functionResponse": second}, {"text": "And?"}]
+    parts = contents(history, newest=True, thoughts=True)[2]["parts"]
+    assert parts[:2] == [{"functionResponse": {"id": "c1", **first}}, {"functionResponse": {"id": "c2", **second}}]
 
 
 def test_an_id_that_comes_again_means_the_later_call():

@@ -79,7 +79,7 @@ def test_a_picture_in_a_result_lies_within_it_from_gemini_3_on():
     result = ToolResult("c1", (Text('{"seen": 1}'), Image(Data("image/png", PNG))))
     request = asked(user("Look"), assistant(call), Message("tool", (result,)))
     blob = {"inlineData": {"mimeType": "image/png", "data": PNG}}
-    told = {"id": "c1", "name": "look", "response": {"seen": 1}}
+    told = {"name": "look", "response": {"seen": 1}}
     assert body(request)["contents"][2]["parts"] == [{"functionResponse": told}, blob]
     newest = body(request, "gemini-3-flash-preview")["contents"][2]["parts"]
-    assert newest == [{"functionResponse": {**told, "parts": [blob]}}]
+    assert newest == [{"functionResponse": {"id": "c1", **told, "parts": [blob]}}]

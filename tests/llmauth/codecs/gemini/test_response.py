@@ -63,6 +63,7 @@ def test_several_candidates_are_as_many_choices():
         b'{"candidates": [{"content": "x"}]}',
         b'{"candidates": [{"content": {"parts": [{"text": 3}]}}]}',
         b'{"candidates": [{"content": {"parts": [{"functionCall": {"args": {}}}]}}]}',
+        b'{"candidates": [{"content": {"parts": [{"functionCall": {"name": ""}}]}}]}',
         b'{"candidates": [{"content": {"parts": [{"functionCall": {"name": "f", "args": []}}]}}]}',
         b'{"candidates": [{"content": {"parts": [{"functionCall": {"name": "f", "args": {"a": NaN}}}]}}]}',
         b'{"candidates": [{"index": -1}]}',

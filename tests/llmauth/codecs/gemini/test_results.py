@@ -10,7 +10,7 @@ CALLS = {"c1": ToolCall("c1", "f", "{}")}
 
 
 def response(*content, error=False):
-    (part,) = answered([ToolResult("c1", content, error)], CALLS, nested=True)
+    (part,) = answered([ToolResult("c1", content, error)], CALLS, newest=True)
     return part["functionResponse"]["response"]
 
 
@@ -43,11 +43,11 @@ def test_pictures_and_documents_lie_within_the_result_or_after_all_results():
     blob = {"inlineData": {"mimeType": "image/png", "data": "aGk="}}
     file = {"fileData": {"mimeType": "application/pdf", "fileUri": "gs://b/r.pdf"}}
     results = [ToolResult("c1", (image, document))]
-    nested = answered(results, CALLS, nested=True)
+    nested = answered(results, CALLS, newest=True)
     assert nested == [
         {"functionResponse": {"id": "c1", "name": "f", "response": {"output": ""}, "parts": [blob, file]}}
     ]
-    flat = answered(results, CALLS, nested=False)
+    flat = answered(results, CALLS, newest=False)
     assert flat[1:] == [blob, file]
     assert "parts" not in flat[0]["functionResponse"]
 
@@ -66,6 +66,6 @@ def test_arguments_that_are_none_are_refused_by_name(text):
 
 def test_a_result_without_an_id():
     calls = {"": ToolCall("", "f", "")}
-    assert answered([ToolResult("", ())], calls, nested=True) == [
+    assert answered([ToolResult("", ())], calls, newest=True) == [
         {"functionResponse": {"name": "f", "response": {"output": ""}}}
     ]

@@ -1,0 +1,1 @@
+"""Embeddings: OpenAI's format for clients, and those of the providers that have one of their own."""
