@@ -19,6 +19,7 @@ from addons.faults import Faults
 from addons.gate import Gate
 from addons.inject import Inject
 from addons.listing import Listing
+from addons.meters import Meters
 from addons.reflections import Reflections
 from addons.repeats import Remember, Repeats
 from addons.report import Report
@@ -58,6 +59,7 @@ def chain(gateway: Gateway, exchanges: Exchanges) -> list[Any]:
         *judges,
         Reflections(exchanges),
         Fanout(gateway, exchanges),
+        Meters(exchanges),
         Answers(gateway, exchanges),
         Faults(exchanges),
         connections,

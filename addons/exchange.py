@@ -27,6 +27,7 @@ from llmauth.providers.base import ProviderHandler
 from llmauth.routers.auth import Proof
 from llmauth.routers.doors import SHAPES
 from llmauth.translation import StreamFilter
+from llmauth.usage.meter import Meter
 
 _ATTRIBUTE = "llmauth"
 DEFAULT_LIMITS = Limits()
@@ -121,6 +122,7 @@ class Exchange:
     beside_ends: float = 0.0
     read_beside: Sequence[Any] = ()  # what was read of their answers, in order
     usage: Usage | None = None
+    meter: Meter | None = None  # sees the provider's answer pass
 
     @property
     def shape(self) -> RefusalShape:

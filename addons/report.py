@@ -14,18 +14,21 @@ from addons.exchange import Exchange, Exchanges
 from addons.stage import fail
 from addons.wire.stream import HELD_UP_TO, KEPT_UP_TO
 from addons.wire.websocket import traffic_of
+from llmauth.chat.messages import Usage
 from llmauth.errors import UpstreamUnreachable
 from llmauth.gateway import Gateway
 from llmauth.http import Headers
 from llmauth.routers.auth import decision_of
 from llmauth.telemetry import access
 from llmauth.telemetry.access import Outcome
+from llmauth.usage.meter import Reason
 from llmauth.websocket.handshake import SWITCHING, is_asked
 
 # A short answer is cheaper in one write than in three; a longer one, and every event stream, passes as it comes.
 _BUFFERED_UP_TO = 16 * 1024
 _STREAMS = (b"text/event-stream", b"application/vnd.amazon.eventstream")
 _FINAL = range(200, 600)
+_REFUSALS = 400
 _HOP_BY_HOP = frozenset({b"keep-alive", b"proxy-connection", b"proxy-authenticate"})
 _NONE = (b"",)
 
@@ -164,6 +167,8 @@ def _outcome(flow: http.HTTPFlow, exchange: Exchange, at: float, failed: bool) -
     decisions = context.decisions if len(context.decisions) > 1 else context.decisions + exchange.decisions
     refused = decision_of(error) if error is not None else None
     traffic = traffic_of(flow)
+    cut = failed and exchange.first_byte_at is not None
+    usage, unmetered = _metered(exchange, cut=cut, answered=response is not None and response.status_code < _REFUSALS)
     return Outcome(
         context=context,
         request=exchange.request,
@@ -174,11 +179,25 @@ def _outcome(flow: http.HTTPFlow, exchange: Exchange, at: float, failed: bool) -
         first_byte_at=exchange.first_byte_at,
         error=error,
         decisions=decisions if refused is None else (*decisions, refused),
-        cut=failed and exchange.first_byte_at is not None,
+        cut=cut,
+        usage=usage,
+        unmetered=unmetered,
         provider_request_id=exchange.provider_request_id,
         limit=exchange.limit,
         carried=None if traffic is None else (traffic.received, traffic.sent),
     )
+
+
+def _metered(exchange: Exchange, *, cut: bool, answered: bool) -> tuple[Usage | None, Reason | None]:
+    """The tokens that were told, and why not all of them: by the translation, or by whatever passed a meter."""
+    meter, exchange.meter = exchange.meter, None  # what it keeps must not wait for the garbage collector
+    if meter is not None:
+        reading = meter.reading(cut=cut)
+        return reading.usage, reading.lacks
+    if exchange.prepared is None or exchange.sent_at is None or not answered:
+        return None, None
+    lacks = Reason.CUT if cut else Reason.NOT_TOLD if exchange.usage is None else None
+    return exchange.usage, lacks
 
 
 def _overhead(exchange: Exchange) -> float | None:

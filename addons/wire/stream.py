@@ -181,6 +181,8 @@ class GatewayStream(HttpStream):
 
     def state_stream_response_body(self, event: events.Event) -> layer.CommandGenerator[None]:
         stream = _filter_of(self.flow)
+        if isinstance(event, ResponseData):
+            self._meter(event.data)
         if stream is not None and isinstance(event, ResponseData):
             told = stream.feed(event.data)
             if told:
@@ -193,6 +195,11 @@ class GatewayStream(HttpStream):
             yield SendHttp(event, self.context.client)  # what passes as it is needs none of the stock layer's choices
         else:
             yield from super().state_stream_response_body(event)
+
+    def _meter(self, data: bytes) -> None:
+        exchange = exchange_of(self.flow)
+        if exchange is not None and exchange.meter is not None:
+            exchange.meter.feed(data)
 
     def state_consume_response_body(self, event: events.Event) -> layer.CommandGenerator[None]:
         yield from super().state_consume_response_body(event)
@@ -207,6 +214,7 @@ class GatewayStream(HttpStream):
             held = bytes(self.response_body_buf)
             self.response_body_buf.clear()
             yield from self.start_response_stream()
+            self._meter(held)
             yield SendHttp(ResponseData(self.stream_id, held), self.context.client)
 
     # 4. A stream in another format than the client's is changed as it passes, and its failure told in the client's.

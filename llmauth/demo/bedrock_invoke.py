@@ -1,4 +1,4 @@
-"""Bedrock's InvokeModel as it is answered for Claude and Titan: whole, and in `chunk` frames."""
+"""Bedrock's InvokeModel as it is answered for Claude, Titan and Embed: whole, and in `chunk` frames."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 from collections.abc import Iterator
 from typing import Any
 
-from llmauth.demo import claude, claude_shapes, eventstream, words
+from llmauth.demo import bedrock_embeddings, claude, claude_shapes, eventstream, words
 from llmauth.demo.bedrock_converse import padding
 from llmauth.demo.bedrock_models import Model
 from llmauth.demo.claude_turns import check_thinking, check_turns
@@ -34,15 +34,6 @@ _titan_text = record(
                 "stopSequences": list_of(text),
             }
         ),
-    },
-    "inputText",
-)
-_titan_embedding = record(
-    {
-        "inputText": filled,
-        "dimensions": integer(256, 1024),
-        "normalize": lambda value: None,
-        "embeddingTypes": list_of(text),
     },
     "inputText",
 )
@@ -123,17 +114,18 @@ class TitanReply:
 
 
 class EmbeddingReply:
-    """A Titan embedding model's answer to InvokeModel; it has no stream."""
+    """An embedding model's answer to InvokeModel; it has no stream."""
 
-    def __init__(self, call: Call, body: dict[str, Any]) -> None:
-        _titan_embedding(body)
-        self._size = body.get("dimensions", 1024)
+    def __init__(self, call: Call, body: dict[str, Any], model: Model) -> None:
         self.tokens = (words.estimate(call.request.body), 0)
+        if model.vendor == "cohere":
+            self._told = bedrock_embeddings.cohere(body, model.name)
+        else:
+            self._told = bedrock_embeddings.titan(body, model.name, self.tokens[0])
 
     def whole(self) -> dict[str, Any]:
-        """The vector with its count."""
-        vector = [((i * 37) % 101 - 50) / 1024 for i in range(self._size)]
-        return {"embedding": vector, "embeddingsByType": {"float": vector}, "inputTextTokenCount": self.tokens[0]}
+        """The vectors; Titan tells its count beside them, of Cohere's tells the header alone."""
+        return self._told
 
     def events(self) -> Iterator[bytes]:
         """Refused."""
@@ -146,9 +138,9 @@ def reply(call: Call, body: dict[str, Any], model: Model) -> ClaudeReply | Titan
         return ClaudeReply(call, body, model)
     if model.vendor == "amazon" and model.name.startswith("titan-text"):
         return TitanReply(call, body)
-    if model.vendor == "amazon" and model.name.startswith("titan-embed"):
-        return EmbeddingReply(call, body)
-    raise Mismatch(Fault.WRONG, "expected a Claude or Titan model: no other is emulated for InvokeModel", "modelId")
+    if (model.vendor, model.name[:6]) == ("cohere", "embed-") or model.name.startswith("titan-embed-text"):
+        return EmbeddingReply(call, body, model)
+    raise Mismatch(Fault.WRONG, "expected a Claude, Titan or Embed model: no other is emulated for it", "modelId")
 
 
 def _chunk(event: bytes) -> bytes:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import re
 import secrets
-import struct
 from collections.abc import Iterator
 from typing import Any
 
-from llmauth.demo import openai_chat, openai_shapes, sse, websocket, words
+from llmauth.demo import embeddings, openai_chat, openai_embeddings, openai_shapes, sse, websocket, words
 from llmauth.demo.emulator import JSON, Answer, Call, Emulator, Refusal, Switch, Unparsable, json_object
 from llmauth.demo.http1 import Field
 from llmauth.demo.openai_responses import Reply
@@ -32,7 +30,6 @@ _CHATS = re.compile(r"(gpt-|chatgpt-|codex-|o[0-9]|ft:)[A-Za-z0-9._:-]+")
 _EMBEDS = re.compile(r"text-embedding-[A-Za-z0-9-]+")
 _MULTIPART = re.compile(r'multipart/form-data;\s*boundary="?([^";]{1,70})"?', re.IGNORECASE)
 _SOCKETS = ("/v1/realtime", "/v1/responses")
-_DIMENSIONS = {"text-embedding-3-large": 3072}
 
 _CODES = {400: None, 401: "invalid_api_key", 404: None, 429: "rate_limit_exceeded", 500: None, 503: None}
 _SENTENCES = {
@@ -196,13 +193,13 @@ class OpenAI(Emulator):
         body = self.body(call)
         openai_shapes.embeddings(body)
         self.require_model(body["model"], _EMBEDS)
-        inputs = body["input"] if isinstance(body["input"], list) else [body["input"]]
-        if inputs and isinstance(inputs[0], int):
-            inputs = [inputs]
-        size = body.get("dimensions") or _DIMENSIONS.get(body["model"], 1536)
+        texts = openai_embeddings.texts(body["input"])
+        size = openai_embeddings.size(body)
+        packed = body.get("encoding_format") == "base64"
+        vectors = [embeddings.vector(text, size) for text in texts]
         data = [
-            {"object": "embedding", "index": index, "embedding": _vector(size, body.get("encoding_format") == "base64")}
-            for index in range(len(inputs))
+            {"object": "embedding", "index": index, "embedding": embeddings.packed(vector) if packed else vector}
+            for index, vector in enumerate(vectors)
         ]
         prompt = words.estimate(call.request.body)
         usage = {"prompt_tokens": prompt, "total_tokens": prompt}
@@ -246,11 +243,6 @@ def _masked(key: str) -> str:
 
 def _model(name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": 1715367049, "owned_by": "system"}
-
-
-def _vector(size: int, packed: bool) -> list[float] | str:
-    values = [((i * 37) % 101 - 50) / 1024 for i in range(size)]
-    return base64.b64encode(struct.pack(f"<{size}f", *values)).decode() if packed else values
 
 
 def _multipart(call: Call) -> dict[str, tuple[str | None, bytes]]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
-from llmauth.demo import oci_signature, openai_chat, openai_shapes, oracle_chat, words
+from llmauth.demo import oci_signature, openai_chat, openai_shapes, oracle_chat, oracle_embeddings, words
 from llmauth.demo.emulator import (
     JSON,
     Answer,
@@ -31,7 +31,6 @@ _EVENT_STREAM: Field = (b"content-type", b"text/event-stream")
 _VERSION = "/20231130"
 _OPENAI = "/openai/v1/"
 _COMPARTMENT = re.compile(r"ocid1\.(compartment|tenancy)\.[a-z0-9-]+\.[a-z0-9-]*\.[a-z0-9]+")
-_SIZE = 1024  # of an embedding
 
 _CODES = {
     400: ("InvalidParameter", "The request was refused."),
@@ -143,14 +142,9 @@ class OracleInference(_Signed):
     def _embed_text(self, call: Call) -> Answer:
         body = json_object(call)
         embed_text(body)
-        vector = [((i * 37) % 101 - 50) / 1024 for i in range(_SIZE)]
-        told = {
-            "id": str(uuid.uuid4()),
-            "modelId": self._model(body, "TEXT_EMBEDDINGS"),
-            "modelVersion": "1.0.0",
-            "embeddings": [vector for _ in body["inputs"]],
-        }
-        return self.json(call, told)
+        model = self._model(body, "TEXT_EMBEDDINGS")
+        told = oracle_embeddings.answer(body, model, words.estimate(call.request.body))
+        return self.json(call, {"id": str(uuid.uuid4()), "modelId": model, "modelVersion": "1.0.0", **told})
 
     def _apply_guardrails(self, call: Call) -> Answer:
         apply_guardrails(json_object(call))

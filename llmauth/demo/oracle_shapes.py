@@ -231,7 +231,8 @@ embed_text = record(
         "truncate": one_of("NONE", "START", "END"),
         "inputType": one_of("SEARCH_DOCUMENT", "SEARCH_QUERY", "CLASSIFICATION", "CLUSTERING", "IMAGE"),
         "outputDimensions": integer(1),
-        "embeddingTypes": list_of(text),
+        # The one enumeration in lower case.
+        "embeddingTypes": list_of(one_of("float", "int8", "uint8", "binary", "ubinary", "base64"), least=1),
     },
     *("compartmentId", "servingMode", "inputs"),
 )

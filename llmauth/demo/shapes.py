@@ -85,6 +85,16 @@ def number(low: float, high: float) -> Check:
     return check
 
 
+def number_of(*values: int) -> Check:
+    """One of these numbers."""
+
+    def check(value: Any) -> None:
+        if isinstance(value, bool) or value not in values:
+            raise _wrong(f"one of {', '.join(map(str, values))}")
+
+    return check
+
+
 def one_of(*values: str) -> Check:
     """One of these strings."""
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from llmauth.demo import openai_chat, words
+from llmauth.demo import embeddings, openai_chat, words
 from llmauth.demo.emulator import (
     JSON,
     PAUSE,
@@ -49,7 +49,7 @@ _EVENT_STREAM: Field = (b"content-type", b"text/event-stream")
 _VERSION = re.compile(r"20\d\d-[01]\d-[0-3]\d")
 _DEPLOYMENT = re.compile(r"/ml/v1/deployments/([A-Za-z0-9_-]{1,64})/text/(chat|chat_stream)")
 _SPEAKER = "watsonx"
-_SIZE = 384  # of an embedding
+_SIZES = {"ibm/slate-30m-english-rtrvr-v2": 384, "ibm/granite-embedding-278m-multilingual": 768}  # of vectors
 
 _CODES = {
     400: ("invalid_request_entity", "The request was refused."),
@@ -282,11 +282,11 @@ class Watsonx(_Guarded):
         _embeddings(body)
         _require_scope(body)
         _require_model(body["model_id"], "embedding")
-        vector = [((i * 37) % 101 - 50) / 1024 for i in range(_SIZE)]
+        size = _SIZES[body["model_id"]]
         told = {
             "model_id": body["model_id"],
             "created_at": self._frame(body, "")["created_at"],
-            "results": [{"embedding": vector} for _ in body["inputs"]],
+            "results": [{"embedding": embeddings.vector(text, size)} for text in body["inputs"]],
             "input_token_count": words.estimate(call.request.body),
         }
         return self.json(call, told)

@@ -12,7 +12,10 @@ _CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required
 _NESTED = {
     "type": "object",
     "properties": {
-        "where": {"type": "object", "properties": {"lat": {"type": "number"}, "additionalProperties": {"type": "string"}}},
+        "where": {
+            "type": "object",
+            "properties": {"lat": {"type": "number"}, "additionalProperties": {"type": "string"}},
+        },
         "units": {"type": "string", "enum": ["c", "f"], "default": "c"},
         "days": {"type": "array", "items": {"$ref": "#/$defs/day"}},
         "note": {"type": ["string", "null"]},
@@ -99,9 +102,7 @@ CHATS: dict[str, Body] = {
         _result("call_1", '{"degrees":18}'),
         tools=[_tool()],
     ),
-    "long ids": _chat(
-        _HI, _said("assistant", None, tool_calls=[_call(LONG_ID)]), _result(LONG_ID), tools=[_tool()]
-    ),
+    "long ids": _chat(_HI, _said("assistant", None, tool_calls=[_call(LONG_ID)]), _result(LONG_ID), tools=[_tool()]),
     "ids with dots": _chat(
         _HI, _said("assistant", None, tool_calls=[_call("functions.f:0")]), _result("functions.f:0"), tools=[_tool()]
     ),
@@ -234,9 +235,7 @@ MESSAGES: dict[str, Body] = {
     "choice any": _messages(_HI, tools=[_WEATHER], tool_choice={"type": "any"}),
     "choice tool": _messages(_HI, tools=[_WEATHER], tool_choice={"type": "tool", "name": "get_weather"}),
     "choice none": _messages(_HI, tools=[_WEATHER], tool_choice={"type": "none"}),
-    "one at a time": _messages(
-        _HI, tools=[_WEATHER], tool_choice={"type": "auto", "disable_parallel_tool_use": True}
-    ),
+    "one at a time": _messages(_HI, tools=[_WEATHER], tool_choice={"type": "auto", "disable_parallel_tool_use": True}),
     "sampling": _messages(_HI, temperature=0.5, top_p=0.9, top_k=40, stop_sequences=["END"]),
     "a user": _messages(_HI, metadata={"user_id": "ada"}),
     "a budget": _messages(_HI, thinking={"type": "enabled", "budget_tokens": 2048}) | {"max_tokens": 8000},
@@ -325,7 +324,10 @@ ANSWERS: dict[str, dict[str, Body]] = {
         **{f"ended by {reason}": _claude(_text("Hi."), reason=reason) for reason in _OF_CLAUDE},
         "nothing said": _claude(reason="end_turn"),
         "texts round a call": _claude(
-            _text("One."), {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}, _text("Two."), reason="tool_use"
+            _text("One."),
+            {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}},
+            _text("Two."),
+            reason="tool_use",
         ),
         "cached": _claude(
             _text("Hi."),
@@ -342,14 +344,18 @@ ANSWERS: dict[str, dict[str, Body]] = {
         **{f"ended by {reason}": _converse({"text": "Hi."}, reason=reason) for reason in _OF_CONVERSE},
         "nothing said": _converse(reason="end_turn"),
         "texts round a call": _converse(
-            {"text": "One."}, {"toolUse": {"toolUseId": "t1", "name": "f", "input": _INPUT}}, {"text": "Two."},
+            {"text": "One."},
+            {"toolUse": {"toolUseId": "t1", "name": "f", "input": _INPUT}},
+            {"text": "Two."},
             reason="tool_use",
         ),
     },
     "gemini": {
         **{f"ended by {reason}": _gemini({"text": "Hi."}, reason=reason) for reason in _OF_GEMINI},
         "two calls": _gemini(_CALL_OF_GEMINI, _CALL_OF_GEMINI, reason="STOP"),
-        "a thought": _gemini({"text": "Hm.", "thought": True}, {"text": "Hi."}, reason="STOP", thoughtsTokenCount=7),
+        "a thought": _gemini(
+            {"text": "Hm.", "thought": True}, {"text": "Hi."}, reason="STOP", thoughtsTokenCount=7, totalTokenCount=24
+        ),
         "cached": _gemini({"text": "Hi."}, reason="STOP", cachedContentTokenCount=10),
         "blocked": {
             "promptFeedback": {"blockReason": "SAFETY"},

@@ -19,6 +19,7 @@ from llmauth.chat.messages import (
 )
 from llmauth.chat.words import Word
 from llmauth.codecs.anthropic import parts
+from llmauth.codecs.anthropic.exact import exact
 from llmauth.codecs.anthropic.marks import attached
 from llmauth.codecs.reading import Malformed, Node, parse
 from llmauth.errors import BadRequest
@@ -200,7 +201,9 @@ def _output(config: Node) -> JsonSchema | None:
     if form is None:
         return None
     form.need("type").one_of("json_schema")
-    return JsonSchema(form.need("schema").object())
+    schema = form.need("schema").object()
+    # An answer here always fits its schema; elsewhere that has to be asked for, and not every schema can be.
+    return JsonSchema(schema, strict=True if exact(schema) else None)
 
 
 def _reasoning(top: Node, config: Node | None) -> Reasoning | None:

@@ -8,9 +8,11 @@ from typing import Any
 from llmauth.chat.words import Word
 from llmauth.errors import UnsupportedParameter
 
-# "Only three fields are supported in top-level Object"; of another, Nova says "extraneous key [$defs] is not permitted".
+# "Only three fields are supported in top-level Object"; others are refused: "extraneous key [definitions] is not
+# permitted".
 _TOP = ("type", "properties", "required")
-# Members that hold values of the client's, and no schemas.
+# Members that hold schemas by names of the client's, and those that hold values of the client's.
+_BY_NAME = frozenset({"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"})
 _VALUES = frozenset({"enum", "const", "default", "examples"})
 # A few definitions that refer to each other can stand for more than a memory holds.
 _MOST_REFERENCES = 500
@@ -23,8 +25,7 @@ def for_nova(schema: Mapping[str, Any]) -> dict[str, Any]:
     UnsupportedParameter where that is too much to write out.
     """
     whole = _Whole(schema)
-    top = whole.written(schema)
-    return {"type": "object", **{name: top[name] for name in _TOP if name in top}}
+    return {"type": "object", **whole.members(whole.top())}
 
 
 class _Whole:
@@ -34,21 +35,37 @@ class _Whole:
         self._schema = schema
         self._references = 0
 
-    def written(self, value: Any, within: tuple[str, ...] = (), depth: int = 0) -> Any:
-        """A part with its references written out; `within` are those that it stands in."""
+    def top(self) -> dict[str, Any]:
+        """The members that may stand at the top; a schema may be a reference itself."""
+        reference = self._schema.get("$ref")
+        named = self._named(reference, ()) if isinstance(reference, str) else {}
+        both = {**named, **self._schema}
+        return {name: both[name] for name in _TOP if name in both}
+
+    def members(self, schema: Mapping[str, Any], within: tuple[str, ...] = (), depth: int = 0) -> dict[str, Any]:
+        """The members of one schema, written out."""
+        return {name: self._member(name, value, within, depth + 1) for name, value in schema.items()}
+
+    def _member(self, name: str, value: Any, within: tuple[str, ...], depth: int) -> Any:
+        if name in _VALUES:
+            return value
+        if name in _BY_NAME and isinstance(value, Mapping):
+            return {own: self._written(inner, within, depth + 1) for own, inner in value.items()}
+        return self._written(value, within, depth)
+
+    def _written(self, value: Any, within: tuple[str, ...], depth: int) -> Any:
+        """A part without references; `within` are those that it stands in."""
         if depth > _DEEPEST:
             raise _too_much()
         if isinstance(value, list):
-            return [self.written(inner, within, depth + 1) for inner in value]
+            return [self._written(inner, within, depth + 1) for inner in value]
         if not isinstance(value, Mapping):
             return value
         reference = value.get("$ref")
         if isinstance(reference, str):
             rest = {name: inner for name, inner in value.items() if name != "$ref"}
-            return self.written({**self._named(reference, within), **rest}, (*within, reference), depth + 1)
-        return {
-            name: inner if name in _VALUES else self.written(inner, within, depth + 1) for name, inner in value.items()
-        }
+            return self._written({**self._named(reference, within), **rest}, (*within, reference), depth + 1)
+        return self.members(value, within, depth)
 
     def _named(self, reference: str, within: tuple[str, ...]) -> Mapping[str, Any]:
         """What a reference names; one that leads back into itself, or elsewhere, allows anything."""

@@ -16,7 +16,7 @@ InputType = Literal["search_document", "search_query", "classification", "cluste
 MOST_INPUTS = 2048
 _MEMBERS = frozenset({"model", "input", "dimensions", "encoding_format", "user", "input_type"})
 # Names of members are told in a header, which holds no other characters and is not endless.
-_UNTOLD = re.compile(r"[^\x21-\x7e]")
+_UNTOLD = re.compile(r"[^A-Za-z0-9_.-]")
 _LONGEST, _MOST_NAMES = 64, 32
 _INPUT_TYPES: dict[str, InputType] = {
     "search_document": "search_document",

@@ -17,8 +17,8 @@ def answered(results: list[ToolResult], calls: Mapping[str, ToolCall], *, newest
     """The parts for the results of one turn, in the order of their calls: the calls of one function differ by nothing
     else where they have no ids. BadRequest where a call is not known.
 
-    `newest` says that the model is a Gemini 3, which takes ids, and pictures inside of a result; others know a result by
-    its place, and see pictures after the results.
+    `newest` says that the model is a Gemini 3, which takes ids, and pictures inside of a result; others know a result
+    by its place, and see pictures after the results.
     """
     order = {call_id: place for place, call_id in enumerate(calls)}
     known = [(_call_of(result, calls), result) for result in results]

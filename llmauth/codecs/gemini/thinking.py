@@ -49,8 +49,10 @@ def thinking_config(reasoning: Reasoning, model: str, max_tokens: int | None) ->
         config: dict[str, Any] = {} if level is None else {"thinkingLevel": level}
     else:
         config = {"thinkingBudget": _budget(reasoning, model, max_tokens)}
-    if reasoning.shown is not None and config.get("thinkingBudget") != 0:
-        config["includeThoughts"] = reasoning.shown
+    # Who gives a budget speaks as Claude is spoken to, which shows what it thinks unless it is told not to.
+    shown = reasoning.shown if reasoning.shown is not None or reasoning.budget is None else True
+    if shown is not None and config.get("thinkingBudget") != 0:
+        config["includeThoughts"] = shown
     return config
 
 

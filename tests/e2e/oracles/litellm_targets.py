@@ -95,9 +95,7 @@ TARGETS: Mapping[str, Target] = {
         alike=_JSON_TEXTS,
         answers="oracle/generic",
     ),
-    "oracle command-r": Target(
-        theirs="oci", model="cohere.command-r-08-2024", codec=_oracle, answers="oracle/cohere"
-    ),
+    "oracle command-r": Target(theirs="oci", model="cohere.command-r-08-2024", codec=_oracle, answers="oracle/cohere"),
 }
 
 

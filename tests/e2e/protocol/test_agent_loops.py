@@ -11,7 +11,7 @@ from llmauth.demo.behaviour import Behaviour
 from llmauth.demo.emulators import Emulators
 from tests.e2e.clients import ways
 from tests.e2e.clients.sdks import Sdks
-from tests.e2e.protocol.providers import PROVIDERS, Provider
+from tests.e2e.protocol.providers import PROVIDERS, Provider, counted_output
 from tests.fixtures.serving import Serving
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -166,4 +166,6 @@ def test_an_agent_goes_three_turns(
     assert all(turn["total"] for turn in (first, second, third))
     seen = emulators.requests(provider.host)
     assert len(seen) == 3
+    counted = [counted_output(one.sent_body) for one in seen]
+    assert [turn["output"] for turn in (first, second, third)] == counted
     assert {one.host for one in emulators.requests()} <= {provider.host, "iam.cloud.ibm.com"}

@@ -16,6 +16,8 @@ from llmauth.addresses import HostPort
 from llmauth.credentials.base import StrategyFailed
 from llmauth.credentials.outbound import MAX_BYTES, Outbound
 from llmauth.demo.certificates import Authority, Certificate, server_context
+from llmauth.errors import GatewayError, InternalError, UpstreamProxyFailed, UpstreamTimeout, UpstreamUnreachable
+from llmauth.http import Door, Headers, Request, Url
 from llmauth.upstream_proxy import NoProxy, ProxyAddress, UpstreamProxy, parse_proxy_url
 from tests.fixtures.corporate import corporate
 
@@ -277,3 +279,104 @@ def test_whom_the_proxy_is_not_for_is_dialled(service: Make) -> None:
         exempt = one.outbound(resolve={}, proxy=proxy_at(company.url, HOST))
         assert refused(exempt) == "iam.example cannot be asked: gaierror"
         assert company.heads == []
+
+
+# ---- a request that somebody signed ---------------------------------------------------------------------------------
+
+
+def signed(body: bytes = b'{"canary-7f3a": 1}', path: str = "/v1/x?y=1", host: str = HOST, scheme: str = "https") -> Request:
+    fields = [(b"Host", host.encode()), (b"Authorization", b"Bearer canary-7f3a")]
+    fields.append((b"Content-Length", str(len(body)).encode()))
+    return Request(method="POST", url=Url(scheme, host, 443, path), headers=Headers(fields), door=Door.GATEWAY, body=body)
+
+
+def failed(outbound: Outbound, request: Request | None = None, *, time_limit: float = 1.0, most: int = 1000) -> GatewayError:
+    with pytest.raises(GatewayError) as caught:
+        outbound.post(request or signed(), time_limit=time_limit, most=most)
+    assert "canary" not in f"{caught.value.message} {caught.value.detail} {caught.value.hint}"
+    return caught.value
+
+
+def test_a_signed_request_is_sent_as_it_stands(service: Make) -> None:
+    one = service(b"HTTP/1.1 429 X\r\nRetry-After: 3\r\nContent-Length: 2\r\n\r\n{}")
+    answer = one.outbound().post(signed(), time_limit=1.0, most=1000)
+    assert (answer.status, answer.body, answer.headers.get("retry-after")) == (429, b"{}", "3")
+    assert one.received == [
+        b"POST /v1/x?y=1 HTTP/1.1\r\nHost: iam.example\r\nAuthorization: Bearer canary-7f3a\r\nContent-Length: 18\r\n"
+        b'Connection: close\r\n\r\n{"canary-7f3a": 1}'
+    ]
+
+
+def test_s5_s8_its_credential_goes_to_a_verified_public_host_alone(
+    service: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    false = service(certificate=Certificate.WRONG_NAME)
+    assert "could not be verified" in failed(false.outbound()).message
+    one = service()
+    look_up = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda host, port, *rest, **more: look_up("127.0.0.1", one.port, *rest, **more)
+    )
+    assert "leads to a private address" in failed(one.outbound(resolve={})).message
+    assert false.received == one.received == []
+
+
+def test_s5_nothing_leaves_in_clear_text(service: Make) -> None:
+    one = service()
+    assert isinstance(failed(one.outbound(), signed(scheme="http")), InternalError)
+    assert one.connections == 0
+
+
+@pytest.mark.parametrize("path", ["/x HTTP/1.1\r\nHost: evil\r\n\r\n", "/x\nX: y"])
+def test_a_line_that_would_be_two_is_not_sent(service: Make, path: str) -> None:
+    one = service()
+    assert isinstance(failed(one.outbound(), signed(path=path)), InternalError)
+    assert one.received == []
+
+
+def test_s6_its_redirect_is_not_followed(service: Make) -> None:
+    elsewhere = service()
+    moved = f"HTTP/1.1 307 X\r\nLocation: https://{HOST}:{elsewhere.port}/\r\nContent-Length: 0\r\n\r\n".encode()
+    assert service(moved).outbound().post(signed(), time_limit=1.0, most=1000).status == 307
+    assert elsewhere.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("says", "kind"),
+    [
+        (lambda tls: time.sleep(3), UpstreamTimeout),
+        (_drips, UpstreamTimeout),
+        (_endless, UpstreamUnreachable),
+        (_cut, UpstreamUnreachable),
+        (b"canary-7f3a\r\n\r\n", UpstreamUnreachable),
+    ],
+    ids=["mute", "drips", "endless", "cut", "garbage"],
+)
+def test_whatever_a_provider_does_it_is_over_in_time(
+    service: Make, says: bytes | Callable[[ssl.SSLSocket], None], kind: type[GatewayError]
+) -> None:
+    began = time.monotonic()
+    assert type(failed(service(says).outbound(), time_limit=0.3)) is kind
+    assert time.monotonic() - began < 1.0
+
+
+def test_as_much_is_read_as_was_said(service: Make) -> None:
+    one = service(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000)
+    assert len(one.outbound().post(signed(), time_limit=1.0, most=100_000).body) == 100_000
+    assert isinstance(failed(one.outbound(), most=99_999), UpstreamUnreachable)
+
+
+def test_a_companys_proxy_that_says_no_to_it_is_named(service: Make) -> None:
+    one = service()
+
+    def no(sock: socket.socket, head: bytes) -> bool:
+        sock.sendall(b"HTTP/1.1 403 canary-7f3a\r\n\r\n")
+        return False
+
+    with corporate({HOST: f"127.0.0.1:{one.port}"}) as company:
+        assert one.outbound(resolve={}, proxy=proxy_at(company.url)).post(signed(), time_limit=1.0, most=9).status == 200
+        company.behave = no
+        error = failed(one.outbound(resolve={}, proxy=proxy_at(company.url)))
+        assert isinstance(error, UpstreamProxyFailed)
+        assert "s3cret" not in f"{error.message} {error.detail}"
+        assert b"canary" not in b"".join(company.heads)

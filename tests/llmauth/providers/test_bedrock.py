@@ -146,3 +146,47 @@ def test_a_path_that_names_models_again_and_again_is_read_once():
 def test_only_the_name_tells_a_bad_signature_from_a_missing_permission(status, name, verdict):
     headers = Headers([(b"X-Amzn-ErrorType", name.encode())] if name else [])
     assert HANDLER.verdict(status, headers) is verdict
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "sized"),
+    [
+        ("amazon.titan-embed-text-v2:0", TitanEmbeddings, True),
+        ("amazon.titan-embed-text-v1", TitanEmbeddings, False),
+        ("amazon.titan-embed-g1-text-02", TitanEmbeddings, False),
+        ("cohere.embed-english-v3", CohereEmbeddings, False),
+        ("us.cohere.embed-v4:0", CohereEmbeddings, True),
+        ("arn:aws:bedrock:us-east-1::foundation-model/amazon.titan-embed-text-v2:0", TitanEmbeddings, True),
+    ],
+)
+def test_models_that_embed_are_asked_by_invoke(model, kind, sized):
+    way = HANDLER.embeddings(model)
+    assert way.path == f"/model/{quote(model, safe='')}/invoke"
+    assert isinstance(way.format, kind)
+    request = EmbeddingRequest(model=model, inputs=("a",), dimensions=256)
+    if sized:
+        assert b"256" in way.format.render(request)[0].body
+    else:
+        with pytest.raises(UnsupportedParameter):
+            way.format.render(request)
+
+
+@pytest.mark.parametrize("model", ["amazon.nova-pro-v1:0", "xcohere.embed-v4:0", "amazon.titan-embed-image-v1", ""])
+def test_other_models_do_not_embed(model):
+    assert HANDLER.embeddings(model) is None
+
+
+def test_tokens_are_counted_for_the_model_behind_a_profile_with_the_clients_own_body():
+    native = HANDLER.natively("count_tokens", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", stream=False)
+    assert native.path == "/model/anthropic.claude-sonnet-4-5-20250929-v1%3A0/count-tokens"
+    asked = b'{"model":"claude","messages":[{"role":"user","content":"hi"}]}'
+    betas = Headers([(b"anthropic-beta", b"context-1m-2025-08-07, unheard-of-2020-01-01")])
+    inner = json.loads(b64decode(json.loads(native.rewrite(asked, betas))["input"]["invokeModel"]["body"]))
+    assert inner == {
+        "anthropic_version": "bedrock-2023-05-31",
+        "anthropic_beta": ["context-1m-2025-08-07"],
+        "max_tokens": 1,
+        "messages": [{"role": "user", "content": "hi"}],
+    }
+    assert native.reads(asked).said(200, Headers(), b'{"inputTokens":5}').body == b'{"input_tokens":5}'
+    assert HANDLER.natively("count_tokens", "amazon.nova-pro-v1:0", stream=False) is None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from llmauth.providers.inference_profiles import geography, serves
+from llmauth.providers.inference_profiles import foundation, geography, serves
 
 CLAUDE = "anthropic.claude-sonnet-4-5-20250929-v1:0"
 
@@ -43,3 +43,22 @@ def test_a_profile_belongs_to_its_geography(region, model, expected):
 )
 def test_the_prefix_of_a_region(region, prefix):
     assert geography(region) == prefix
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (f"us.{CLAUDE}", CLAUDE),
+        (f"us-gov.{CLAUDE}", CLAUDE),
+        (f"global.{CLAUDE}", CLAUDE),
+        (CLAUDE, CLAUDE),
+        (f"arn:aws:bedrock:us-east-1:111122223333:inference-profile/us.{CLAUDE}", CLAUDE),
+        (f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE}", f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE}"),
+        (
+            "arn:aws:bedrock:us-east-1:111122223333:application-inference-profile/claude1",
+            "arn:aws:bedrock:us-east-1:111122223333:application-inference-profile/claude1",
+        ),
+    ],
+)
+def test_a_profile_leads_to_a_model(model, expected):
+    assert foundation(model) == expected

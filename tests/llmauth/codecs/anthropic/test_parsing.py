@@ -123,7 +123,9 @@ def test_reasoning(told, meant):
 
 def test_a_schema():
     told = {"format": {"type": "json_schema", "schema": PERSON}}
-    assert parsed(output_config=told).output == JsonSchema(PERSON)
+    assert parsed(output_config=told).output == JsonSchema(PERSON, strict=True)
+    told["format"]["schema"] = {"type": "object"}
+    assert parsed(output_config=told).output == JsonSchema({"type": "object"})
 
 
 @pytest.mark.parametrize(
@@ -288,7 +290,7 @@ PARAMETERS = st.fixed_dictionaries(
     {Word.MAX_TOKENS: st.integers(1, 9999)},
     optional={
         Word.STOP: st.lists(TEXT, min_size=1, max_size=2).map(tuple),
-        Word.USER: TEXT,
+        Word.USER: IDS.map("u{}".format),
         Word.SERVICE_TIER: st.just("default"),
     },
 )
@@ -299,7 +301,7 @@ REQUESTS = st.builds(
     model=st.just("claude-opus-4-8"),
     messages=ASKED,
     tools=TOOLS.map(tuple),
-    output=st.none() | st.just(JsonSchema(PERSON)),
+    output=st.none() | st.just(JsonSchema(PERSON, strict=True)),
     reasoning=REASONING,
     parameters=PARAMETERS,
     stream=st.booleans(),

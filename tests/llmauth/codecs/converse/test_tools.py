@@ -116,6 +116,15 @@ def test_a_schema_by_a_tool(family):
     assert len(beside.config["tools"]) == 2
 
 
+def test_nova_takes_three_members_of_a_schema():
+    """Nova: "extraneous key [definitions] is not permitted"."""
+    strict = {**TOOL.schema, "additionalProperties": False}
+    [tool] = told(NOVA, SOME, tools=(Tool("look", "", strict),)).config["tools"]
+    assert tool["toolSpec"]["inputSchema"]["json"] == TOOL.schema
+    [tool] = told(CLAUDE, SOME, tools=(Tool("look", "", strict),)).config["tools"]
+    assert tool["toolSpec"]["inputSchema"]["json"] == strict
+
+
 def test_who_is_forced():
     def asked(**options):
         return ChatRequest(model="m", messages=(), **options)

@@ -1,5 +1,7 @@
 """Efforts and budgets, in the words of each family."""
 
+from dataclasses import replace
+
 import pytest
 
 from llmauth.chat.messages import Reasoning
@@ -43,7 +45,7 @@ def test_families(model, wanted):
     ],
 )
 def test_budgets(model, reasoning, max_tokens, wanted):
-    assert thinking_config(reasoning, model, max_tokens) == {"thinkingBudget": wanted}
+    assert thinking_config(replace(reasoning, shown=False), model, max_tokens)["thinkingBudget"] == wanted
 
 
 @pytest.mark.parametrize(
@@ -63,11 +65,13 @@ def test_budgets(model, reasoning, max_tokens, wanted):
     ],
 )
 def test_levels(model, reasoning, wanted):
-    assert thinking_config(reasoning, model, 10) == {"thinkingLevel": wanted}
+    assert thinking_config(replace(reasoning, shown=False), model, 10)["thinkingLevel"] == wanted
 
 
 def test_thoughts_are_shown_or_not_where_that_was_said_and_there_are_any():
     assert thinking_config(Reasoning(shown=True), "gemini-3-pro", None) == {"includeThoughts": True}
     assert thinking_config(Reasoning(shown=False), "gemini-3-pro", None) == {"includeThoughts": False}
+    assert thinking_config(Reasoning(budget=2000), "gemini-3-pro", None)["includeThoughts"] is True
+    assert thinking_config(Reasoning(budget=2000, shown=False), "gemini-3-pro", None)["includeThoughts"] is False
     assert thinking_config(Reasoning(), "gemini-3-pro", None) == {}
     assert thinking_config(Reasoning("none", shown=True), "gemini-2.5-flash", None) == {"thinkingBudget": 0}
