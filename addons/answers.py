@@ -171,9 +171,13 @@ def _is_stream(index: Mapping[bytes, Sequence[bytes]]) -> bool:
     return index.get(b"content-type", (b"",))[0].lower().startswith(_STREAMS)
 
 
+# A client that makes up hundreds of names is told the first of them.
+_LISTED = 50
+
+
 def _dropped(prepared: Prepared) -> tuple[Field, ...]:
     # A client chose them: what is no plain character would be the end of the header.
-    names = "".join(c if " " <= c <= "~" else "?" for c in ", ".join(prepared.dropped))
+    names = "".join(c if " " <= c <= "~" else "?" for c in ", ".join(prepared.dropped[:_LISTED]))
     return ((b"x-llmauth-dropped", names.encode("ascii", "replace")),) if names else ()
 
 

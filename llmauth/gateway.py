@@ -63,7 +63,7 @@ class Gateway:
         self.settings = settings
         self.handlers = {name: providers.build(name, one, clock) for name, one in settings.instances.items()}
         self.catalogue = Catalogue(self.handlers, [_rule(name, entry) for name, entry in settings.models.items()])
-        self.metrics = Metrics(models=())
+        self.metrics = Metrics(models=self.catalogue.known())
         self.token_hosts = _token_hosts(self.handlers)
         self.authority = authority(settings, self.handlers, clock)
         self._gateway_hosts = frozenset(settings.server.gateway_hosts)

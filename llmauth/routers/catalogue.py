@@ -77,6 +77,11 @@ class Catalogue:
                 named.setdefault(model, instance)
         return tuple(sorted(named.items()))
 
+    def known(self) -> frozenset[str]:
+        """Every name of a model that the configuration gives, to callers or to providers: no caller makes one up."""
+        sent = {self._instances[rule.instance].upstream(rule.model) for rule in self._rules if rule.model is not None}
+        return frozenset(sent) | {name for name, _ in self.names()}
+
     def alias(self, model: str, provider: ProviderType) -> Found | None:
         """What an exact rule makes of a name, for an instance of this type: short names in the paths of an API."""
         rule = self._exact.get(model)

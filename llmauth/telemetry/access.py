@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from llmauth.chat.messages import Usage
-from llmauth.context import Authenticated, Carried, Credentialed, Decision, RequestContext, Routed
+from llmauth.context import Authenticated, Carried, Credentialed, Decision, ProtocolRoute, RequestContext, Routed
 from llmauth.errors import GatewayError
 from llmauth.http import Door, Request
 from llmauth.telemetry.logs import tell
@@ -71,12 +71,13 @@ def observation(outcome: Outcome) -> Observation:
     context, error = outcome.context, outcome.error
     started = context.started
     target = context.target if isinstance(context, Routed) else None
+    spoken = _spoken(context)
     return Observation(
         instance=target.instance if target else "",
         provider=target.provider if target else "",
         region=(target.region or "") if target else "",
-        mode="transparent" if target else "",
-        protocol="native" if target else "",
+        mode="" if target is None else "transparent" if spoken is None else "protocol",
+        protocol="" if target is None else "native" if spoken is None else spoken.protocol,
         model=(target.model or "") if target else "",
         method=outcome.request.method,
         status=outcome.status,
@@ -89,6 +90,12 @@ def observation(outcome: Outcome) -> Observation:
         usage=outcome.usage,
         unmetered=outcome.unmetered,
     )
+
+
+def _spoken(context: RequestContext) -> ProtocolRoute | None:
+    """The route of protocol mode, where a request came by one."""
+    route = context.route if isinstance(context, Routed) else None
+    return route if isinstance(route, ProtocolRoute) else None
 
 
 def line(outcome: Outcome) -> dict[str, Any]:
@@ -111,6 +118,10 @@ def line(outcome: Outcome) -> dict[str, Any]:
         facts["user"], facts["key_id"] = context.identity.user, context.identity.key_id
     if isinstance(context, Routed):
         facts["instance"], facts["provider"] = context.target.instance, context.target.provider
+    spoken = _spoken(context)
+    if spoken is not None:
+        facts["protocol"], facts["operation"] = spoken.protocol, spoken.operation
+        facts["model"] = context.target.model if isinstance(context, Routed) else None
     if isinstance(context, Credentialed):
         facts["strategy"] = context.strategy
     if outcome.overhead is not None:

@@ -120,6 +120,10 @@ def test_the_list_names_what_the_configuration_names():
     assert Catalogue(INSTANCES, RULES).names() == (("claude-3", "bedrock_us1"), ("gpt-4o", "azure_main"))
 
 
+def test_the_names_that_may_be_shown_are_those_of_the_configuration():
+    assert Catalogue(INSTANCES, RULES).known() == {"claude-3", "gpt-4o", CLAUDE, "my-deployment"}
+
+
 def test_short_names_count_for_their_own_provider():
     catalogue = Catalogue(INSTANCES, RULES)
     assert catalogue.alias("claude-3", "bedrock").model == CLAUDE

@@ -14,6 +14,7 @@ from llmauth.context import (
     Credentialed,
     Decision,
     Identity,
+    ProtocolRoute,
     RequestContext,
     Routed,
     Target,
@@ -152,6 +153,16 @@ def test_what_is_counted():
     assert (seen.seconds, seen.first_byte, seen.overhead, seen.aborted, seen.error) == (0.5, 0.25, 0.001, True, None)
     unrouted = observation(outcome(KNOWN, error=HostNotServed("No."), status=403))
     assert (unrouted.instance, unrouted.mode, unrouted.status, unrouted.error) == ("", "", 403, "host_not_allowed")
+
+
+def test_protocol_mode_is_told_apart():
+    spoken = ProtocolRoute(protocol="anthropic", operation="messages", path=f"/v1/messages?{CANARY}")
+    context = advance(KNOWN, Routed, CHOSEN, route=spoken, target=ROUTED.target)
+    seen = observation(outcome(context))
+    assert (seen.instance, seen.mode, seen.protocol, seen.model) == ("openai", "protocol", "anthropic", "gpt-5")
+    facts = line(outcome(context))
+    assert (facts["protocol"], facts["operation"], facts["model"]) == ("anthropic", "messages", "gpt-5")
+    assert CANARY not in str(facts)
 
 
 def test_decisions_in_their_order():
