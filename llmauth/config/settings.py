@@ -16,6 +16,7 @@ from llmauth.config.problems import ConfigError, Place, Problem
 from llmauth.config.routing import HostEntry, ModelEntry, Transformation
 from llmauth.config.sections import Auth, Egress, Log, MetricsListener, Server, Storage, Upstream, is_loopback
 from llmauth.config.tree import Node, join, overlay
+from llmauth.credentials import defaults_for
 from llmauth.credentials.later import LaterOptions
 from llmauth.providers.base import parse_base_url
 from llmauth.routers.catalogue import Rule, unreachable
@@ -133,6 +134,8 @@ def _warnings(document: Document) -> Iterable[str]:
     if not document.instances:
         yield "No instance is configured, so nothing can be called; add one under `instances:`."
     for name, instance in document.instances.items():
+        if not (instance.strategies or defaults_for(instance.type)):
+            yield f"Instance '{name}' gets no credential: name under `authentication:` where it comes from."
         later = [strategy.label for strategy in instance.strategies if isinstance(strategy, LaterOptions)]
         if later and len(later) == len(instance.strategies):
             yield (

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,10 +40,16 @@ class House:
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
+def sections() -> dict[str, Any]:
+    """What a test's configuration has besides: for tests that say otherwise."""
+    return {}
+
+
+@pytest.fixture
+async def house(tmp_path: Path, sections: dict[str, Any]) -> AsyncIterator[House]:
     """Started, with credentials for `openai` and `anthropic`, and none for `bare`."""
     config = tmp_path / "gateway.yaml"
-    config.write_text(json.dumps(CONFIG))
+    config.write_text(json.dumps({**CONFIG, **sections}))
     home = tmp_path / "home"
     environ = {"LLMAUTH_HOME": str(home), "OPENAI_API_KEY": "sk-ours", "ANTHROPIC_API_KEY": "sk-ant-ours"}
     settings = read_settings([config], environ)

@@ -1,4 +1,4 @@
-"""Odd but legal: requests of OpenAI's chat and of Anthropic's Messages, and answers of providers, as clients meet them."""
+"""Odd but legal: requests of OpenAI's chat and of Anthropic's Messages, and answers of providers."""
 
 from __future__ import annotations
 

@@ -48,9 +48,8 @@ def chat(**more):
 
 
 def by(handler, model, operation="chat", **more):
-    protocol = "anthropic" if operation in ("messages", "count_tokens") else "openai"
     held = {
-        "route": ProtocolRoute(protocol=protocol, operation=operation, path="/v1/x"),
+        "route": ProtocolRoute(protocol="openai", operation=operation, path="/v1/x"),
         "target": Target(instance="house", provider=handler.provider, model=model),
         "handler": handler,
         "stream": False,
@@ -161,7 +160,7 @@ def test_a_translated_request_is_written_anew_head_and_body():
 def test_a_stream_is_asked_for_at_its_own_place():
     prepared = prepare(request(chat(stream=True)), by(handler("bedrock"), NOVA, stream=True))
     assert prepared.route.path.endswith("/converse-stream")
-    assert "eventstream" in prepared.request.headers.get("accept")
+    assert prepared.request.headers.get("accept") == "text/event-stream, application/vnd.amazon.eventstream"
 
 
 def test_the_client_is_answered_by_its_own_name_of_the_model():

@@ -279,6 +279,13 @@ def test_an_instance_that_can_have_no_credential_yet_is_told(read):
     assert read("instances: {o: {type: openai}}").warnings == ()
 
 
+def test_an_instance_that_is_told_no_source_of_a_credential_is_named(read):
+    text = "instances: {local: {type: openai_compatible, base_url: 'https://models.corp.example/v1'}}"
+    assert read(text).warnings == (
+        "Instance 'local' gets no credential: name under `authentication:` where it comes from.",
+    )
+
+
 def test_settings_are_frozen(read):
     settings = read("{}")
     with pytest.raises(FrozenInstanceError):

@@ -284,13 +284,19 @@ def test_whom_the_proxy_is_not_for_is_dialled(service: Make) -> None:
 # ---- a request that somebody signed ---------------------------------------------------------------------------------
 
 
-def signed(body: bytes = b'{"canary-7f3a": 1}', path: str = "/v1/x?y=1", host: str = HOST, scheme: str = "https") -> Request:
+def signed(
+    body: bytes = b'{"canary-7f3a": 1}', path: str = "/v1/x?y=1", host: str = HOST, scheme: str = "https"
+) -> Request:
     fields = [(b"Host", host.encode()), (b"Authorization", b"Bearer canary-7f3a")]
     fields.append((b"Content-Length", str(len(body)).encode()))
-    return Request(method="POST", url=Url(scheme, host, 443, path), headers=Headers(fields), door=Door.GATEWAY, body=body)
+    return Request(
+        method="POST", url=Url(scheme, host, 443, path), headers=Headers(fields), door=Door.GATEWAY, body=body
+    )
 
 
-def failed(outbound: Outbound, request: Request | None = None, *, time_limit: float = 1.0, most: int = 1000) -> GatewayError:
+def failed(
+    outbound: Outbound, request: Request | None = None, *, time_limit: float = 1.0, most: int = 1000
+) -> GatewayError:
     with pytest.raises(GatewayError) as caught:
         outbound.post(request or signed(), time_limit=time_limit, most=most)
     assert "canary" not in f"{caught.value.message} {caught.value.detail} {caught.value.hint}"
@@ -374,7 +380,9 @@ def test_a_companys_proxy_that_says_no_to_it_is_named(service: Make) -> None:
         return False
 
     with corporate({HOST: f"127.0.0.1:{one.port}"}) as company:
-        assert one.outbound(resolve={}, proxy=proxy_at(company.url)).post(signed(), time_limit=1.0, most=9).status == 200
+        assert (
+            one.outbound(resolve={}, proxy=proxy_at(company.url)).post(signed(), time_limit=1.0, most=9).status == 200
+        )
         company.behave = no
         error = failed(one.outbound(resolve={}, proxy=proxy_at(company.url)))
         assert isinstance(error, UpstreamProxyFailed)

@@ -1,6 +1,9 @@
 """Bedrock's handler: two planes, two ways to sign, and refusals that only a header tells apart."""
 
+import json
 import time
+from base64 import b64decode
+from urllib.parse import quote
 
 import pytest
 from botocore.config import Config
@@ -8,7 +11,10 @@ from botocore.session import get_session
 
 from llmauth.addresses import HostPort
 from llmauth.clock import ManualClock
-from llmauth.errors import InternalError
+from llmauth.codecs.embeddings.cohere import CohereEmbeddings
+from llmauth.codecs.embeddings.request import EmbeddingRequest
+from llmauth.codecs.embeddings.titan import TitanEmbeddings
+from llmauth.errors import InternalError, UnsupportedParameter
 from llmauth.http import Door, Headers, Request, Url
 from llmauth.providers.base import Verdict
 from llmauth.providers.bedrock import BedrockHandler, BedrockOptions

@@ -53,7 +53,10 @@ def test_the_prefix_of_a_region(region, prefix):
         (f"global.{CLAUDE}", CLAUDE),
         (CLAUDE, CLAUDE),
         (f"arn:aws:bedrock:us-east-1:111122223333:inference-profile/us.{CLAUDE}", CLAUDE),
-        (f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE}", f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE}"),
+        (
+            f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE}",
+            f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE}",
+        ),
         (
             "arn:aws:bedrock:us-east-1:111122223333:application-inference-profile/claude1",
             "arn:aws:bedrock:us-east-1:111122223333:application-inference-profile/claude1",

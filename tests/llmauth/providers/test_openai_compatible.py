@@ -19,7 +19,7 @@ def test_it_has_no_host_but_the_one_that_is_configured():
     assert HANDLER.hosts == {HostPort("vllm.corp.example", 443)}
     assert not HANDLER.owns(HostPort("api.openai.com", 443))
     with pytest.raises(ValidationError, match="base_url"):
-        CompatibleOptions()
+        CompatibleOptions.model_validate({})
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/chat/completions"])

@@ -1,11 +1,14 @@
 """Oracle: its hosts by region and realm, two planes, two kinds of credential, and what its refusals mean."""
 
+import json
+
 import pytest
 
 from llmauth.addresses import HostPort
 from llmauth.clock import ManualClock
+from llmauth.codecs.embeddings.request import EmbeddingRequest
 from llmauth.demo.credentials import OciIdentity
-from llmauth.errors import InternalError, NoCredential
+from llmauth.errors import InternalError, NoCredential, UnsupportedParameter
 from llmauth.http import Door, Headers, Request, Url
 from llmauth.providers.base import Verdict
 from llmauth.providers.oracle import REALMS, OracleHandler, OracleOptions
@@ -165,3 +168,23 @@ def test_only_a_401_is_about_the_key_and_its_date_tells_of_the_clock(status, dat
 def test_only_a_large_key_is_slow():
     assert not HANDLER.is_slow(KEY)
     assert not HANDLER.is_slow(ApiKey(value=Secret("k")))
+
+
+@pytest.mark.parametrize(("model", "sized"), [("cohere.embed-v4.0", True), ("cohere.embed-english-v3.0", False)])
+def test_coheres_models_embed(model, sized):
+    place = "ocid1.compartment.oc1..aaaa"
+    way = OracleHandler("eu", OracleOptions(region="eu-frankfurt-1", compartment=place)).embeddings(model)
+    assert way.path == "/20231130/actions/embedText"
+    request = EmbeddingRequest(model=model, inputs=("a",), dimensions=512)
+    if not sized:
+        with pytest.raises(UnsupportedParameter):
+            way.format.render(request)
+        return
+    told = json.loads(way.format.render(request)[0].body)
+    assert (told["compartmentId"], told["servingMode"]["modelId"], told["outputDimensions"]) == (place, model, 512)
+
+
+def test_other_models_do_not_and_without_a_compartment_none_does():
+    assert HANDLER.embeddings("cohere.command-a-03-2025") is None
+    with pytest.raises(UnsupportedParameter):
+        HANDLER.embeddings("cohere.embed-v4.0")

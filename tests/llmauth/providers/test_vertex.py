@@ -8,7 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from llmauth.addresses import HostPort
-from llmauth.errors import InternalError
+from llmauth.codecs.embeddings.gemini import GeminiEmbeddings
+from llmauth.codecs.embeddings.predict import PredictEmbeddings
+from llmauth.errors import InternalError, UnsupportedParameter
 from llmauth.http import Door, Headers, Request, Url
 from llmauth.providers.base import Verdict
 from llmauth.providers.vertex import VertexHandler, VertexOptions
@@ -199,3 +201,34 @@ def test_b3_a_bomb_is_not_inflated():
     bomb = b"".join([packer.compress(b" " * 1_000_000) for _ in range(50)]) + packer.flush()
     headers = Headers([(b"Content-Encoding", b"gzip")])
     assert HANDLER.verdict_of_body(400, headers, bomb) is Verdict.PASSES
+
+
+@pytest.mark.parametrize(
+    ("model", "verb", "kind"),
+    [
+        ("text-embedding-005", "predict", PredictEmbeddings),
+        ("text-multilingual-embedding-002", "predict", PredictEmbeddings),
+        ("textembedding-gecko@003", "predict", PredictEmbeddings),
+        ("gemini-embedding-001", "batchEmbedContents", GeminiEmbeddings),
+        ("gemini-embedding-2", "embedContent", GeminiEmbeddings),
+    ],
+)
+def test_models_that_embed_each_have_their_call(model, verb, kind):
+    way = handler(project="demo-project").embeddings(model)
+    place = "/v1/projects/demo-project/locations/us-central1/publishers/google/models"
+    assert way.path == f"{place}/{model.replace('@', '%40')}:{verb}"
+    assert isinstance(way.format, kind)
+
+
+def test_other_models_do_not_embed_and_without_a_project_none_does():
+    assert handler(project="demo-project").embeddings("gemini-2.5-pro") is None
+    assert handler(project="demo-project").embeddings("google/text-embedding-005") is None
+    with pytest.raises(UnsupportedParameter):
+        handler().embeddings("text-embedding-005")
+
+
+def test_claudes_tokens_are_counted_with_the_model_and_the_version_in_the_body():
+    native = handler(project="demo-project").natively("count_tokens", "claude-sonnet-4-5@20250929", stream=False)
+    assert native.path.endswith("/publishers/anthropic/models/count-tokens:rawPredict")
+    sent = json.loads(native.rewrite(b'{"model":"claude","messages":[]}', Headers()))
+    assert sent == {"anthropic_version": "vertex-2023-10-16", "model": "claude-sonnet-4-5@20250929", "messages": []}

@@ -1,9 +1,12 @@
 """watsonx: its hosts by region, where a path leads, its token, and what its refusals mean."""
 
+import json
+
 import pytest
 
 from llmauth.addresses import HostPort
-from llmauth.errors import InternalError
+from llmauth.codecs.embeddings.request import EmbeddingRequest
+from llmauth.errors import InternalError, UnsupportedParameter
 from llmauth.http import Door, Headers, Request, Url
 from llmauth.providers.base import Verdict
 from llmauth.providers.watsonx import WatsonxHandler, WatsonxOptions
@@ -123,3 +126,13 @@ def test_the_model_has_a_name_of_its_own(path, body, model):
 def test_only_a_401_is_about_the_token(status, verdict):
     assert HANDLER.verdict(status, Headers()) is verdict
     assert not HANDLER.is_slow(BearerToken(value=Secret("t")))
+
+
+def test_embeddings_are_asked_for_a_project_or_a_space():
+    request = EmbeddingRequest(model="ibm/slate", inputs=("a",))
+    for scope in ({"project_id": "p1"}, {"space_id": "s1"}):
+        way = WatsonxHandler("x", WatsonxOptions(**scope)).embeddings("ibm/slate")
+        assert way.path == "/ml/v1/text/embeddings?version=2026-10-14"
+        assert scope.items() <= json.loads(way.format.render(request)[0].body).items()
+    with pytest.raises(UnsupportedParameter):
+        HANDLER.embeddings("ibm/slate")

@@ -8,7 +8,10 @@ from llmauth.errors import UnsupportedParameter
 from llmauth.http import Headers
 from tests.llmauth.codecs.embeddings.goldens import FIRST, SECOND, asked, bodies, read, request_of, survives
 
-MANY, ONE = GeminiEmbeddings("gemini-embedding-001", batched=True), GeminiEmbeddings("gemini-embedding-2", batched=False)
+MANY, ONE = (
+    GeminiEmbeddings("gemini-embedding-001", batched=True),
+    GeminiEmbeddings("gemini-embedding-2", batched=False),
+)
 
 
 def test_the_golden_calls_and_answers():

@@ -26,7 +26,9 @@ def test_no_call_has_more_texts_or_tokens_than_google_takes():
 
 
 def test_a_count_that_one_text_lacks_is_no_count():
-    answer = b'{"predictions":[{"embeddings":{"values":[1]}},{"embeddings":{"values":[1],"statistics":{"token_count":1}}}]}'
+    answer = (
+        b'{"predictions":[{"embeddings":{"values":[1]}},{"embeddings":{"values":[1],"statistics":{"token_count":1}}}]}'
+    )
     assert FORM.parse(answer, Headers()).tokens is None
 
 
