@@ -29,6 +29,7 @@ _SSE: tuple[Field, ...] = (
 )
 # What providers call their own id of an answer.
 _IDS = (b"x-request-id", b"request-id", b"x-amzn-requestid", b"opc-request-id", b"apim-request-id")
+GOOD = range(200, 300)
 _REFUSALS = 400
 # What takes longer to be written anew than an event loop should stand still for.
 _LONG = 128 * 1024
@@ -109,6 +110,8 @@ def _said(exchange: Exchange, status: int, body: bytes) -> Said:
     """What an answer becomes; it changes nothing, and may be asked for in a thread."""
     prepared = exchange.prepared
     assert prepared is not None
+    if status not in GOOD and status < _REFUSALS:
+        raise BrokenAnswer("The provider led elsewhere, where nobody follows.")
     if status >= _REFUSALS:
         body = mask(exchange.secrets, body)
     if prepared.whole is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -118,9 +117,7 @@ class Exchange:
     answered: Headers = NO_HEADERS  # the head of such an answer, as the provider gave it
     # Signs a further request with the credential of this one, for the hosts of its handler and for no others.
     authorize: Callable[[Request], Request] | None = field(default=None, repr=False)
-    beside: asyncio.Task[Any] | None = None  # such requests, on their way until `beside_ends`
-    beside_ends: float = 0.0
-    read_beside: Sequence[Any] = ()  # what was read of their answers, in order
+    read_beside: Sequence[Any] = ()  # what was read of the answers to such requests, in order
     usage: Usage | None = None
     meter: Meter | None = None  # sees the provider's answer pass
 

@@ -10,7 +10,7 @@ from functools import partial
 from mitmproxy import flow as flows
 from mitmproxy import http
 
-from addons.answers import fail_served
+from addons.answers import GOOD, fail_served
 from addons.crew import Crew
 from addons.exchange import Exchange, Exchanges
 from addons.inject import rejected
@@ -60,46 +60,19 @@ class Fanout:
         self.exchanges = exchanges
         self._room = asyncio.Semaphore(REQUESTS_AT_ONCE)
 
-    def responseheaders(self, flow: http.HTTPFlow) -> None:
-        """The first was answered: its companions go."""
-        exchange = self.exchanges.of(flow)
-        if exchange is None or exchange.authorize is None or exchange.sent_at is None or exchange.error is not None:
-            return
-        assert flow.response
-        if flow.response.status_code < _REFUSALS:
-            ends = time.monotonic() + TIME_LIMIT
-            exchange.beside = asyncio.get_running_loop().create_task(self._work(self._jobs(exchange, ends)))
-            # Nobody may be left to look at a late failure; without this the loop would log it with its text.
-            exchange.beside.add_done_callback(lambda task: task.cancelled() or task.exception())
-            exchange.beside_ends = ends
-
     def response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
-        """The first is in, and waits for the others: all of them, or none."""
+        """The first is in: its companions go, and it waits for all of them, or for none."""
         exchange = self.exchanges.of(flow)
-        if exchange is None or exchange.beside is None:
+        if exchange is None or exchange.authorize is None or not exchange.whole or exchange.error is not None:
             return None
-        if exchange.error is None:
-            return self._gather(flow, exchange, exchange.beside)
-        exchange.beside.cancel()
-        return None
+        assert flow.response
+        return self._gather(flow, exchange) if flow.response.status_code in GOOD else None
 
-    def error(self, flow: http.HTTPFlow) -> None:
-        """Nobody waits for them any more."""
-        exchange = self.exchanges.of(flow)
-        if exchange is not None and exchange.beside is not None:
-            exchange.beside.cancel()
-
-    async def _work(self, jobs: Sequence[Job]) -> list[Vectors]:
-        async with self._room:
-            crew = Crew(jobs)
-            try:
-                return await asyncio.wrap_future(crew.start(AT_ONCE))
-            finally:
-                crew.stop()
-
-    async def _gather(self, flow: http.HTTPFlow, exchange: Exchange, work: asyncio.Task[list[Vectors]]) -> None:
+    async def _gather(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        ends = time.monotonic() + TIME_LIMIT
+        work = asyncio.get_running_loop().create_task(self._work(self._jobs(exchange, ends)))
         try:
-            exchange.read_beside = await _awaited(flow, exchange, work)
+            exchange.read_beside = await _awaited(flow, exchange, work, ends)
         except _Gone:
             flow.error = flows.Error(flows.Error.KILLED_MESSAGE)
         except _Refused as refused:
@@ -108,6 +81,14 @@ class Fanout:
             fail_served(flow, exchange, error)
         finally:
             work.cancel()
+
+    async def _work(self, jobs: Sequence[Job]) -> list[Vectors]:
+        async with self._room:
+            crew = Crew(jobs)
+            try:
+                return await asyncio.wrap_future(crew.start(AT_ONCE))
+            finally:
+                crew.stop()
 
     def _jobs(self, exchange: Exchange, ends: float) -> Sequence[Job]:
         prepared = exchange.prepared
@@ -149,17 +130,21 @@ def _heed(handler: ProviderHandler, answer: Answer) -> None:
         verdict = handler.verdict_of_body(answer.status, answer.headers, answer.body)
     if verdict is not Verdict.PASSES:
         raise _Refused(verdict, answer.status)
+    if answer.status not in GOOD and answer.status < _REFUSALS:
+        raise BrokenAnswer("The provider led elsewhere, where nobody follows.")
     if (answer.headers.get("content-encoding") or "identity").lower() != "identity":
         raise BrokenAnswer("The provider compressed its answer, though it was asked not to.")
 
 
-async def _awaited(flow: http.HTTPFlow, exchange: Exchange, work: asyncio.Task[list[Vectors]]) -> list[Vectors]:
+async def _awaited(
+    flow: http.HTTPFlow, exchange: Exchange, work: asyncio.Task[list[Vectors]], ends: float
+) -> list[Vectors]:
     """What was read, in order, while there is somebody to tell it to and time for it."""
     assert exchange.handler is not None
     while not work.done():
         if not flow.client_conn.connected:
             raise _Gone
-        if exchange.timed_out or time.monotonic() > exchange.beside_ends:
+        if exchange.timed_out or time.monotonic() > ends:
             raise _late(exchange.handler)
         await asyncio.wait({work}, timeout=_LOOK_EVERY)
     return work.result()

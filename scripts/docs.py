@@ -60,11 +60,27 @@ OTHER_NAMES = """\
 Where a cell is empty, the name is the same or the protocol has no such thing.
 """
 
+OF_EMBEDDINGS = """\
+## Embeddings
+
+OpenAI's `embeddings` pass to OpenAI, Azure and what is like them. Of Bedrock, Vertex AI, watsonx and Oracle they are
+asked in those providers' words.
+
+| member | becomes |
+|---|---|
+| `model` | the model |
+| `input` | a text, or up to 2048 texts, in as many calls as the provider needs; tokens in their place are refused |
+| `dimensions` | sent where the model has them to choose, and refused for others |
+| `encoding_format` | done here: every provider is asked for numbers |
+| `input_type` | not OpenAI's, and sent to models that know it: `search_document`, `search_query` and others |
+| `user` | left out |
+"""
+
 
 def page() -> str:
     """The whole page."""
     parts = [INTRODUCTION, GLANCE, lined(glance()), OF_PROVIDERS, *map(of_format, FORMATS)]
-    return "\n".join([*parts, OF_CLIENTS, *map(of_client, CLIENTS), OTHER_NAMES, lined(other_names())])
+    return "\n".join([*parts, OF_CLIENTS, *map(of_client, CLIENTS), OTHER_NAMES, lined(other_names()), OF_EMBEDDINGS])
 
 
 # At a glance

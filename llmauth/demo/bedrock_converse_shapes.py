@@ -102,6 +102,7 @@ _MEMBERS: dict[str, Check] = {
     "serviceTier": record({"type": one_of("priority", "default", "flex", "reserved")}, "type"),
     "requestMetadata": mapping,
     "promptVariables": mapping,
+    "projectIdentifier": text,
 }
 _converse = record(_MEMBERS, "messages")
 

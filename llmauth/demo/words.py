@@ -13,7 +13,7 @@ _SENTENCE = (
 )
 _THOUGHT = "The question is plain , and I know what to do , so I need not think for long ."
 _HOLE = "\x00hole\x00"
-_DEEPEST = 32  # levels of a schema, which may refer to itself
+_DEEPEST = 6  # references of a schema that are followed one in the other
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
@@ -70,27 +70,31 @@ def example(schema: Any, word: str = "example") -> Any:
 
 
 def _example(schema: Any, word: str, root: Any, depth: int) -> Any:
+    """`depth` is how many references led here: a schema may refer to itself."""
     if not isinstance(schema, dict) or depth > _DEEPEST:
         return word
-    chosen = _chosen(schema, root)
-    if chosen is not None:
-        return _example(chosen, word, root, depth + 1)
+    if isinstance(reference := schema.get("$ref"), str):
+        return _example(_referred(reference, root), word, root, depth + 1)
+    if several := next((schema[name] for name in ("anyOf", "oneOf", "allOf") if schema.get(name)), None):
+        return _example(_chosen(several, depth), word, root, depth)
     if "const" in schema:
         return schema["const"]
     if schema.get("enum"):
         return schema["enum"][0]
-    return _of_type(schema, word, root, depth + 1)
+    return _of_type(schema, word, root, depth)
 
 
-def _chosen(schema: dict[str, Any], root: Any) -> Any:
-    """The schema that stands for this one: what it refers to, or the first of several."""
-    if isinstance(reference := schema.get("$ref"), str):
-        found = root
-        for step in reference.removeprefix("#").split("/")[1:]:
-            found = found.get(step, {}) if isinstance(found, dict) else {}
-        return found
-    several = next((schema[name] for name in ("anyOf", "oneOf", "allOf") if schema.get(name)), None)
-    return several[0] if isinstance(several, list) else None
+def _referred(reference: str, root: Any) -> Any:
+    found = root
+    for step in reference.removeprefix("#").split("/")[1:]:
+        found = found.get(step, {}) if isinstance(found, dict) else {}
+    return found
+
+
+def _chosen(several: list[Any], depth: int) -> Any:
+    """The first of several schemas; null, where deep inside one of them takes it."""
+    nothing = {"type": "null"}
+    return nothing if depth >= _DEEPEST and nothing in several else several[0]
 
 
 def _of_type(schema: dict[str, Any], word: str, root: Any, depth: int) -> Any:
@@ -101,7 +105,8 @@ def _of_type(schema: dict[str, Any], word: str, root: Any, depth: int) -> Any:
             names = schema.get("required") or properties
             return {name: _example(properties.get(name), word, root, depth) for name in names}
         case "array":
-            return [_example(schema.get("items"), word, root, depth)] * (schema.get("minItems") or 1)
+            count = schema.get("minItems") or int(depth < _DEEPEST)
+            return [_example(schema.get("items"), word, root, depth)] * count
         case "integer" | "number":
             return schema.get("minimum", 1)
         case "boolean":

@@ -29,6 +29,12 @@ SAID = {
     "stop_reason": "end_turn",
     "usage": {"input_tokens": 5, "output_tokens": 2},
 }
+COMPLETION = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "model": "gpt-4o",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}],
+}
 BEGIN = (
     b'event: message_start\ndata: {"type": "message_start", "message": {"id": "m", "usage": {"input_tokens": 5}}}\n\n'
 )
@@ -160,9 +166,14 @@ async def test_why_a_stream_failed_is_known_when_it_has_ended(house: House) -> N
     assert isinstance(exchange.error, UpstreamError)
 
 
-async def test_a_member_s_name_cannot_become_a_header(house: House) -> None:
+@pytest.mark.parametrize(("path", "model", "said"), [(CHAT, "claude", SAID), (MESSAGES, "gpt-4o", COMPLETION)])
+async def test_a_member_s_name_cannot_become_a_header(
+    house: House, path: bytes, model: str, said: dict[str, Any]
+) -> None:
     """Members that we do not know are named in a header, and a client chose them."""
-    flow = await answered(house, sent(house, **{"x\r\nset-cookie: a": 1}), 200, JSON, body=SAID)
+    odd: dict[str, Any] = {"model": model, "max_tokens": 5, "x\r\nset-cookie: a": 1}
+    flow = await answered(house, sent(house, path, **odd), 200, JSON, body=said)
+    assert status(flow) == 200
     assert "set-cookie" not in flow.response.headers
     assert all(byte >= 32 for byte in flow.response.headers["x-llmauth-dropped"].encode())
 

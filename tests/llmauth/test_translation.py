@@ -137,6 +137,30 @@ def test_a_defect_of_ours_ends_the_stream_with_an_error_and_tells_nothing_of_it(
     assert PROMPT not in caplog.text
 
 
+class Hasty:
+    """A codec whose last words come whatever was before them."""
+
+    def __getattr__(self, name):
+        return getattr(CHAT, name)
+
+    def stream_encoder(self, answering):
+        encoder = CHAT.stream_encoder(answering)
+
+        class Encoder:
+            encode = encoder.encode
+
+            def close(self):
+                return DONE
+
+        return Encoder()
+
+
+def test_no_last_words_are_asked_for_after_a_failure():
+    stream = translation(Hasty()).stream()
+    assert DONE not in run(stream, *TEXT[:2]) + stream.close()
+    assert translation(Hasty()).stream().close() != DONE
+
+
 def test_a_defect_in_telling_of_a_failure_is_silence():
     stream = translation(Broken(object)).stream()
     assert run(stream, WHOLE) + stream.close() == b""

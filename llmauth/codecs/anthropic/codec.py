@@ -8,6 +8,7 @@ from llmauth.chat.messages import ChatRequest, ChatResponse
 from llmauth.codecs.anthropic import counting, failures, parsing, response
 from llmauth.codecs.anthropic.encoding import MessagesEncoder
 from llmauth.codecs.anthropic.errors import REFUSALS
+from llmauth.codecs.anthropic.names import Names, Restoring, renamed, restored
 from llmauth.codecs.anthropic.native import BEDROCK_VERSION, VERTEX_VERSION
 from llmauth.codecs.anthropic.request import encoded, render
 from llmauth.codecs.anthropic.stream import ChunksDecoder, MessagesDecoder
@@ -58,7 +59,10 @@ MESSAGES = MessagesClients()
 
 
 class AnthropicProvider:
-    """One model of Claude's at one host: Anthropic itself, Bedrock's InvokeModel or Vertex's rawPredict."""
+    """One model of Claude's at one host: Anthropic itself, Bedrock's InvokeModel or Vertex's rawPredict.
+
+    After `render_request` the answer is read in the names of that request.
+    """
 
     name = "anthropic"
 
@@ -67,6 +71,7 @@ class AnthropicProvider:
         self._host = host
         self._traits = claude_traits(model)
         self._table = table_of(self._traits, host)
+        self._names: Names = {}
 
     @property
     def table(self) -> Table:
@@ -87,7 +92,7 @@ class AnthropicProvider:
 
     def parse_response(self, body: bytes) -> ChatResponse:
         """BrokenAnswer for what is no message; UpstreamError for an error object."""
-        return response.parse(body)
+        return restored(response.parse(body), self._names)
 
     def parse_count(self, body: bytes) -> int:
         """BrokenAnswer for what holds no count."""
@@ -95,13 +100,15 @@ class AnthropicProvider:
 
     def stream_decoder(self) -> StreamDecoder:
         """One for each stream."""
-        return ChunksDecoder() if self._host == "bedrock" else MessagesDecoder()
+        decoder = ChunksDecoder() if self._host == "bedrock" else MessagesDecoder()
+        return Restoring(decoder, self._names) if self._names else decoder
 
     def parse_error(self, status: int, headers: Headers, body: bytes) -> UpstreamError:
         """Any refusal of the host's."""
         return failures.parse_error(status, headers, body)
 
     def _rendered(self, asked: ChatRequest, *, strict: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
+        asked, self._names = renamed(asked)
         return render(asked, self._model, self._traits, self._table, provider=_NAMES[self._host], strict=strict)
 
     def _for_host(self, body: dict[str, Any], stream: bool) -> dict[str, Any]:

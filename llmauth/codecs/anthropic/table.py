@@ -86,7 +86,7 @@ TABLE: Table = {
     Word.DOCUMENT_DATA: Sent("messages.content.document", note="PDF or text"),
     Word.DOCUMENT_URL: Sent("messages.content.document"),
     Word.AUDIO_INPUT: Refused("it does not hear"),
-    Word.TOOLS: Sent("tools"),
+    Word.TOOLS: Sent("tools", note="names that Anthropic does not allow are replaced, and put back in the answer"),
     Word.STRICT_TOOLS: Sent("tools.strict"),
     Word.TOOL_CHOICE_NONE: Sent("tool_choice.type none"),
     Word.TOOL_CHOICE_REQUIRED: Sent("tool_choice.type any"),

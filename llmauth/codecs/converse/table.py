@@ -104,6 +104,9 @@ _CLAUDE: dict[Word, Rule] = {
 }
 _NO_SAMPLING = Dropped("Claude 4.7 and later refuse it")
 _NOVA: dict[Word, Rule] = {
+    Word.TOOLS: Sent(
+        "toolConfig.tools", note="of a schema `type`, `properties` and `required`; names as with other models"
+    ),
     Word.TOP_K: Sent("additionalModelRequestFields.inferenceConfig.topK"),
     Word.STRICT_TOOLS: Dropped(),
     Word.TOOL_ERROR: Sent("messages.content.toolResult.status"),

@@ -1,4 +1,4 @@
-"""LiteLLM translates the same bodies: where it differs from us, tests/golden/differences.yaml says who is right, and why.
+"""LiteLLM translates the same bodies; where it differs, tests/golden/differences.yaml says who is right, and why.
 
 Not run by default. It needs an interpreter that has LiteLLM 1.106.2, and nothing else of ours:
 

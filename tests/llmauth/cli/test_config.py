@@ -48,11 +48,11 @@ def test_files_are_read_together(capsys):
 
 
 def test_what_has_no_effect_and_what_is_open_is_told(capsys):
-    Path("f.yaml").write_text("models: {}\n")
+    Path("f.yaml").write_text("vaults: {}\n")
     assert main(["config", "check", "f.yaml"]) == 0
     captured = capsys.readouterr()
     assert captured.out == "f.yaml: all is well. Instances: none\n"
-    assert "Without effect in this version: models" in captured.err
+    assert "Without effect in this version: vaults" in captured.err
     assert "Warning: No instance is configured" in captured.err
 
 

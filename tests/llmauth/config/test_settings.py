@@ -72,7 +72,15 @@ def test_the_users_example_is_a_complete_configuration(read):
     assert (settings.server.host, settings.server.port, settings.auth.enabled) == ("127.0.0.1", 8080, True)
 
 
-@pytest.mark.parametrize("names", [["gateway"], ["provider-instances"], ["gateway", "provider-instances"]])
+SHIPPED = [
+    ["gateway"],
+    ["provider-instances"],
+    ["gateway", "provider-instances"],
+    ["provider-instances", "model-mapping", "transformations"],
+]
+
+
+@pytest.mark.parametrize("names", SHIPPED)
 def test_the_shipped_files_load_with_an_empty_environment(names, tmp_path):
     settings = read_settings([ROOT / f"configs/{name}.yaml" for name in names], {"HOME": str(tmp_path)})
     assert settings.instances

@@ -140,3 +140,31 @@ def test_nothing_is_said_that_the_service_model_does_not_know(
     model = botocore.session.get_session().get_service_model(service)
     assert reply.status == 200
     assert unknown(model.operation_model(operation).output_shape, reply.json()) == []
+
+
+def test_a_marked_prompt_is_written_and_then_read(clients: Clients, emulators: Emulators) -> None:
+    more = {"system": [{"text": "x" * 400}, {"cachePoint": {"type": "default", "ttl": "1h"}}]}
+    first = sdk(clients, emulators, WHOLE, model=SONNET, more=more)["usage"]
+    again = sdk(clients, emulators, STREAM, model=SONNET, more=more)[-1]["metadata"]["usage"]
+    written = first["cacheWriteInputTokens"]
+    assert (written >= 100, first["cacheReadInputTokens"]) == (True, 0)
+    assert first["cacheDetails"] == [{"ttl": "1h", "inputTokens": written}]
+    assert (again["cacheReadInputTokens"], again["cacheWriteInputTokens"]) == (written, 0)
+    assert first["totalTokens"] == first["inputTokens"] + written + first["outputTokens"] == again["totalTokens"]
+
+
+def test_a_schema_is_answered_in_json(clients: Clients, emulators: Emulators) -> None:
+    def asked(schema: str) -> dict[str, Any]:
+        return {
+            "outputConfig": {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": {"schema": schema}}}}
+        }
+
+    more = asked(json.dumps(TOOLS["tools"][0]["toolSpec"]["inputSchema"]["json"]))  # type: ignore[index]
+    whole = sdk(clients, emulators, WHOLE, model=SONNET, more=more)
+    assert whole["output"]["message"]["content"][0]["text"] == said(
+        sdk(clients, emulators, STREAM, model=SONNET, more=more)
+    )
+    assert json.loads(whole["output"]["message"]["content"][0]["text"]) == {"on": True}
+    for wrong in ("no JSON", "[]"):
+        body = json.dumps({"messages": [TURN], **asked(wrong)}).encode()
+        assert ask(emulators, "POST", RUNTIME, f"/model/{SONNET}/converse", body).status == 400

@@ -100,3 +100,39 @@ def test_a_thinking_budget_beyond_the_limit_is_refused(emulators: Emulators) -> 
     thinking = {"type": "enabled", "budget_tokens": 2048}
     assert ask(emulators, "/v1/messages", {**HELLO, "thinking": thinking}).status == 400
     assert ask(emulators, "/v1/messages", {**HELLO, "thinking": thinking, "max_tokens": 4096}).status == 200
+
+
+@pytest.mark.parametrize("ttl", [None, "5m", "1h"])
+def test_a_marked_prompt_is_written_and_then_read(emulators: Emulators, ttl: str | None) -> None:
+    mark = {"type": "ephemeral", **({"ttl": ttl} if ttl else {})}
+    system = [{"type": "text", "text": "x" * 400, "cache_control": mark}]
+    plain, first, again = (
+        ask(emulators, "/v1/messages", {**HELLO, **more}).json()["usage"]
+        for more in ({"system": "x" * 400}, {"system": system}, {"system": system})
+    )
+    written = first["cache_creation_input_tokens"]
+    assert (plain["cache_creation_input_tokens"], plain["cache_read_input_tokens"]) == (0, 0)
+    assert written >= 100
+    kept = first["cache_creation"]
+    assert kept["ephemeral_1h_input_tokens" if ttl == "1h" else "ephemeral_5m_input_tokens"] == written
+    assert (again["cache_read_input_tokens"], again["cache_creation_input_tokens"]) == (written, 0)
+    assert first["input_tokens"] == again["input_tokens"] > 0
+
+
+def test_a_mark_of_the_whole_request_is_one_of_its_last_block(emulators: Emulators) -> None:
+    asked = {**HELLO, "system": "x" * 400, "cache_control": {"type": "ephemeral"}}
+    further = [*HELLO["messages"], {"role": "assistant", "content": "hello"}, {"role": "user", "content": "again"}]
+    first = ask(emulators, "/v1/messages", asked).json()["usage"]
+    again = ask(emulators, "/v1/messages", {**asked, "messages": further, "stream": True})
+    usage = dict(events(again.body))["message_start"]["message"]["usage"]
+    assert usage["cache_read_input_tokens"] == first["cache_creation_input_tokens"] >= 100
+    assert usage["cache_creation_input_tokens"] > 0
+
+
+def test_a_schema_is_answered_in_json(emulators: Emulators) -> None:
+    schema = {"type": "object", "properties": {"a": {"$ref": "#/$defs/b"}}, "$defs": {"b": {"enum": ["x"]}}}
+    asked = {**HELLO, "output_config": {"format": {"type": "json_schema", "schema": schema}}}
+    assert ask(emulators, "/v1/messages", asked).json()["content"][0]["text"] == '{"a":"x"}'
+    streamed = events(ask(emulators, "/v1/messages", {**asked, "stream": True}).body)
+    pieces = [event["delta"]["text"] for name, event in streamed if name == "content_block_delta"]
+    assert "".join(pieces) == '{"a":"x"}'

@@ -31,6 +31,7 @@ def test_types_of_cohere() -> None:
     values = vector("a", 16)
     assert by_type("float", values) == values
     assert by_type("base64", values) == packed(values)
-    assert all(-127 <= value <= 127 for value in by_type("int8", values))
-    assert [value - 128 for value in by_type("uint8", values)] == by_type("int8", values)
+    small, positive = list(by_type("int8", values)), list(by_type("uint8", values))
+    assert [value - 128 for value in positive] == small
+    assert min(positive) >= 1
     assert len(by_type("ubinary", values)) == 2

@@ -64,3 +64,30 @@ def test_tokens_are_counted() -> None:
     assert count(call(ASKED), ASKED)["totalTokens"] > 0
     with pytest.raises(Mismatch):
         count(call({}), {})
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"responseJsonSchema": {"type": "object", "properties": {"a": {"type": "integer"}}}},
+        {"responseSchema": {"type": "OBJECT", "properties": {"a": {"type": "INTEGER"}}}},
+    ],
+)
+def test_a_schema_is_answered_in_json(config: dict[str, Any]) -> None:
+    one = reply(generationConfig={"responseMimeType": "application/json", **config})
+    assert text(one.whole()) == "".join(map(text, one.chunks())) == '{"a":1}'
+
+
+def test_functions_may_be_forbidden() -> None:
+    tools = [{"functionDeclarations": [{"name": "f"}]}]
+    calling = {"functionCallingConfig": {"mode": "NONE"}}
+    answer = reply(Behaviour(call_tool=True), tools=tools, toolConfig=calling).whole()
+    assert text(answer).startswith("Hello")
+
+
+def test_a_limit_that_the_thoughts_use_up_leaves_no_text() -> None:
+    body = {**ASKED, "generationConfig": {"maxOutputTokens": 5}}
+    one = Reply(call(body), body, "gemini-3-pro-preview")
+    assert (text(one.whole()), one.whole()["candidates"][0]["finishReason"]) == ("", "MAX_TOKENS")
+    assert one.whole()["usageMetadata"]["thoughtsTokenCount"] == 5
+    assert [piece["candidates"][0].get("finishReason") for piece in one.chunks()] == ["MAX_TOKENS"]

@@ -110,3 +110,77 @@ def test_the_stream_ends_with_done_and_is_framed_by_data_lines(emulators: Emulat
 def test_no_tokens_still_opens_the_message(emulators: Emulators) -> None:
     emulators.behave(HOST, Behaviour(tokens=0))
     assert b'"role":"assistant"' in ask(emulators, "/v1/chat/completions", {**HELLO, "stream": True}).body
+
+
+CALLS = """
+with client.chat.completions.stream(**hello) as stream:
+    for event in stream:
+        pass
+    message = stream.get_final_completion().choices[0].message
+whole = client.chat.completions.create(**hello).choices[0].message
+told = lambda one: [[call.id, call.function.name, call.function.arguments] for call in one.tool_calls]
+result = [told(message), told(whole)]
+"""
+
+
+def test_several_calls_at_once_have_ids_of_their_own(clients: Clients, emulators: Emulators) -> None:
+    emulators.behave(HOST, Behaviour(call_tool=True, calls=3), times=2)
+    other = {"type": "function", "function": {"name": "clock", "parameters": {"type": "object", "properties": {}}}}
+    for calls in sdk(clients, emulators, CALLS, hello={**HELLO, "tools": [TOOL, other]}):
+        assert [call[1] for call in calls] == ["weather", "clock", "weather"]
+        assert len({call[0] for call in calls}) == 3
+        assert calls[0][2] != calls[2][2]
+
+
+@pytest.mark.parametrize("more", [{"parallel_tool_calls": False}, {"tool_choice": "none"}])
+def test_what_the_request_forbids_is_not_called(emulators: Emulators, more: dict[str, Any]) -> None:
+    emulators.behave(HOST, Behaviour(call_tool=True, calls=3))
+    message = ask(emulators, "/v1/chat/completions", {**HELLO, "tools": [TOOL], **more}).json()["choices"][0]["message"]
+    assert len(message.get("tool_calls", [])) == (0 if "tool_choice" in more else 1)
+
+
+def test_one_of_the_allowed_tools_is_called(emulators: Emulators) -> None:
+    tools = [TOOL, {"type": "function", "function": {"name": "clock"}}]
+    allowed = {"mode": "required", "tools": [{"type": "function", "function": {"name": "clock"}}]}
+    choice = {"type": "allowed_tools", "allowed_tools": allowed}
+    answer = ask(emulators, "/v1/chat/completions", {**HELLO, "tools": tools, "tool_choice": choice}).json()
+    assert answer["choices"][0]["message"]["tool_calls"][0]["function"]["name"] == "clock"
+
+
+def test_a_schema_is_answered_in_json_that_the_sdk_parses(clients: Clients, emulators: Emulators) -> None:
+    code = """
+    import pydantic
+    class Inner(pydantic.BaseModel):
+        count: int
+    class Answer(pydantic.BaseModel):
+        name: str
+        inner: list[Inner]
+        maybe: str | None
+    whole = client.chat.completions.parse(**hello, response_format=Answer).choices[0].message.parsed
+    with client.chat.completions.stream(**hello, response_format=Answer) as stream:
+        streamed = stream.get_final_completion().choices[0].message.parsed
+    result = [whole.model_dump(), streamed.model_dump()]
+    """
+    whole, streamed = sdk(clients, emulators, code, hello=HELLO)
+    assert whole == streamed == {"name": "example", "inner": [{"count": 1}], "maybe": "example"}
+
+
+@pytest.mark.parametrize(
+    ("more", "tokens"),
+    [({}, 0), ({"reasoning_effort": "low"}, 7), ({"reasoning_effort": "none"}, 0), ({"model": "gpt-5"}, 7)],
+)
+def test_thoughts_are_counted_and_never_told(emulators: Emulators, more: dict[str, Any], tokens: int) -> None:
+    emulators.behave(HOST, Behaviour(think=True))
+    answer = ask(emulators, "/v1/chat/completions", {**HELLO, **more}).json()
+    assert answer["usage"]["completion_tokens_details"]["reasoning_tokens"] == tokens
+    assert answer["usage"]["completion_tokens"] == 24 + tokens
+    assert answer["choices"][0]["message"]["content"].startswith("Hello")
+
+
+def test_a_prompt_with_a_key_is_read_again(emulators: Emulators) -> None:
+    long = {**HELLO, "messages": [{"role": "user", "content": "x" * 400}], "prompt_cache_key": "mine"}
+    further = {**long, "messages": [*long["messages"], {"role": "user", "content": "more"}]}
+    usages = [ask(emulators, "/v1/chat/completions", one).json()["usage"] for one in (long, further)]
+    cached = [usage["prompt_tokens_details"]["cached_tokens"] for usage in usages]
+    assert cached[0] == 0
+    assert 100 <= cached[1] < usages[1]["prompt_tokens"]

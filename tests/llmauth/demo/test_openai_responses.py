@@ -83,3 +83,32 @@ def test_a_stream_that_fails_ends_with_an_error_event(clients: Clients, emulator
 @pytest.mark.parametrize("body", [{"model": "gpt-5"}, {**HELLO, "messages": []}, {**HELLO, "max_output_tokens": 1}])
 def test_the_wrong_shape_is_refused(emulators: Emulators, body: dict[str, Any]) -> None:
     assert ask(emulators, "/v1/responses", body).status == 400
+
+
+def test_several_calls_are_items_of_their_own(clients: Clients, emulators: Emulators) -> None:
+    emulators.behave(HOST, Behaviour(call_tool=True, calls=2), times=2)
+    asked = {**HELLO, "tools": [TOOL]}
+    streamed, whole = sdk(clients, emulators, STREAM, hello=asked)["final"], sdk(clients, emulators, WHOLE, hello=asked)
+    for answer in (streamed, whole):
+        assert [item["type"] for item in answer["output"]] == ["function_call"] * 2
+        assert len({item["call_id"] for item in answer["output"]}) == 2
+    emulators.behave(HOST, Behaviour(call_tool=True, calls=2))
+    one = sdk(clients, emulators, WHOLE, hello={**asked, "parallel_tool_calls": False})
+    assert (len(one["output"]), one["parallel_tool_calls"]) == (1, False)
+
+
+def test_a_schema_is_answered_and_thoughts_are_counted(emulators: Emulators) -> None:
+    emulators.behave(HOST, Behaviour(think=True))
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    asked = {**HELLO, "text": {"format": {"type": "json_schema", "name": "n", "schema": schema}}}
+    answer = ask(emulators, "/v1/responses", asked).json()
+    assert text(answer) == '{"a":1}'
+    assert answer["usage"]["output_tokens_details"] == {"reasoning_tokens": 7}
+    assert answer["usage"]["output_tokens"] == 7 + 2
+
+
+def test_a_prompt_with_a_key_is_read_again(emulators: Emulators) -> None:
+    asked = {**HELLO, "input": "x" * 400, "prompt_cache_key": "mine"}
+    usages = [ask(emulators, "/v1/responses", asked).json()["usage"] for _ in range(2)]
+    cached = [usage["input_tokens_details"]["cached_tokens"] for usage in usages]
+    assert (cached[0], cached[1] >= 100) == (0, True)

@@ -86,3 +86,24 @@ def test_a_stream_that_fails_says_so(make: Any) -> None:
     chunks = events(make(Behaviour(fail_after=2)))
     assert len(chunks) == 3
     assert chunks[-1]["code"] == "InternalServerError"
+
+
+def test_generic_thinks_calls_and_answers_schemas() -> None:
+    two = Behaviour(call_tool=True, calls=2, think=True)
+    whole = generic(two, tools=[TOOL], reasoningEffort="LOW").whole()
+    message = whole["choices"][0]["message"]
+    assert [json.loads(call["arguments"])["city"] for call in message["toolCalls"]] == ["example", "example 2"]
+    assert whole["usage"]["completionTokensDetails"]["reasoningTokens"] == 7
+    messages = [one["message"] for one in events(generic(two, tools=[TOOL], reasoningEffort="LOW"))]
+    assert "".join(one.get("reasoningContent", "") for one in messages) == message["reasoningContent"]
+    assert len([call for one in messages for call in one.get("toolCalls", ()) if "id" in call]) == 2
+    single = generic(two, tools=[TOOL], isParallelToolCalls=False).whole()["choices"][0]["message"]
+    assert (len(single["toolCalls"]), "reasoningContent" in single) == (1, False)
+    shaped = generic(responseFormat={"type": "JSON_SCHEMA", "jsonSchema": {"name": "n", "schema": PARAMETERS}})
+    assert shaped.whole()["choices"][0]["message"]["content"][0]["text"] == '{"city":"example"}'
+
+
+def test_cohere_tells_usage_in_its_last_chunk() -> None:
+    chunks = events(cohere())
+    assert chunks[-1]["usage"] == cohere().whole()["usage"]
+    assert not any("usage" in chunk for chunk in chunks[:-1])

@@ -17,6 +17,7 @@ PERSON = shapes.record(
         "friends": shapes.list_of(shapes.record({"name": shapes.text}, "name")),
         "note": shapes.optional(shapes.text),
         "kind": shapes.one_of("a", "b"),
+        "size": shapes.number_of(1, 2),
         "score": shapes.number(0, 1),
         "ok": shapes.flag,
         "code": shapes.matching("[a-z]+"),
@@ -31,7 +32,7 @@ PERSON = shapes.record(
 @pytest.mark.parametrize(
     "more",
     [
-        {"age": 0, "tags": ["a", "b"], "friends": [{"name": ""}], "note": None, "kind": "a"},
+        {"age": 0, "tags": ["a", "b"], "friends": [{"name": ""}], "note": None, "kind": "a", "size": 2},
         {"score": 1, "ok": False, "code": "abc", "content": "text", "either": {"y": None}},
         {"content": [{}], "block": {"type": "text", "text": ""}},
     ],

@@ -22,7 +22,11 @@ def test_two_salts_make_two_signatures() -> None:
     assert sign("hm", b"a") != sign("hm", b"b")
 
 
-@pytest.mark.parametrize("signature", [None, 7, "", "c2ln", "no base64!", sign("hm")[:-8], "A" + sign("hm"), "é"])
+@pytest.mark.parametrize(
+    "signature",
+    [None, 7, "", "c2ln", "no base64!", sign("hm")[:-8], "A" + sign("hm"), "é"],
+    ids=["none", "a number", "empty", "another", "no base64", "cut", "longer", "not ASCII"],
+)
 def test_what_is_none_of_ours_is_refused(signature: Any) -> None:
     assert not verifies("hm", signature)
 

@@ -182,3 +182,49 @@ def test_the_official_sdk_is_answered_directly(emulators: Emulators, cloud_clien
     assert whole == streamed
     assert whole.startswith("Hello from the emulated watsonx")
     assert {one.host for one in emulators.requests()} == {"iam.cloud.ibm.com", PLATFORM, HOST}
+
+
+def streamed(reply: Reply) -> list[dict[str, Any]]:
+    """The choices of the deltas of a stream."""
+    lines = [line.removeprefix("data: ") for line in reply.body.decode().split("\n") if line.startswith("data: ")]
+    return [choice["delta"] for line in lines for choice in json.loads(line)["choices"]]
+
+
+def test_thoughts_are_told_where_they_are_asked_for(emulators: Emulators) -> None:
+    stream = "/ml/v1/text/chat_stream?version=2026-10-14"
+    emulators.behave(HOST, Behaviour(think=True), times=4)
+    thoughtful = {**ASKED, "reasoning_effort": "low"}
+    answer = ask(emulators, thoughtful).json()
+    message = answer["choices"][0]["message"]
+    assert answer["usage"]["completion_tokens"] == 24 + 7
+    assert answer["usage"]["completion_tokens_details"] == {"reasoning_tokens": 7}
+    deltas = streamed(ask(emulators, thoughtful, stream))
+    assert "".join(one.get("reasoning_content", "") for one in deltas) == message["reasoning_content"]
+    assert "".join(one.get("content", "") for one in deltas) == message["content"]
+    for plain in (ASKED, {**thoughtful, "include_reasoning": False}):
+        assert "reasoning_content" not in ask(emulators, plain).json()["choices"][0]["message"]
+
+
+def test_two_calls_and_a_schema(emulators: Emulators) -> None:
+    emulators.behave(HOST, Behaviour(call_tool=True, calls=2), times=2)
+    calls = ask(emulators, {**ASKED, "tools": [TOOL]}).json()["choices"][0]["message"]["tool_calls"]
+    assert len({call["id"] for call in calls}) == 2
+    pieces = [
+        piece
+        for delta in streamed(ask(emulators, {**ASKED, "tools": [TOOL]}, "/ml/v1/text/chat_stream?version=2026-10-14"))
+        for piece in delta.get("tool_calls", ())
+    ]
+    assert [piece["index"] for piece in pieces if "id" in piece] == [0, 1]
+    schema = {"name": "n", "schema": {"type": "object", "properties": {"a": {"type": "integer"}}}}
+    asked = {**ASKED, "response_format": {"type": "json_schema", "json_schema": schema}}
+    assert ask(emulators, asked).json()["choices"][0]["message"]["content"] == '{"a":1}'
+
+
+def test_the_order_of_vectors_is_that_of_the_texts(emulators: Emulators) -> None:
+    path = "/ml/v1/text/embeddings?version=2026-10-14"
+    asked = {"model_id": "ibm/slate-30m-english-rtrvr-v2", "project_id": PROJECT}
+    first, second = (
+        one["embedding"] for one in ask(emulators, {**asked, "inputs": ["a", "b"]}, path).json()["results"]
+    )
+    assert ask(emulators, {**asked, "inputs": ["b"]}, path).json()["results"][0]["embedding"] == second != first
+    assert len(first) == 384

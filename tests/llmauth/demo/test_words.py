@@ -58,3 +58,39 @@ def test_json_is_compact_and_readable() -> None:
 
 def test_an_estimate_is_never_nothing() -> None:
     assert (words.estimate(b""), words.estimate(b"x" * 400)) == (1, 100)
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"const": 3}, 3),
+        ({"type": ["null", "integer"], "minimum": 5}, 5),
+        ({"anyOf": [{"type": "boolean"}, {"type": "null"}]}, True),
+        ({"$ref": "#/$defs/a", "$defs": {"a": {"type": "integer"}}}, 1),
+        ({"$ref": "#/unheard/of"}, "example"),
+        ({"type": "array", "items": {"type": "string"}, "minItems": 2}, ["example", "example"]),
+    ],
+)
+def test_example_follows_what_a_schema_refers_to(schema: Any, value: Any) -> None:
+    assert words.example(schema) == value
+
+
+def test_a_schema_that_refers_to_itself_comes_to_an_end() -> None:
+    assert words.example({"$ref": "#"}) == "example"
+    again = {"anyOf": [{"$ref": "#"}, {"type": "null"}]}
+    tree = {"type": "object", "properties": dict.fromkeys("abcd", again)}
+    assert len(words.dumps(words.example(tree))) < 1_000_000
+    node = {"type": "object", "properties": {"next": again, "more": {"type": "array", "items": {"$ref": "#"}}}}
+    found = words.example(node)
+    while found["next"] is not None:
+        found = found["next"]
+    assert found == {"next": None, "more": []}
+
+
+def test_the_strings_of_an_example_may_be_others() -> None:
+    assert words.example({"type": "object", "properties": {"a": {}}}, "x") == {"a": "x"}
+
+
+def test_thoughts_join_to_a_text() -> None:
+    assert len(words.thoughts(30)) == 30
+    assert "".join(words.thoughts(3)) == "The question is"

@@ -267,7 +267,7 @@ DOCUMENTS = st.builds(
 )
 IDS = st.text("abcXYZ019_-", min_size=1, max_size=12)
 ARGUMENTS = st.sampled_from(["{}", '{"a":1}', '{"ü":[null,{"b":"c"}]}', "broken"])
-CALLS = st.builds(ToolCall, IDS, TEXT, ARGUMENTS, cache=CACHE)
+CALLS = st.builds(ToolCall, IDS, IDS, ARGUMENTS, cache=CACHE)
 RESULTS = st.builds(ToolResult, IDS, st.lists(TEXTS | IMAGES | DOCUMENTS, max_size=3).map(tuple), st.booleans(), CACHE)
 THOUGHTS = st.builds(Thinking, TEXT, OWN) | st.builds(Redacted, OWN)
 
@@ -284,7 +284,7 @@ ASKED = st.builds(
     turns("user", TEXTS) | turns("tool", RESULTS),
 )
 TOOLS = st.lists(
-    st.builds(Tool, TEXT, st.just("") | TEXT, st.just({"type": "object"}), st.none() | st.booleans(), CACHE), max_size=2
+    st.builds(Tool, IDS, st.just("") | TEXT, st.just({"type": "object"}), st.none() | st.booleans(), CACHE), max_size=2
 )
 PARAMETERS = st.fixed_dictionaries(
     {Word.MAX_TOKENS: st.integers(1, 9999)},

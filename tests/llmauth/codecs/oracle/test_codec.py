@@ -88,8 +88,7 @@ def test_the_emulated_oracle_says_the_same_whole_and_streamed(golden, case):
     whole = codec.parse_response(json.dumps({"modelId": "m", "chatResponse": said.whole()}).encode())
     streamed = collect(decoded(codec.stream_decoder(), list(said.events())))
     assert [without_ids(choice) for choice in streamed.choices] == [without_ids(choice) for choice in whole.choices]
-    # The emulated one tells no usage in streams of the COHERE format.
-    assert streamed.usage == (whole.usage if golden.folder == "generic" else None)
+    assert streamed.usage == whole.usage
 
 
 def without_ids(choice: Choice) -> Choice:
