@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
+from functools import partial
 
 from mitmproxy import http
 
 from addons import convert
+from addons.apart import LONG, apart
 from addons.exchange import Exchange, Exchanges
 from addons.stage import fail
 from llmauth.chat.messages import Choice
@@ -19,6 +20,8 @@ from llmauth.gateway import Gateway
 from llmauth.http import Field, Headers, Response
 from llmauth.protocol import Prepared
 from llmauth.reflection import mask
+from llmauth.secrets import MASK
+from llmauth.storage.key_text import PREFIX
 from llmauth.translation import StreamTranslator
 
 _STREAMS = (b"text/event-stream", b"application/vnd.amazon.eventstream")
@@ -30,9 +33,8 @@ _SSE: tuple[Field, ...] = (
 # What providers call their own id of an answer.
 _IDS = (b"x-request-id", b"request-id", b"x-amzn-requestid", b"opc-request-id", b"apim-request-id")
 GOOD = range(200, 300)
+_OK = 200
 _REFUSALS = 400
-# What takes longer to be written anew than an event loop should stand still for.
-_LONG = 128 * 1024
 
 
 class Answers:
@@ -65,7 +67,7 @@ class Answers:
             return None
         assert flow.response
         body, status = flow.response.raw_content or b"", flow.response.status_code
-        if exchange.prepared.whole is not None and (len(body) > _LONG or exchange.read_beside):
+        if len(body) > LONG or exchange.read_beside:
             return self._say_in_a_thread(flow, exchange, status, body)
         try:
             self._say(flow, exchange, _said(exchange, status, body))
@@ -75,7 +77,7 @@ class Answers:
 
     async def _say_in_a_thread(self, flow: http.HTTPFlow, exchange: Exchange, status: int, body: bytes) -> None:
         try:
-            self._say(flow, exchange, await asyncio.to_thread(_said, exchange, status, body))
+            self._say(flow, exchange, await apart(partial(_said, exchange, status, body)))
         except Exception as error:
             fail_served(flow, exchange, error)
 
@@ -136,7 +138,7 @@ def _begin(response: http.Response, exchange: Exchange, prepared: Prepared) -> N
     index = Headers(response.headers.fields).index()
     served = (b"x-llmauth-served-by", prepared.route.instance.encode())
     if prepared.passes:
-        response.headers.fields += (served,)
+        response.headers.fields = (*_without(response, _OURS), served)
         if prepared.native is not None and prepared.native.unwraps and _is_stream(index):
             _stream(response, exchange, prepared, (*_without(response, _OF_FRAMES), *_SSE))
         return
@@ -146,7 +148,7 @@ def _begin(response: http.Response, exchange: Exchange, prepared: Prepared) -> N
         raise BrokenAnswer("The provider compressed its answer, though it was asked not to.")
     translation = prepared.translation
     if response.status_code < _REFUSALS and translation is not None and translation.request.stream:
-        if not _is_stream(index):
+        if response.status_code != _OK or not _is_stream(index):
             raise BrokenAnswer("The provider was asked for a stream, and answered with something else.")
         _stream(response, exchange, prepared, (*_SSE, *told))
         return
@@ -162,6 +164,8 @@ def _stream(response: http.Response, exchange: Exchange, prepared: Prepared, fie
     exchange.stream = prepared.stream()
 
 
+# What we say; a provider that is a gateway like this one says it as well.
+_OURS = frozenset({b"x-llmauth-served-by"})
 # What a head says of the frames that are taken off.
 _OF_FRAMES = frozenset({b"content-type", b"content-length", b"transfer-encoding", b"cache-control"})
 
@@ -174,13 +178,15 @@ def _is_stream(index: Mapping[bytes, Sequence[bytes]]) -> bool:
     return index.get(b"content-type", (b"",))[0].lower().startswith(_STREAMS)
 
 
-# A client that makes up hundreds of names is told the first of them.
+# A client that makes up hundreds of names, or long ones, is told the beginning.
 _LISTED = 50
+_LONGEST_NAME = 100
 
 
 def _dropped(prepared: Prepared) -> tuple[Field, ...]:
-    # A client chose them: what is no plain character would be the end of the header.
-    names = "".join(c if " " <= c <= "~" else "?" for c in ", ".join(prepared.dropped[:_LISTED]))
+    # A client chose them: what is no plain character would be the end of the header, and a key is shown to nobody.
+    shown = (MASK if PREFIX in name else name[:_LONGEST_NAME] for name in prepared.dropped[:_LISTED])
+    names = "".join(c if " " <= c <= "~" else "?" for c in ", ".join(shown))
     return ((b"x-llmauth-dropped", names.encode("ascii", "replace")),) if names else ()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,7 +50,7 @@ class FailClosed(addonmanager.AddonManager):
         super().__init__(master)
         self._time_limit = time_limit
         self._handlers: dict[str, tuple[Handler, ...]] = {}
-        self._unsettled: dict[tuple[str, int], tuple[tuple[Handler, ...], tuple[Handler, ...]]] = {}
+        self._unsettled: dict[tuple[str, int], tuple[tuple[Handler, ...], Settled, tuple[Handler, ...]]] = {}
 
     def register(self, addon: Any) -> Any:
         self._handlers.clear()
@@ -89,12 +89,12 @@ class FailClosed(addonmanager.AddonManager):
         return self._updated(data)
 
     def _beside(self, settled: Settled, name: str, handlers: tuple[Handler, ...], position: int) -> tuple[Handler, ...]:
-        """Who comes after this position and is not settled."""
-        among, found = self._unsettled.get((name, position), ((), ()))
-        if among is not handlers:
-            done = {id(addon) for addon in settled.addons}
-            found = tuple(each for each in handlers[position + 1 :] if id(each[0]) not in done)
-            self._unsettled[name, position] = handlers, found
+        """Who comes after this position and is not settled; found out once, since the same is settled each time."""
+        known = self._unsettled.get((name, position))
+        if known is not None and known[0] is handlers and known[1] is settled:
+            return known[2]
+        found = _unsettled(settled, handlers[position + 1 :])
+        self._unsettled[name, position] = handlers, settled, found
         return found
 
     def _of(self, name: str) -> tuple[Handler, ...]:
@@ -115,18 +115,23 @@ class FailClosed(addonmanager.AddonManager):
                     _log("update", addon, error)
         return None
 
-    async def _continue(self, name: str, data: Any, awaitable: Any, handlers: Sequence[Handler]) -> None:
+    async def _continue(self, name: str, data: Any, awaitable: Any, handlers: tuple[Handler, ...]) -> None:
         for position, (addon, function) in enumerate(handlers):
             try:
                 async with asyncio.timeout(self._time_limit):
                     result = awaitable if position == 0 else function(data)
                     if result is not None and inspect.isawaitable(result):
-                        await result
+                        result = await result
             except BaseException as error:
                 self._stop(name, addon, data, error)
                 task = asyncio.current_task()
                 if task is not None and task.cancelling():
                     raise
+                return
+            if isinstance(result, Settled):
+                rest = self._run(name, data, _unsettled(result, handlers[position + 1 :]))
+                if rest is not None:
+                    await rest
                 return
         self._updated(data)
 
@@ -159,6 +164,11 @@ class FailClosed(addonmanager.AddonManager):
         stop(name, data)
         if isinstance(error, KeyboardInterrupt | SystemExit):
             raise error
+
+
+def _unsettled(settled: Settled, handlers: tuple[Handler, ...]) -> tuple[Handler, ...]:
+    done = {id(addon) for addon in settled.addons}
+    return tuple(each for each in handlers if id(each[0]) not in done)
 
 
 def _log(name: str, addon: object, error: BaseException) -> None:

@@ -28,8 +28,8 @@ TIME_LIMIT = 25.0
 # How many calls of one request are under way at once, and how many requests may have such calls.
 AT_ONCE = 8
 REQUESTS_AT_ONCE = 16
-# How long the answer to one call may be: 96 vectors of the longest kind are half of it.
-MOST_BYTES = 16 * 1024 * 1024
+# How long the answer to one call may be: a hundred vectors of the longest kind are six of these megabytes.
+MOST_BYTES = 8 * 1024 * 1024
 _LOOK_EVERY = 0.1
 _REFUSALS = 400
 

@@ -17,6 +17,7 @@ from llmauth.gateway import Gateway
 from llmauth.http import Headers, Response
 
 _LISTS = frozenset({"models", "model"})
+_METHODS = ("GET", "HEAD")
 
 
 def _asks(exchange: Exchange) -> bool:
@@ -38,8 +39,9 @@ class Listing:
         """Answered at the head: nobody needs a body for it."""
         route = exchange.route
         assert isinstance(route, ProtocolRoute)
-        if exchange.request.method not in ("GET", "HEAD"):
-            raise MethodNotAllowed(f"{exchange.request.method} is not what a list of models takes.", hint="Send a GET.")
+        if exchange.request.method not in _METHODS:
+            message = f"{exchange.request.method} is not what a list of models takes."
+            raise MethodNotAllowed(message, hint="Send a GET.", allow=_METHODS)
         # Anthropic's SDKs are told by their header, at a path that both protocols have.
         protocol: ClientProtocol = "anthropic" if "anthropic-version" in exchange.request.headers else route.protocol
         body = render_list(protocol, self._all(route)) if route.operation == "models" else self._one(protocol, route)

@@ -22,6 +22,7 @@ from llmauth.routers.auth import decision_of
 from llmauth.telemetry import access
 from llmauth.telemetry.access import Outcome
 from llmauth.usage.meter import Reason
+from llmauth.usage.told import MOST
 from llmauth.websocket.handshake import SWITCHING, is_asked
 
 # A short answer is cheaper in one write than in three; a longer one, and every event stream, passes as it comes.
@@ -196,8 +197,10 @@ def _metered(exchange: Exchange, *, cut: bool, answered: bool) -> tuple[Usage | 
         return reading.usage, reading.lacks
     if exchange.prepared is None or exchange.sent_at is None or not answered:
         return None, None
-    lacks = Reason.CUT if cut else Reason.NOT_TOLD if exchange.usage is None else None
-    return exchange.usage, lacks
+    usage = exchange.usage
+    if usage is not None and max(usage.total, usage.reasoning) > MOST:
+        return None, Reason.BROKEN  # as the meters have it
+    return usage, Reason.CUT if cut else Reason.NOT_TOLD if usage is None else None
 
 
 def _overhead(exchange: Exchange) -> float | None:

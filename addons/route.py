@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable
+from functools import partial
 
 from mitmproxy import http
 
+from addons.apart import LONG, apart
 from addons.exchange import Exchange, Exchanges
 from addons.stage import stage
 from addons.wire.bodies import over_limit
@@ -19,11 +22,12 @@ from llmauth.context import (
     TransparentRoute,
     advance,
 )
+from llmauth.errors import MethodNotAllowed
 from llmauth.forwarding import enclosed
 from llmauth.gateway import Gateway
 from llmauth.http import Request
-from llmauth.protocol import asking
-from llmauth.providers.envelope import unpack
+from llmauth.protocol import Asking, asking
+from llmauth.providers.envelope import Envelope, unpack
 from llmauth.routers.mode import Passage
 from llmauth.routers.model import target_of
 from llmauth.telemetry.access import clocked
@@ -56,22 +60,34 @@ class Route:
         routed = time.perf_counter()
         exchange.route = route
         exchange.decisions = (clocked(mode, arrived),)
+        if isinstance(route, EnvelopeRoute) and exchange.request.method != "POST":
+            raise MethodNotAllowed(f"{exchange.request.method} is not what an envelope is sent by.", allow=("POST",))
         if isinstance(route, TransparentRoute):
             exchange.handler, provider = self.gateway.provider.handler(route)
             exchange.decisions = (*exchange.decisions, clocked(provider, routed))
         exchange.head_took = time.monotonic() - exchange.context.started
 
     @stage(Authenticated)
-    def request(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
-        """The body is in: the model it names decides the target."""
+    def request(self, flow: http.HTTPFlow, exchange: Exchange) -> Awaitable[None] | None:
+        """The body is in: the model it names decides the target. A long one is read in a thread."""
         exchange.body_in_at = time.monotonic()
-        exchange.request = exchange.request.altered(body=flow.request.raw_content or b"")
-        if isinstance(exchange.route, EnvelopeRoute):
-            self._open(flow, exchange, exchange.route)
-        if isinstance(exchange.route, ProtocolRoute):
-            self._choose(exchange, exchange.route)
-        else:
+        body = flow.request.raw_content or b""
+        exchange.request = exchange.request.altered(body=body)
+        if isinstance(exchange.route, TransparentRoute):
             self._resolve(exchange)
+        elif len(body) > LONG:
+            return self._read_apart(flow, exchange)
+        elif isinstance(exchange.route, EnvelopeRoute):
+            self._open(flow, exchange, exchange.route, unpack(body))
+        elif isinstance(exchange.route, ProtocolRoute):
+            self._choose(exchange, exchange.route, asking(exchange.route, exchange.request))
+        return None
+
+    async def _read_apart(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        if isinstance(exchange.route, EnvelopeRoute):
+            self._open(flow, exchange, exchange.route, await apart(partial(unpack, exchange.request.body)))
+        elif isinstance(exchange.route, ProtocolRoute):
+            self._choose(exchange, exchange.route, await apart(partial(asking, exchange.route, exchange.request)))
 
     def _resolve(self, exchange: Exchange) -> None:
         assert isinstance(exchange.route, TransparentRoute)
@@ -82,10 +98,9 @@ class Route:
         decisions = (mode, clocked(decision, arrived), provider)
         exchange.context = advance(exchange.context, Routed, *decisions, route=exchange.route, target=target)
 
-    def _choose(self, exchange: Exchange, route: ProtocolRoute) -> None:
+    def _choose(self, exchange: Exchange, route: ProtocolRoute, asked: Asking) -> None:
         """In protocol mode the body names the model, and the model may name the instance."""
         arrived = time.perf_counter()
-        asked = asking(route, exchange.request)
         exchange.streams = asked.stream
         found, model = self.gateway.model.choose(route, asked.model)
         chosen = time.perf_counter()
@@ -94,16 +109,16 @@ class Route:
         decisions = (*exchange.decisions, clocked(model, arrived), clocked(provider, chosen))
         exchange.context = advance(exchange.context, Routed, *decisions, route=route, target=target)
 
-    def _open(self, flow: http.HTTPFlow, exchange: Exchange, route: EnvelopeRoute) -> None:
+    def _open(self, flow: http.HTTPFlow, exchange: Exchange, route: EnvelopeRoute, call: Envelope) -> None:
         """An envelope becomes the call that it holds, and goes on as one of transparent mode."""
         arrived = time.perf_counter()
-        call = unpack(exchange.request.body)
         opened = self.gateway.mode.invoke(call.model, stream=route.stream)
         exchange.handler, provider = self.gateway.provider.handler(opened)
         exchange.route = opened
         exchange.request = enclosed(exchange.request, call)
         flow.request.data.content = exchange.request.body
         exchange.decisions = (*exchange.decisions, clocked(provider, arrived))
+        self._resolve(exchange)
 
 
 def check_length(request: Request, limits: Limits) -> None:

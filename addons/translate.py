@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable
+from functools import partial
 
 from mitmproxy import http
 
 from addons import convert
+from addons.apart import LONG, apart
 from addons.exchange import Exchange, Exchanges
 from addons.stage import stage
 from llmauth.context import ProtocolRoute, Routed
 from llmauth.gateway import Gateway
-from llmauth.protocol import Preparation, answered, prepare
+from llmauth.http import Request, Response
+from llmauth.protocol import Preparation, Prepared, answered, prepare
 
 
 def _is_ours(exchange: Exchange) -> bool:
@@ -28,8 +32,8 @@ class Translate:
         self.exchanges = exchanges
 
     @stage(Routed, only=_is_ours)
-    def request(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
-        """The body is in, and its target known."""
+    def request(self, flow: http.HTTPFlow, exchange: Exchange) -> Awaitable[None] | None:
+        """The body is in, and its target known. A long one is made ready in a thread."""
         context = exchange.context
         assert isinstance(context, Routed)
         assert isinstance(context.route, ProtocolRoute)
@@ -45,13 +49,29 @@ class Translate:
             transformation=self.gateway.transformations.get(context.target.instance),
             thoughts=self.gateway.thoughts,
         )
-        ours = answered(exchange.request, preparation)
-        if ours is not None:
-            convert.answer(flow, ours)
-            return
-        exchange.prepared = prepare(exchange.request, preparation)
-        exchange.request = exchange.prepared.request
-        flow.request.data.content = exchange.request.body
+        if len(exchange.request.body) > LONG:
+            return _make_ready_apart(flow, exchange, preparation)
+        _take(flow, exchange, _ready(exchange.request, preparation))
+        return None
+
+
+async def _make_ready_apart(flow: http.HTTPFlow, exchange: Exchange, by: Preparation) -> None:
+    _take(flow, exchange, await apart(partial(_ready, exchange.request, by)))
+
+
+def _ready(request: Request, by: Preparation) -> Response | Prepared:
+    """An answer of ours, or what is to be sent; it changes nothing, and may be asked for in a thread."""
+    ours = answered(request, by)
+    return prepare(request, by) if ours is None else ours
+
+
+def _take(flow: http.HTTPFlow, exchange: Exchange, ready: Response | Prepared) -> None:
+    if isinstance(ready, Response):
+        convert.answer(flow, ready)
+        return
+    exchange.prepared = ready
+    exchange.request = ready.request
+    flow.request.data.content = ready.request.body
 
 
 def _plain(request_id: str) -> str:

@@ -33,6 +33,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+SERVED_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 Fault = Literal["caller", "policy", "provider", "proxy"]
 Cause = Literal[
     "invalid_request",
@@ -125,10 +126,17 @@ class RequestTimeout(BadRequest):
 
 
 class MethodNotAllowed(BadRequest):
-    """A method that no provider needs, or that would echo a credential (TRACE)."""
+    """A method that no provider needs, or that would echo a credential (TRACE), or that a path of ours has no use for.
+
+    `allow` are those that it takes.
+    """
 
     status = 405
     code = "method_not_allowed"
+
+    def __init__(self, message: str, *, hint: str = "", allow: tuple[str, ...] = SERVED_METHODS) -> None:
+        super().__init__(message, hint=hint)
+        self.allow = allow
 
 
 class UpgradeRefused(BadRequest):

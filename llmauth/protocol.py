@@ -23,7 +23,7 @@ from llmauth.context import Operation, ProtocolRoute, Target, TransparentRoute
 from llmauth.errors import BadRequest, MethodNotAllowed
 from llmauth.http import Field, Headers, Request, Response
 from llmauth.providers.base import ProviderHandler
-from llmauth.providers.speaking import Native, not_offered
+from llmauth.providers.speaking import Native, is_name, not_offered
 from llmauth.storage.key_text import PREFIX
 from llmauth.translation import StreamFilter, Translation, begin
 
@@ -35,6 +35,8 @@ _JSON: Field = (b"Content-Type", b"application/json")
 _KEPT = frozenset({b"user-agent", b"traceparent", b"tracestate", b"baggage"})
 # What of a client's head would be wrong about a body that is written anew.
 _OF_THE_BODY = frozenset({b"content-length", b"content-encoding", b"content-md5", b"digest", b"content-digest"})
+# What is for the place that the client called, which is us or another provider: a login may hang on it.
+_OF_THE_PLACE = frozenset({b"cookie"})
 # What it says of answers that it does not get as they come.
 _OF_THE_ANSWER = frozenset({b"accept-encoding", b"accept"})
 _STREAM_KINDS = b"text/event-stream, application/vnd.amazon.eventstream"
@@ -98,7 +100,8 @@ class Prepared:
 def asking(route: ProtocolRoute, request: Request) -> Asking:
     """The model and whether a stream is wanted. BadRequest for a body that is no JSON object with a model."""
     if request.method != "POST":
-        raise MethodNotAllowed(f"{request.method} is not what this path takes.", hint="Send a POST with a JSON body.")
+        hint = "Send a POST with a JSON body."
+        raise MethodNotAllowed(f"{request.method} is not what this path takes.", hint=hint, allow=("POST",))
     if (coding := request.headers.get("content-encoding")) not in (None, "", "identity"):
         raise BadRequest(f"A body in the coding '{str(coding)[:40]}' cannot be read here.", hint="Send it as it is.")
     model, stream = asked_in(request.body)
@@ -106,6 +109,8 @@ def asking(route: ProtocolRoute, request: Request) -> Asking:
         raise BadRequest("The request names no model.", hint="Set 'model' in the body.", param="model")
     if PREFIX in model:  # it would be logged, and sent on
         raise BadRequest("A key of this gateway stands where a model's name belongs.", param="model")
+    if not is_name(model):
+        raise BadRequest("What 'model' holds is no name of a model.", param="model")
     return Asking(model=model, stream=stream)
 
 
@@ -136,7 +141,8 @@ def answered(request: Request, by: Preparation) -> Response | None:
 
 def _passed(request: Request, by: Preparation, native: Native) -> Prepared:
     as_it_comes = not native.unwraps and native.reads is None
-    headers = request.headers.without(_OF_THE_BODY if as_it_comes else _OF_THE_BODY | _OF_THE_ANSWER)
+    left_out = _OF_THE_BODY | _OF_THE_PLACE
+    headers = request.headers.without(left_out if as_it_comes else left_out | _OF_THE_ANSWER)
     body = native.rewrite(request.body, request.headers)
     return Prepared(
         request=request.altered(body=body, headers=headers),

@@ -7,6 +7,7 @@ here by the id of the call, for a while.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,13 +32,15 @@ class _Thought:
 
 
 class Thoughts:
-    """One memory for a process. An owner (the caller's user) never meets what another's model thought."""
+    """One memory for a process, whatever threads ask it. An owner (the caller's user) never meets what another's model
+    thought."""
 
     def __init__(self, clock: Clock, *, kept_for: float = KEPT_FOR, kept_bytes: int = KEPT_BYTES) -> None:
         self._clock = clock
         self._kept_for = kept_for
         self._room = kept_bytes
         self._kept: OrderedDict[tuple[str, str], _Thought] = OrderedDict()
+        self._lock = threading.Lock()
 
     def keep(self, owner: str, parts: Sequence[Part]) -> None:
         """Remember an answer's signed thinking, if it calls tools; `parts` in the order in which they came."""
@@ -78,22 +81,24 @@ class Thoughts:
         return part if thought is None or thought.signature is None else replace(part, signature=thought.signature)
 
     def _get(self, key: tuple[str, str]) -> _Thought | None:
-        thought = self._kept.get(key)
-        if thought is None:
-            return None
-        if thought.until < self._clock.monotonic():
-            self._drop(key)
-            return None
-        self._kept.move_to_end(key)
-        return thought
+        with self._lock:
+            thought = self._kept.get(key)
+            if thought is None:
+                return None
+            if thought.until < self._clock.monotonic():
+                self._drop(key)
+                return None
+            self._kept.move_to_end(key)
+            return thought
 
     def _put(self, key: tuple[str, str], thought: _Thought) -> None:
-        if key in self._kept:
-            self._drop(key)
-        self._kept[key] = thought
-        self._room -= thought.size
-        while self._room < 0 and self._kept:
-            self._drop(next(iter(self._kept)))
+        with self._lock:
+            if key in self._kept:
+                self._drop(key)
+            self._kept[key] = thought
+            self._room -= thought.size
+            while self._room < 0 and self._kept:
+                self._drop(next(iter(self._kept)))
 
     def _drop(self, key: tuple[str, str]) -> None:
         self._room += self._kept.pop(key).size

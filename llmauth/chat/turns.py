@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import groupby
 
-from llmauth.chat.messages import Message, Part, Text, ToolResult
+from llmauth.chat.messages import Message, Part, Role, Text, ToolResult
 
 _SYSTEM = ("system", "developer")
 
@@ -24,14 +25,23 @@ def folded(messages: Sequence[Message]) -> tuple[Message, ...]:
 
 def merged(messages: Sequence[Message]) -> tuple[Message, ...]:
     """Neighbours that one role of the wire speaks, as one message; tool results count as the user's, and come first."""
+    spoken = (replace(message, role="user") if message.role == "tool" else message for message in messages)
+    return tuple(map(_results_first, joined(spoken)))
+
+
+def joined(messages: Iterable[Message], *roles: Role) -> list[Message]:
+    """Neighbours of one role as one message; where `roles` are given, of these alone.
+
+    A run is joined at once: to add message after message would copy all before it each time, and a body has room for a
+    hundred thousand of them.
+    """
     turns: list[Message] = []
-    for message in messages:
-        role = "user" if message.role == "tool" else message.role
-        if turns and turns[-1].role == role:
-            turns[-1] = replace(turns[-1], parts=turns[-1].parts + message.parts)
-        else:
-            turns.append(replace(message, role=role))
-    return tuple(map(_results_first, turns))
+    for role, run in groupby(messages, key=lambda message: message.role):
+        first, *more = run
+        if more and (not roles or role in roles):
+            first, more = replace(first, parts=tuple(part for message in (first, *more) for part in message.parts)), []
+        turns += (first, *more)
+    return turns
 
 
 def _results_first(turn: Message) -> Message:

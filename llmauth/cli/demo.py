@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -14,13 +15,15 @@ from rich.console import Console
 
 from llmauth.demo.walk import interruption, report
 from llmauth.demo.walk.audience import watch
+from llmauth.demo.walk.cast import USERS
 from llmauth.demo.walk.client import interpreter
 from llmauth.demo.walk.document import document
 from llmauth.demo.walk.evidence import Outcome
 from llmauth.demo.walk.problem import DemoFailed
-from llmauth.demo.walk.shells import USERS
 from llmauth.demo.walk.stage import Stage
 from llmauth.demo.walk.tour import walk
+
+WIDTH_OF_FILES = 100
 
 app = typer.Typer(
     help="Run the proxy with emulated providers, and send real calls through it.",
@@ -80,7 +83,7 @@ def _print_document(stage: Stage, outcomes: Sequence[Outcome], seconds: float, *
 
 
 def _print_report(stage: Stage, outcomes: Sequence[Outcome], *, once: bool) -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=_width())
     with _serving(once):
         report.show(console, outcomes)
         if not once:
@@ -89,6 +92,11 @@ def _print_report(stage: Stage, outcomes: Sequence[Outcome], *, once: bool) -> N
             console.print(line)
     if not once:
         console.print("\nEnded.")
+
+
+def _width() -> int | None:
+    """That of the terminal; in a file or a pipe, which has none, enough for all columns of the tables."""
+    return None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH_OF_FILES
 
 
 def _serving(once: bool) -> AbstractContextManager[None]:

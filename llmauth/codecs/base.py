@@ -17,8 +17,6 @@ Value = TypeVar("Value")
 
 JSON = (b"Content-Type", b"application/json")
 
-# "The origin server MUST generate an Allow header field in a 405 response" (RFC 9110, 15.5.6).
-_ALLOW = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _CHALLENGES = (b'Basic realm="llmauth"', b'Bearer realm="llmauth"')
 # A spent budget is a 429 that no second attempt overcomes; SDKs would try again three times.
 _FINAL_CODES = frozenset({"insufficient_quota"})
@@ -182,4 +180,5 @@ def _particular(error: GatewayError, proxy: bool) -> list[Field]:
     if isinstance(error, Unauthenticated):
         name = b"Proxy-Authenticate" if proxy else b"WWW-Authenticate"
         return [(name, challenge) for challenge in _CHALLENGES]
-    return [(b"Allow", _ALLOW)] if isinstance(error, MethodNotAllowed) else []
+    # "The origin server MUST generate an Allow header field in a 405 response" (RFC 9110, 15.5.6).
+    return [(b"Allow", ", ".join(error.allow).encode("ascii"))] if isinstance(error, MethodNotAllowed) else []

@@ -89,7 +89,7 @@ def number_of(*values: int) -> Check:
     """One of these numbers."""
 
     def check(value: Any) -> None:
-        if isinstance(value, bool) or value not in values:
+        if type(value) is not int or value not in values:
             raise _wrong(f"one of {', '.join(map(str, values))}")
 
     return check

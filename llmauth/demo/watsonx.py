@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from llmauth.demo import embeddings, openai_chat, words
+from llmauth.demo import embeddings, openai_chat, watsonx_chat, words
 from llmauth.demo.emulator import (
     JSON,
     PAUSE,
@@ -25,30 +25,19 @@ from llmauth.demo.emulator import (
 )
 from llmauth.demo.http1 import Field
 from llmauth.demo.iam import Tokens
-from llmauth.demo.openai_shapes import MESSAGES, RESPONSE_FORMAT, TOOLS
-from llmauth.demo.shapes import (
-    Check,
-    Fault,
-    Mismatch,
-    anything,
-    filled,
-    flag,
-    integer,
-    list_of,
-    mapping,
-    matching,
-    number,
-    one_of,
-    record,
-    text,
-    text_or,
-)
-from llmauth.demo.spoken import Spoken, speak
+from llmauth.demo.shapes import Fault, Mismatch
+from llmauth.demo.spoken import Spoken
+from llmauth.demo.watsonx_chat import speak as _speak
+from llmauth.demo.watsonx_shapes import chat as _chat
+from llmauth.demo.watsonx_shapes import check_choice as _check_choice
+from llmauth.demo.watsonx_shapes import deployed_chat as _deployed_chat
+from llmauth.demo.watsonx_shapes import embeddings as _embeddings
+from llmauth.demo.watsonx_shapes import require_scope as _require_scope
+from llmauth.demo.watsonx_shapes import tokenization as _tokenization
 
 _EVENT_STREAM: Field = (b"content-type", b"text/event-stream")
 _VERSION = re.compile(r"20\d\d-[01]\d-[0-3]\d")
 _DEPLOYMENT = re.compile(r"/ml/v1/deployments/([A-Za-z0-9_-]{1,64})/text/(chat|chat_stream)")
-_SPEAKER = "watsonx"
 _SIZES = {"ibm/slate-30m-english-rtrvr-v2": 384, "ibm/granite-embedding-278m-multilingual": 768}  # of vectors
 
 _CODES = {
@@ -68,64 +57,6 @@ _MODELS = (
     ("openai/gpt-oss-120b", "text_chat"),
     ("ibm/granite-embedding-278m-multilingual", "embedding"),
     ("ibm/slate-30m-english-rtrvr-v2", "embedding"),
-)
-
-_ID = matching(r"[A-Za-z0-9-]{1,64}")
-_SCOPE: dict[str, Check] = {"project_id": _ID, "space_id": _ID}
-# `model` and `stream` are not among them: the first has another name here, and the second is the path's to say.
-_CHAT: dict[str, Check] = {
-    "messages": MESSAGES,
-    "max_tokens": integer(0),
-    "max_completion_tokens": integer(1),
-    "temperature": number(0, 2),
-    "top_p": number(0, 1),
-    "n": integer(1, 128),
-    "seed": integer(-(2**63), 2**63 - 1),
-    "stop": list_of(text, most=4),
-    "frequency_penalty": number(-2, 2),
-    "presence_penalty": number(-2, 2),
-    "repetition_penalty": number(0, 10),
-    "length_penalty": number(0, 10),
-    "logprobs": flag,
-    "top_logprobs": integer(0, 20),
-    "logit_bias": mapping,
-    "response_format": RESPONSE_FORMAT,
-    "time_limit": integer(1),
-    "tools": TOOLS,
-    "tool_choice_option": one_of("none", "auto", "required"),
-    "tool_choice": mapping,
-    "reasoning_effort": one_of("low", "medium", "high"),
-    "include_reasoning": flag,
-    "chat_template_kwargs": mapping,
-    "guided_choice": list_of(text),
-    "guided_regex": text,
-    "guided_grammar": text,
-    "guided_json": anything,
-    "context": text,
-    "crypto": mapping,
-}
-_chat = record({"model_id": filled, **_SCOPE, **_CHAT}, "model_id", "messages")
-_deployed_chat = record(_CHAT, "messages")
-_embeddings = record(
-    {
-        "model_id": filled,
-        **_SCOPE,
-        "inputs": list_of(text, least=1, most=1000),
-        "parameters": record({"truncate_input_tokens": integer(1), "return_options": mapping}),
-        "crypto": mapping,
-    },
-    "model_id",
-    "inputs",
-)
-_tokenization = record(
-    {
-        "model_id": filled,
-        **_SCOPE,
-        "input": text_or(list_of(text, least=1)),
-        "parameters": record({"return_tokens": flag}),
-    },
-    "model_id",
-    "input",
 )
 
 
@@ -251,11 +182,12 @@ class Watsonx(_Guarded):
 
     def _whole(self, call: Call, body: dict[str, Any]) -> dict[str, Any]:
         spoken = _speak(call, body)
+        choice = {"index": 0, "message": watsonx_chat.message(spoken), "finish_reason": openai_chat.reason(spoken)}
         warning = {"id": "emulated", "message": "This model is emulated.", "more_info": "", "additional_properties": {}}
         return {
             **self._frame(body, "chat.completion"),
-            "choices": [{"index": 0, "message": _message(spoken), "finish_reason": openai_chat.reason(spoken)}],
-            "usage": _usage(call, spoken),
+            "choices": [choice],
+            "usage": watsonx_chat.usage(call, spoken),
             "system": {"warnings": [warning]},
         }
 
@@ -266,14 +198,14 @@ class Watsonx(_Guarded):
     def _chunks(self, call: Call, body: dict[str, Any], spoken: Spoken) -> Iterator[tuple[str, Any]]:
         """Names and data of the events; `choices` is empty in the last, which has the bill. There is no [DONE]."""
         frame = self._frame(body, "chat.completion.chunk")
-        for position, delta in enumerate(_deltas(spoken)):
+        for position, delta in enumerate(watsonx_chat.deltas(spoken)):
             if call.fails_at(position):
                 yield "error", {"errors": [{"code": "internal_server_error", "message": "The stream failed."}]}
                 return
             yield "message", {**frame, "choices": [{"index": 0, "finish_reason": None, "delta": delta}]}
         ended = {"index": 0, "finish_reason": openai_chat.reason(spoken), "delta": {"content": ""}}
         yield "message", {**frame, "choices": [ended]}
-        yield "message", {**frame, "choices": [], "usage": _usage(call, spoken)}
+        yield "message", {**frame, "choices": [], "usage": watsonx_chat.usage(call, spoken)}
 
     # ---- the rest --------------------------------------------------------------------------------------------------
 
@@ -329,74 +261,15 @@ class DataPlatform(_Guarded):
         return self.json(call, {"metadata": {"guid": id_, "id": id_, "url": call.path}, "entity": entity})
 
 
-def _require_scope(body: dict[str, Any]) -> None:
-    if ("project_id" in body) == ("space_id" in body):
-        raise Mismatch(Fault.WRONG, "expected exactly one of project_id and space_id", "project_id")
-
-
 def _require_model(name: str, function: str) -> None:
     if (name, function) not in _MODELS:
         raise Refusal(404, "model_not_supported", f"Model '{name}' is not supported for this.")
-
-
-def _check_choice(body: dict[str, Any]) -> None:
-    if "tool_choice" in body and "tool_choice_option" in body:
-        raise Mismatch(Fault.WRONG, "stands beside tool_choice_option, and one of them is meant", "tool_choice")
-    if ("tool_choice" in body or "tool_choice_option" in body) and "tools" not in body:
-        raise Mismatch(Fault.MISSING, "is required where one of them is chosen", "tools")
-
-
-def _speak(call: Call, body: dict[str, Any]) -> Spoken:
-    shown = body.get("include_reasoning") is not False
-    asked = {**body, "tool_choice": body.get("tool_choice") or body.get("tool_choice_option")}
-    asked |= {} if shown else {"reasoning_effort": "none"}
-    return speak(call, openai_chat.wish(call, asked), _SPEAKER)
-
-
-def _message(spoken: Spoken) -> dict[str, Any]:
-    thought = {"reasoning_content": spoken.thinking} if spoken.thought else {}
-    if not spoken.uses:
-        return {"role": "assistant", "content": spoken.text, **thought}
-    calls = [
-        {"id": _call_id(), "type": "function", "function": {"name": use.name, "arguments": use.written}}
-        for use in spoken.uses
-    ]
-    return {"role": "assistant", "tool_calls": calls, **thought}
-
-
-def _call_id() -> str:
-    return f"chatcmpl-tool-{secrets.token_hex(16)}"
-
-
-def _deltas(spoken: Spoken) -> Iterator[dict[str, Any]]:
-    role: dict[str, Any] = {"role": "assistant"}
-    if not spoken.uses:
-        yield {**role, "content": ""}
-        role = {}
-    for thought in spoken.thought:
-        yield {**role, "reasoning_content": thought}
-        role = {}
-    for token in spoken.tokens:
-        yield {"content": token}
-    for index, use in enumerate(spoken.uses):
-        begun = {"index": index, "id": _call_id(), "type": "function", "function": {"name": use.name, "arguments": ""}}
-        yield {**role, "tool_calls": [begun]}
-        role = {}
-        for piece in use.pieces:
-            yield {"tool_calls": [{"index": index, "function": {"name": "", "arguments": piece}}]}
 
 
 def _numbered(events: Iterator[tuple[str, Any]]) -> Iterator[bytes]:
     for number_, (name, value) in enumerate(events, 1):
         yield b"id: %d\nevent: %s\ndata: %s\n\n" % (number_, name.encode("ascii"), words.dumps(value))
         yield PAUSE
-
-
-def _usage(call: Call, spoken: Spoken) -> dict[str, Any]:
-    prompt = words.estimate(call.request.body)
-    told = {"completion_tokens": spoken.count, "prompt_tokens": prompt, "total_tokens": prompt + spoken.count}
-    details = {"completion_tokens_details": {"reasoning_tokens": len(spoken.thought)}} if spoken.thought else {}
-    return {**told, **details}
 
 
 def _spec(name: str, function: str) -> dict[str, Any]:

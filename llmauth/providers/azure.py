@@ -118,7 +118,8 @@ class AzureHandler(BoundHandler[AzureOptions]):
         return f"/openai/deployments/{quoted(deployment)}{path}?api-version={version}"
 
     def codec(self, model: str) -> ProviderCodec:
-        return OpenAIProvider(model, AZURE)
+        # Of a deployment, the model that it was named for says what it takes.
+        return OpenAIProvider(model, AZURE, kind=next(iter(self._deployed.get(model, ())), None))
 
     def locate(self, model: str, *, stream: bool) -> str:
         return self._path("chat", model)

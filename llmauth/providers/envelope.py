@@ -10,6 +10,7 @@ from typing import Any
 
 from llmauth.codecs.reading import Malformed, Node, parse
 from llmauth.errors import BadRequest
+from llmauth.providers.speaking import is_name
 
 _JSON = "application/json"
 _EXAMPLE = (
@@ -38,7 +39,7 @@ def unpack(body: bytes) -> Envelope:
         node = Node(parse(body))
         node.object()
         model = node.need("modelId")
-        if not model.text() or len(model.text()) > 2048 or not model.text().isprintable():
+        if not is_name(model.text()):
             model.fail("is no id of a model")
         content_type = _media_type(node, "contentType")
         return Envelope(

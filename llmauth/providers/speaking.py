@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from llmauth.codecs.embeddings.base import EmbeddingFormat
 from llmauth.codecs.splice import model_replaced
@@ -60,6 +61,19 @@ def under_its_name(model: str) -> Rewrite:
 def as_it_is(body: bytes, _: Headers) -> bytes:
     """The client's own body."""
     return body
+
+
+# As long as AWS lets an ARN be.
+_LONGEST_NAME = 2048
+_DOTS = re.compile(r"(?:\A|[/\\])\.{1,2}(?:[/\\]|\Z)")
+
+
+def is_name(model: str) -> bool:
+    """Whether this may be a model's name, before it becomes a part of a path.
+
+    Dots that stand alone are refused, plain or encoded: no encoding keeps `..` from leading out of a path.
+    """
+    return 0 < len(model) <= _LONGEST_NAME and model.isprintable() and _DOTS.search(unquote(model)) is None
 
 
 def quoted(model: str) -> str:

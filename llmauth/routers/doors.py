@@ -34,7 +34,7 @@ _ROOT = re.compile(r"/v1/([^?]+)(?:\?.*)?\Z", re.DOTALL)
 _MODEL = re.compile(r"models/([^/]+(?:/[^/]+)*)\Z")
 _ENVELOPE = re.compile(r"(?:/v1)?/bedrock/invoke-model(-with-response-stream)?(?:\?.*)?\Z", re.DOTALL)
 _INVOKE = re.compile(
-    r"/model/(.+)/(invoke|invoke-with-response-stream|converse|converse-stream|count-tokens)(\?.*)?\Z", re.DOTALL
+    r"/model/([^?]+)/(invoke|invoke-with-response-stream|converse|converse-stream|count-tokens)(\?.*)?\Z", re.DOTALL
 )
 ROOTS = ("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/messages", "/v1/models")
 

@@ -10,8 +10,10 @@ from typing import Any
 
 from llmauth.chat.messages import Usage
 from llmauth.context import Authenticated, Carried, Credentialed, Decision, ProtocolRoute, RequestContext, Routed
-from llmauth.errors import GatewayError
+from llmauth.errors import GatewayError, UpstreamError
 from llmauth.http import Door, Request
+from llmauth.secrets import MASK
+from llmauth.storage.key_text import PREFIX
 from llmauth.telemetry.logs import tell
 from llmauth.telemetry.metrics import Metrics, Observation
 
@@ -176,4 +178,12 @@ def _tokens(usage: Usage) -> dict[str, int]:
 
 
 def _refusal(error: GatewayError) -> dict[str, Any]:
-    return {"code": error.code, "fault": error.fault, "detail": error.detail or error.message}
+    return {"code": error.code, "fault": error.fault, "detail": error.detail or _said(error)}
+
+
+def _said(error: GatewayError) -> str:
+    """The sentence that the client got, but for what others wrote in it: a provider, of the prompt, or a client that
+    put a key of ours in the wrong place."""
+    if isinstance(error, UpstreamError):
+        return f"the provider refused: {error.cause}"
+    return MASK if PREFIX in error.message else error.message

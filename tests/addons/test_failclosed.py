@@ -391,3 +391,60 @@ async def test_who_waits_behind_what_was_settled_is_waited_for() -> None:
     made = manager(addon("memory", request=lambda _: Settled((first,))), first, addon("w", request=waits), last)
     await finished(made, HttpRequestHook(flows.gateway(Exchanges())))
     assert seen == ["waited", "last"]
+
+
+async def test_who_is_settled_is_left_out_also_when_one_before_had_to_be_waited_for() -> None:
+    """Another script of a stock tool stands before the chain, and may be `async`."""
+    seen: list[str] = []
+
+    async def waits(_: object) -> None:
+        await asyncio.sleep(0)
+
+    async def waits_behind(_: object) -> None:
+        await asyncio.sleep(0)
+        seen.append("waited")
+
+    first = addon("first", request=lambda _: seen.append("first"))
+    last = addon("last", request=lambda _: seen.append("last"))
+    memory = addon("memory", request=lambda _: Settled((first,)))
+    made = manager(addon("script", request=waits), memory, first, addon("behind", request=waits_behind), last)
+    for _ in range(2):
+        await finished(made, HttpRequestHook(flows.gateway(Exchanges())))
+    assert seen == ["waited", "last"] * 2
+
+
+async def test_what_a_hook_settles_after_it_waited_counts_as_well() -> None:
+    seen: list[str] = []
+    first = addon("first", request=lambda _: seen.append("first"))
+
+    async def settles(_: object) -> Settled:
+        await asyncio.sleep(0)
+        return Settled((first,))
+
+    made = manager(addon("memory", request=settles), first, addon("last", request=lambda _: seen.append("last")))
+    await finished(made, HttpRequestHook(flows.gateway(Exchanges())))
+    assert seen == ["last"]
+
+
+async def test_who_fails_behind_what_was_settled_late_stops_the_flow() -> None:
+    async def waits(_: object) -> None:
+        await asyncio.sleep(0)
+
+    first = addon("first", request=lambda _: None)
+    memory = addon("memory", request=lambda _: Settled((first,)))
+    made = manager(addon("script", request=waits), memory, first, addon("x", request=failing(Odd())))
+    flow = flows.gateway(Exchanges())
+    await finished(made, HttpRequestHook(flow))
+    assert flow.response is not None
+    assert flow.response.status_code == 500
+
+
+def test_what_one_hook_settled_is_not_what_it_settles_next() -> None:
+    """Who is left out is remembered, and must not be remembered for others."""
+    seen: list[str] = []
+    one, other = (addon(name, request=lambda _, name=name: seen.append(name)) for name in ("one", "other"))
+    turns = iter([Settled((one,)), Settled((other,)), Settled(())])
+    made = manager(addon("memory", request=lambda _: next(turns)), one, other)
+    for _ in range(3):
+        made.dispatch(HttpRequestHook(flows.gateway(Exchanges())))
+    assert seen == ["other", "one", "one", "other"]

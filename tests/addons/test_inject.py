@@ -11,8 +11,14 @@ from mitmproxy import http
 from addons.inject import Inject
 from addons.route import Route
 from llmauth.addresses import HostPort
-from llmauth.context import Credentialed, Routed, Target
-from llmauth.http import Request
+from llmauth.codecs.embeddings.request import EmbeddingRequest
+from llmauth.codecs.embeddings.titan import TitanEmbeddings
+from llmauth.codecs.embeddings.translation import begin
+from llmauth.codecs.openai.provider import OpenAIProvider
+from llmauth.context import Credentialed, Routed, Target, TransparentRoute
+from llmauth.errors import InternalError
+from llmauth.http import Request, Url
+from llmauth.protocol import Prepared
 from llmauth.providers.base import Verdict
 from llmauth.secrets import Credential
 from tests.addons import flows
@@ -201,3 +207,27 @@ async def test_a_slow_signature_that_fails_lets_nothing_go(
     assert status(flow) == 500
     assert b"canary" not in (flow.response.raw_content or b"")
     assert house.exchanges.of(flow).approved is None
+
+
+async def test_what_is_sent_beside_a_request_is_signed_with_its_credential_for_its_hosts_alone(
+    house: House, inject: Inject
+) -> None:
+    """S1: the credential is not kept, only a way to sign; and that is as bound as the handler is."""
+    asked = EmbeddingRequest(model="m", inputs=("a", "b"))
+    beside = begin(asked, TitanEmbeddings("m", sized=True), OpenAIProvider("m"), strict=False)
+    route = TransparentRoute(instance="openai", path="/v1/embeddings", native=False)
+    for several in (True, False):
+        flow = routed(house, flows.gateway(house.exchanges))
+        exchange = house.exchanges.of(flow)
+        assert exchange is not None
+        exchange.prepared = Prepared(request=exchange.request, route=route, beside=beside if several else None)
+        await played(inject, flow)
+        assert (exchange.authorize is not None) is several
+        if exchange.authorize is None:
+            continue
+        here = exchange.request.altered(url=Url("https", "api.openai.com", 443, "/v1/embeddings"))
+        assert exchange.authorize(here).headers.get("authorization") == "Bearer sk-ours"
+        for elsewhere in (Url("https", "evil.example", 443, "/"), Url("http", "api.openai.com", 443, "/")):
+            with pytest.raises(InternalError):
+                exchange.authorize(here.altered(url=elsewhere))
+        assert "sk-ours" not in repr(exchange)

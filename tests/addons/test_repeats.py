@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -348,3 +350,50 @@ def test_a_failing_look_into_the_memory_stops_the_request(
     finally:
         running.stop()
     assert len(emulators.requests()) == 1
+
+
+class Script:
+    """Another script, as a stock tool loads it before the chain."""
+
+    name = "script"
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        await asyncio.sleep(0)
+
+
+def test_a_known_head_is_let_through_behind_a_script_that_waits(tmp_path: Path, emulators: Emulators) -> None:
+    """What the memory settled must not be judged after all: the judges would meet a request that is signed already."""
+    chain = lambda gateway, exchanges: [Script(), *spied(gateway, exchanges)]  # noqa: E731
+    running = run(tmp_path, emulators, chain=chain, hook_time_limit=5.0)
+    try:
+        with Wire(running.port) as wire:
+            assert [ask(wire, running.key, body).status for body in (CHAT, LONGER, CHAT)] == [200, 200, 200]
+        assert running.master.addons.get("spy").repeated == [False, True, True]
+    finally:
+        running.stop()
+    assert [each.body for each in emulators.requests()] == [CHAT, LONGER, CHAT]
+
+
+def test_an_envelope_is_opened_each_time_though_its_head_is_the_same(tmp_path: Path) -> None:
+    """The body chooses the model, also where the credential is a key that could be sent again as it was."""
+    models = ["anthropic.claude-3-haiku-20240307-v1:0", "anthropic.claude-3-sonnet-20240229-v1:0"] * 2
+    question = {
+        "anthropic_version": "bedrock-2023-05-31",
+        "max_tokens": 9,
+        "messages": [{"role": "user", "content": "hi"}],
+    }
+    instances = {"bedrock_us1": {"type": "bedrock", "region": "us-east-1", "default": True}}
+    with Emulators(tokens=2, pace=0) as own:
+        environ = {"AWS_BEARER_TOKEN_BEDROCK": own.credentials.bedrock_api_key}
+        running = run(tmp_path, own, instances=instances, environ=environ, chain=spied, hook_time_limit=5.0)
+        try:
+            with Wire(running.port) as wire:
+                for model in models:
+                    envelope = json.dumps({"modelId": model, "body": question}).encode()
+                    answer = ask(wire, running.key, envelope, path="/v1/bedrock/invoke-model")
+                    assert answer.status == 200, answer.body
+            assert running.master.addons.get("spy").repeated == [False] * 4
+        finally:
+            running.stop()
+        paths = [each.target.decode() for each in own.requests()]
+    assert paths == [f"/model/{model.replace(':', '%3A')}/invoke" for model in models]

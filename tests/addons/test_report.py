@@ -11,6 +11,7 @@ from mitmproxy import http
 
 from addons.exchange import Exchanges
 from addons.report import Report
+from llmauth.chat.messages import Usage
 from llmauth.errors import UpstreamTimeout
 from llmauth.gateway import Gateway
 from llmauth.telemetry.metrics import Metrics
@@ -167,6 +168,20 @@ async def test_a_client_that_left_before_any_answer_is_499(
     report.error(one)
     report.tell()
     assert lines(caplog)[0]["status"] == 499
+
+
+@pytest.mark.parametrize("usage", [Usage(output=2**40 + 1), Usage(input=10**400), Usage(reasoning=2**41)])
+async def test_a_number_that_no_model_reaches_is_counted_nowhere(
+    report: Report, exchanges: Exchanges, caplog: pytest.LogCaptureFixture, usage: Usage
+) -> None:
+    """A counter keeps for ever what it was told once, and one that no float holds would end every scrape."""
+    caplog.set_level(logging.INFO, "llmauth.access")
+    one = answered(exchanges, prepared=object(), usage=usage)
+    report.response(one)
+    report.tell()
+    (line,) = lines(caplog)
+    assert line["unmetered"] == "broken"
+    assert "output_tokens" not in line
 
 
 async def test_a_refusal_is_told_with_its_reason(

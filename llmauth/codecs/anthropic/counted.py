@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from llmauth.chat.messages import Usage
 from llmauth.codecs.anthropic.counting import estimate_tokens, parse_count, render_count
 from llmauth.codecs.anthropic.failures import parse_error
 from llmauth.codecs.anthropic.parsing import parse_request
@@ -18,7 +19,7 @@ _CANNOT = ("counting tokens", "on-demand throughput")
 
 
 class Counted:
-    """Reads the answer to one question. `asked` is the client's own body."""
+    """Reads the answer to one question, for which no model worked. `asked` is the client's own body."""
 
     dropped: tuple[str, ...] = ()
 
@@ -28,7 +29,7 @@ class Counted:
     def said(self, status: int, headers: Headers, body: bytes, beside: Sequence[Any] = ()) -> Said:
         """The count; an estimate, which says that it is one, where the host has none for this model."""
         if status < _REFUSALS:
-            return Said(body=render_count(parse_count(body)))
+            return Said(body=render_count(parse_count(body)), usage=Usage())
         refusal = parse_error(status, headers, body)
         if any(words in refusal.message for words in _CANNOT):
             return estimated(self._asked)
@@ -38,4 +39,4 @@ class Counted:
 def estimated(body: bytes) -> Said:
     """An answer of ours to a request of `count_tokens`. BadRequest for a body that is none."""
     tokens = estimate_tokens(parse_request(body, counting=True))
-    return Said(body=render_count(tokens), headers=(ESTIMATED,))
+    return Said(body=render_count(tokens), usage=Usage(), headers=(ESTIMATED,))

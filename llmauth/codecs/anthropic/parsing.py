@@ -17,6 +17,7 @@ from llmauth.chat.messages import (
     Tool,
     ToolResult,
 )
+from llmauth.chat.turns import joined
 from llmauth.chat.words import Word
 from llmauth.codecs.anthropic import parts
 from llmauth.codecs.anthropic.exact import exact
@@ -144,11 +145,10 @@ def _messages(top: Node) -> list[Message]:
         role = node.need("role").one_of("user", "assistant", "system")
         found = parts.parts_of(node.need("content"), _OF_ROLE[role])
         if role == "user":
-            for message in _split(found):
-                _append(messages, message)
+            messages += _split(found)
         else:
             messages.append(Message("system" if role == "system" else "assistant", attached(found)))
-    return messages
+    return joined(messages, "tool")
 
 
 def _split(found: list[Part]) -> Iterator[Message]:
@@ -165,13 +165,6 @@ def _split(found: list[Part]) -> Iterator[Message]:
 def _turn(run: list[Part]) -> Message:
     role: Role = "tool" if run and isinstance(run[0], ToolResult) else "user"
     return Message(role, tuple(run))
-
-
-def _append(messages: list[Message], message: Message) -> None:
-    if message.role == "tool" and messages and messages[-1].role == "tool":
-        messages[-1] = Message("tool", messages[-1].parts + message.parts)
-    else:
-        messages.append(message)
 
 
 def _tool(node: Node) -> Tool:

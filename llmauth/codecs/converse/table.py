@@ -143,7 +143,8 @@ def _of_a_claude(family: Family) -> dict[Word, Rule]:
     if not traits.sampling:
         rules.update(dict.fromkeys((Word.TEMPERATURE, Word.TOP_P, Word.TOP_K), _NO_SAMPLING))
     if not traits.thinking:
-        rules[Word.REASONING] = Dropped("this model has no extended thinking")
+        dropped = Dropped("this model has no extended thinking")
+        rules.update(dict.fromkeys((Word.REASONING, Word.THINKING_BACK), dropped))
     if not traits.forced_tools:
         refused = Refused("this model cannot be made to call a tool")
         rules.update(dict.fromkeys((Word.TOOL_CHOICE_REQUIRED, Word.TOOL_CHOICE_NAMED), refused))

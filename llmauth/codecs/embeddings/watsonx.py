@@ -1,4 +1,4 @@
-"""Embeddings of IBM watsonx.ai: up to a thousand texts a call."""
+"""Embeddings of IBM watsonx.ai: many texts a call."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from llmauth.codecs.embeddings.request import EmbeddingRequest
 from llmauth.codecs.reading import Node, parse_fast
 from llmauth.http import Headers
 
-# "The maximum number of inputs is 1000."
-_MOST = 1000
+# IBM takes up to a thousand, whose vectors would be more than is read of one answer.
+_MOST = 300
 
 
 class WatsonxEmbeddings:

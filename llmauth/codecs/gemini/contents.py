@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Sequence
+from itertools import count
 from typing import Any
 
 from llmauth.chat.messages import (
@@ -21,7 +22,7 @@ from llmauth.chat.messages import (
 )
 from llmauth.chat.turns import folded, merged
 from llmauth.codecs.gemini.media import media
-from llmauth.codecs.gemini.results import answered, arguments
+from llmauth.codecs.gemini.results import Placed, answered, arguments
 
 # What Google gives for calls that Gemini did not make itself ("Thought signatures" in Vertex AI's documentation), as
 # the base64 that this member of type bytes is written in. Without it Gemini 3 answers 400: "function call … is missing
@@ -36,14 +37,14 @@ def contents(messages: Sequence[Message], *, newest: bool, thoughts: bool) -> li
 
     `newest` says that the model is a Gemini 3; `thoughts`, that it is told the signatures of its thinking.
     """
-    calls: dict[str, ToolCall] = {}
+    calls: dict[str, Placed] = {}
+    places = count()
     turns: list[Written] = []
     for message in merged(folded(messages)):
         if message.role == "assistant":
             parts = _of_model(message.parts, newest=newest, thoughts=thoughts)
             for call in (part for part in message.parts if isinstance(part, ToolCall)):
-                calls.pop(call.id, None)  # where an id comes again, the later call is meant
-                calls[call.id] = call
+                calls[call.id] = next(places), call  # where an id comes again, the later call is meant
             _add(turns, "model", parts)
         else:
             results = [part for part in message.parts if isinstance(part, ToolResult)]

@@ -13,16 +13,20 @@ from llmauth.errors import BadRequest
 Part = dict[str, Any]
 
 
-def answered(results: list[ToolResult], calls: Mapping[str, ToolCall], *, newest: bool) -> list[Part]:
+Placed = tuple[int, ToolCall]
+"""A call, and which one of the conversation it is."""
+
+
+def answered(results: list[ToolResult], calls: Mapping[str, Placed], *, newest: bool) -> list[Part]:
     """The parts for the results of one turn, in the order of their calls: the calls of one function differ by nothing
     else where they have no ids. BadRequest where a call is not known.
 
     `newest` says that the model is a Gemini 3, which takes ids, and pictures inside of a result; others know a result
     by its place, and see pictures after the results.
     """
-    order = {call_id: place for place, call_id in enumerate(calls)}
-    known = [(_call_of(result, calls), result) for result in results]
-    known.sort(key=lambda pair: order[pair[1].call_id])
+    placed = [(_call_of(result, calls), result) for result in results]
+    placed.sort(key=lambda pair: pair[0][0])
+    known = [(call, result) for (_, call), result in placed]
     parts = [_part(call, result, newest) for call, result in known]
     if not newest:
         parts += [media(inner) for _, result in known for inner in _shown(result)]
@@ -50,7 +54,7 @@ def _bad_arguments(call: ToolCall, fault: str) -> BadRequest:
     )
 
 
-def _call_of(result: ToolResult, calls: Mapping[str, ToolCall]) -> ToolCall:
+def _call_of(result: ToolResult, calls: Mapping[str, Placed]) -> Placed:
     if result.call_id not in calls:
         raise BadRequest(
             f"There is a tool result with tool_call_id '{result.call_id[:80]}', and no earlier call has this id.",

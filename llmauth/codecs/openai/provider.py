@@ -12,19 +12,19 @@ from llmauth.codecs.openai.answers import parse_answer
 from llmauth.codecs.openai.chunks import ChatStreamDecoder
 from llmauth.codecs.openai.failures import parse_failure, told_failure
 from llmauth.codecs.openai.rendering import render_messages, render_output, render_tool, render_tool_choice
-from llmauth.codecs.openai.table import COMPATIBLE, Dialect, effort_of
+from llmauth.codecs.openai.table import COMPATIBLE, Dialect, effort_for
 from llmauth.codecs.reading import Malformed, Node, parse_fast
 from llmauth.errors import BrokenAnswer, UpstreamError
 from llmauth.http import Headers
 
 
 class OpenAIProvider:
-    """One model behind a server that speaks OpenAI's chat; an Azure deployment counts as the model that it is."""
+    """One model behind a server that speaks OpenAI's chat; `kind` is the model where `model` is a name of somebody's."""
 
-    def __init__(self, model: str, dialect: Dialect = COMPATIBLE) -> None:
+    def __init__(self, model: str, dialect: Dialect = COMPATIBLE, *, kind: str | None = None) -> None:
         self._model = model
         self._dialect = dialect
-        self._table = dialect.table_of(model)
+        self._table = dialect.table_of(kind or model)
 
     @property
     def name(self) -> str:
@@ -42,7 +42,7 @@ class OpenAIProvider:
         if request.output is not None:
             body["response_format"] = render_output(request.output)
         if request.reasoning is not None and Word.REASONING in admitted.features:
-            _put_effort(body, request.reasoning)
+            _put_effort(body, request.reasoning, self._model)
         apply(body, admitted, self._table)
         if request.stream:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
@@ -76,8 +76,8 @@ class OpenAIProvider:
         return parse_failure(status, headers, body)
 
 
-def _put_effort(body: dict[str, Any], reasoning: Reasoning) -> None:
-    effort = effort_of(reasoning)
+def _put_effort(body: dict[str, Any], reasoning: Reasoning, model: str) -> None:
+    effort = effort_for(reasoning, model)
     if effort is not None:
         body["reasoning_effort"] = effort
 

@@ -13,6 +13,12 @@ from llmauth.errors import UnsupportedParameter
 
 # "reasoning models (o-series, gpt-5 and later) accept only max_completion_tokens"
 _REASONING = re.compile(r"(?:.*/)?(?:o\d|gpt-(?:[5-9]|\d\d))")
+# "Not all reasoning models support every value": what "none" is to those that do not know it; the first think never.
+_NONE = (
+    (re.compile(r"(?:.*/)?(?:chat)?gpt-[34]"), None),
+    (re.compile(r"(?:.*/)?o\d"), "low"),
+    (re.compile(r"(?:.*/)?gpt-5(?:-mini|-nano)?(?:-\d{4}-\d\d-\d\d)?$"), "minimal"),
+)
 _MOST_STOPS = 4
 
 
@@ -34,6 +40,12 @@ def effort_of(reasoning: Reasoning) -> str | None:
     if reasoning.budget <= 0:
         return "none"
     return "low" if reasoning.budget <= 1024 else "medium" if reasoning.budget <= 2048 else "high"
+
+
+def effort_for(reasoning: Reasoning, model: str) -> str | None:
+    """The effort as a model knows it: one that cannot be kept from thinking is asked to think as little as it can."""
+    effort = effort_of(reasoning)
+    return effort if effort != "none" else next((least for names, least in _NONE if names.match(model)), effort)
 
 
 OPENAI_TABLE: Table = {
@@ -78,7 +90,9 @@ OPENAI_TABLE: Table = {
     Word.TOOL_RESULT_IMAGE: Sent("messages", note="in a turn of the user's that follows"),
     Word.JSON_OBJECT: Sent("response_format"),
     Word.JSON_SCHEMA: Sent("response_format"),
-    Word.REASONING: Sent("reasoning_effort", note="a budget as the nearest of low, medium and high"),
+    Word.REASONING: Sent(
+        "reasoning_effort", note="a budget as the nearest of low, medium and high; none as the least that a model knows"
+    ),
     Word.THINKING_BACK: Dropped("the format has no place for it"),
     Word.CACHE: Ignored("prompts are cached unasked"),
 }

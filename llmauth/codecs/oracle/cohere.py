@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 from llmauth.chat.messages import ChatRequest, JsonSchema, Message, Text, Tool, ToolCall, ToolResult
-from llmauth.chat.turns import folded, leading
+from llmauth.chat.turns import folded, joined, leading
 from llmauth.chat.words import Word
 from llmauth.codecs.mapping import Admitted, Dropped, Refused, Sent, Table
 from llmauth.codecs.oracle import rules
@@ -88,13 +87,7 @@ def _merged(messages: Sequence[Message]) -> list[Message]:
     """Neighbours of one role as one; a system message at the very end is told by the user, who must have the word."""
     if messages and messages[-1].role in ("system", "developer"):
         messages = (*messages[:-1], *folded(messages[-1:]))
-    turns: list[Message] = []
-    for message in messages:
-        if turns and turns[-1].role == message.role:
-            turns[-1] = replace(turns[-1], parts=turns[-1].parts + message.parts)
-        else:
-            turns.append(message)
-    return turns
+    return joined(messages)
 
 
 def _last(turns: Sequence[Message]) -> dict[str, Any]:

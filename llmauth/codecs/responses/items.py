@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import cast
 
 from llmauth.chat.messages import Document, Image, Message, Part, Role, Text, ToolCall, ToolResult
+from llmauth.chat.turns import joined
 from llmauth.codecs.reading import Node
 from llmauth.codecs.responses import contents
 from llmauth.codecs.responses.sealing import unsealed
@@ -18,7 +18,7 @@ _CONTENTS = {
     "assistant": contents.OF_ASSISTANT,
 }
 # What the model says comes as one item after another, and so do results: here each is one turn.
-_GATHERED = ("assistant", "tool")
+_GATHERED: tuple[Role, ...] = ("assistant", "tool")
 
 
 def turns(value: Node) -> tuple[Message, ...]:
@@ -29,10 +29,10 @@ def turns(value: Node) -> tuple[Message, ...]:
     for item in value.items():
         message = _ITEMS[_kind(item)](item)
         if message.parts:
-            _append(said, message)
+            said.append(message)
     if not said:
         value.fail("must hold at least one item that says something")
-    return tuple(said)
+    return tuple(joined(said, *_GATHERED))
 
 
 def _kind(item: Node) -> str:
@@ -49,13 +49,6 @@ def _kind(item: Node) -> str:
             "Leave the item out, or call the provider's native API in transparent mode.",
         )
     return kind.text()
-
-
-def _append(said: list[Message], message: Message) -> None:
-    if said and message.role in _GATHERED and said[-1].role == message.role:
-        said[-1] = replace(said[-1], parts=said[-1].parts + message.parts)
-    else:
-        said.append(message)
 
 
 def _message(item: Node) -> Message:

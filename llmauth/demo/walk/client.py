@@ -16,7 +16,7 @@ from typing import Any, Self
 import llmauth
 from llmauth.demo.walk import surroundings
 from llmauth.demo.walk.problem import DemoFailed
-from llmauth.demo.walk.shells import Shell
+from llmauth.demo.walk.shells import Shell, Step
 
 CALL_LIMIT = 30.0
 _SCRIPT = Path(__file__).with_name("calls.py")
@@ -90,15 +90,15 @@ class Client:
         if not line.get("ready"):
             raise DemoFailed(f"{self._python} cannot make the calls: {missing}. {_ADVICE}")
 
-    def call(self, name: str) -> Report:
+    def call(self, step: Step) -> Report:
         """Makes the next call, which is this one, and tells what came of it, also when nothing did."""
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write("\n")
+            self._process.stdin.write(json.dumps(dict(step.exports)) + "\n")
             self._process.stdin.flush()
             return Report(**self._next_line())
         except (OSError, TypeError, ValueError):
-            return Report(call=name, held={}, error=_NO_ANSWER)
+            return Report(call=step.call, held={}, error=_NO_ANSWER)
 
     def _next_line(self) -> dict[str, Any]:
         assert self._process.stdout is not None

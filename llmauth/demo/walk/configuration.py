@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from llmauth.demo.credentials import DemoCredentials
+from llmauth.demo.walk import protocol
 
 _TEXT = """\
 # Written by `llmauth demo` for the `llmauth serve` that it started; check it with: llmauth config check {itself}
@@ -44,6 +45,19 @@ instances:
     authentication:
       strategies:
         - {{type: environment}}
+  vertex_us1:
+    type: vertex
+    project: demo-project
+    region: us-central1
+    authentication:
+      strategies:
+        - {{type: environment, variable: GOOGLE_OAUTH_ACCESS_TOKEN}}
+
+# Protocol mode: names that callers use as models, and a host of OpenAI's whose calls others answer.
+models:
+{models}
+hosts:
+  {rerouted}: {{protocol: openai}}
 """
 
 
@@ -58,6 +72,8 @@ def write(folder: Path, *, port: int, ca_file: Path, resolve: Mapping[str, str],
         ca_file=_quoted(ca_file),
         resolve="\n".join(f"    {host}: {address}" for host, address in resolve.items()),
         anthropic_key=_quoted(key),
+        models="\n".join(_model(name, *where) for name, where in protocol.MODELS.items()),
+        rerouted=protocol.REROUTED,
     )
     config.write_text(text, encoding="utf-8")
     return config
@@ -67,10 +83,15 @@ def variables(credentials: DemoCredentials) -> dict[str, str]:
     """The credentials that the gateway is given by its environment."""
     return {
         "OPENAI_API_KEY": credentials.openai_key,
+        "GOOGLE_OAUTH_ACCESS_TOKEN": credentials.google_token,
         "AWS_ACCESS_KEY_ID": credentials.aws_access_key_id,
         "AWS_SECRET_ACCESS_KEY": credentials.aws_secret_access_key,
         "AWS_SESSION_TOKEN": credentials.aws_session_token or "",
     }
+
+
+def _model(name: str, instance: str, model: str) -> str:
+    return f'  {name}: {{instance: {instance}, model: "{model}"}}'
 
 
 def _quoted(path: Path) -> str:

@@ -24,13 +24,17 @@ def document(stage: Stage, outcomes: Sequence[Outcome], *, seconds: float, servi
 
 def _call(outcome: Outcome) -> dict[str, Any]:
     report, access, received = outcome.report, outcome.access, outcome.received
+    spoken = outcome.step.spoken
     return {
         "caller": outcome.shell.caller,
         "call": outcome.step.call,
         "note": outcome.step.note or None,
         "via": outcome.shell.way,
+        "door": spoken.door if spoken else None,
         "held": dict(report.held),
+        "answered_in": spoken.wanted.format.name if spoken and spoken.wanted else None,
         "received": received.text if received else None,
+        "path": received.path if received else None,
         "paid_by": access.instance if access and received else None,
         "strategy": access.strategy if access and received else None,
         "expected": outcome.step.status,

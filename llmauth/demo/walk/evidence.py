@@ -10,18 +10,25 @@ from llmauth.demo.credentials import DemoCredentials
 from llmauth.demo.recorder import Recorded
 from llmauth.demo.walk.access import Access
 from llmauth.demo.walk.client import Report
+from llmauth.demo.walk.formats import faults
 from llmauth.demo.walk.shells import Shell, Step
 
 _SIGNED = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/]+)/\d{8}/([^/]+)/([^/]+)/aws4_request,")
+# What stands before the secret part of a key of OpenAI's or Anthropic's, and of a token of Google's.
+_KIND = re.compile(r"sk-(?:ant-)?(?:demo-)?|ya29\.")
 _CREDENTIALS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "LLMAUTH_KEY")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """The credential in a request, as the provider met it, without its secret part; `real` if it is the provider's."""
+    """The credential in a request, as the provider met it, without its secret part; `real` if it is the provider's.
+
+    `path` is where the provider received it, without the query.
+    """
 
     text: str
     real: bool
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +61,11 @@ def judge(
     problems = [*_seen_by_caller(step, report), *_logged(shell, step, access)]
     if step.status >= 400:
         problems += ["a provider received the call that was to be refused"] if arrived else []
+    elif step.ours:
+        problems += ["a provider received the call that the gateway was to answer"] if arrived else []
     else:
         problems += _met_by_provider(access, arrived, received)
+        problems += _as_wanted(step, access, arrived)
     problems += [f"{name} of the caller reached the provider" for name in leaked(shell.variables, arrived)]
     return Outcome(shell=shell, step=step, report=report, access=access, received=received, problems=tuple(problems))
 
@@ -68,6 +78,8 @@ def _seen_by_caller(step: Step, report: Report) -> Iterable[str]:
         yield report.error
     elif step.status == 200 and not report.text:
         yield "the answer was empty"
+    elif step.status == 200 and step.answer and report.text != step.answer:
+        yield f"expected the answer {step.answer!r}, got {report.text[:200]!r}"
 
 
 def _logged(shell: Shell, step: Step, access: Access | None) -> Iterable[str]:
@@ -75,7 +87,7 @@ def _logged(shell: Shell, step: Step, access: Access | None) -> Iterable[str]:
         yield "the gateway's access log has no line of it"
     elif step.status == 200 and access.user != shell.caller:
         yield f"the access log has it under {access.user!r}"
-    elif step.status == 200 and access.overhead_ms is None:
+    elif step.status == 200 and not step.ours and access.overhead_ms is None:
         yield "the access log has no overhead of it"
 
 
@@ -90,6 +102,17 @@ def _met_by_provider(access: Access | None, arrived: Sequence[Recorded], receive
         yield "the provider received another request id than the access log has"
 
 
+def _as_wanted(step: Step, access: Access | None, arrived: Sequence[Recorded]) -> Iterable[str]:
+    """What is to be said of a call of protocol mode: who answered it, and in whose format that provider was asked."""
+    wanted = step.spoken.wanted if step.spoken is not None else None
+    if wanted is None:
+        return
+    if access is not None and access.instance != wanted.instance:
+        yield f"{access.instance} paid instead of {wanted.instance}"
+    if arrived:
+        yield from faults(wanted, arrived[-1])
+
+
 def leaked(variables: Mapping[str, str], arrived: Iterable[Recorded]) -> list[str]:
     """Names of the caller's variables whose credential stands anywhere in these requests."""
     held = {name: variables[name] for name in _CREDENTIALS if name in variables}
@@ -100,23 +123,29 @@ def leaked(variables: Mapping[str, str], arrived: Iterable[Recorded]) -> list[st
 
 
 def received_by(record: Recorded, credentials: DemoCredentials) -> Received:
-    """The credential of a request, whichever header carries it."""
+    """The credential of a request, whichever header carries it, and where it went."""
+    text, real = _credential_of(record, credentials)
+    return Received(text=text, real=real, path=record.target.decode("latin-1").partition("?")[0])
+
+
+def _credential_of(record: Recorded, credentials: DemoCredentials) -> tuple[str, bool]:
     authorization = b"".join(record.values("authorization")).decode("latin-1")
     key = b"".join(record.values("x-api-key")).decode("latin-1")
     if signed := _SIGNED.match(authorization):
         # The emulator has verified the signature; that it is the right key's is seen by its id.
         access_key_id, region, service = signed.groups()
         real = access_key_id == credentials.aws_access_key_id and not key
-        return Received(text=f"SigV4 {access_key_id[:4]}… {region}/{service}", real=real)
+        return f"SigV4 {access_key_id[:4]}… {region}/{service}", real
     if authorization.startswith("Bearer "):
         token = authorization.removeprefix("Bearer ")
-        return Received(text=f"Bearer {masked(token)}", real=token == credentials.openai_key and not key)
+        own = credentials.google_token if record.host.endswith(".googleapis.com") else credentials.openai_key
+        return f"Bearer {masked(token)}", token == own and not key
     if key:
-        return Received(text=f"x-api-key {masked(key)}", real=key == credentials.anthropic_key and not authorization)
-    return Received(text="no credential", real=False)
+        return f"x-api-key {masked(key)}", key == credentials.anthropic_key and not authorization
+    return "no credential", False
 
 
 def masked(secret: str) -> str:
     """`sk-demo-…Ab12`: what kind of key, and enough of its end to tell it from another."""
-    kind = secret[: secret.rfind("-") + 1][:16]
-    return f"{kind}…{secret[-4:]}" if len(secret) > 24 else f"{secret[:4]}…"
+    kind = _KIND.match(secret)
+    return f"{kind[0] if kind else ''}…{secret[-4:]}" if len(secret) > 24 else f"{secret[:4]}…"

@@ -10,14 +10,17 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from llmauth.demo.walk import wording
+from llmauth.demo.walk import protocol, table, wording
 from llmauth.demo.walk.access import Access
 from llmauth.demo.walk.evidence import Outcome
 from llmauth.demo.walk.shells import Shell, behind_proxy
 from llmauth.demo.walk.stage import Stage, place_of
-from llmauth.demo.walk.table import table
 
 _QUESTION = '{"model": "gpt-4o", "messages": [{"role": "user", "content": "Who are you?"}]}'
+_PROTOCOL_MODE = (
+    "\nProtocol mode: a program speaks what it was written for, and whoever is configured answers. "
+    f"Alice's calls {protocol.REROUTED}, a host of OpenAI's, which is rerouted here and never contacted.\n"
+)
 # With --cacert: where CURL_CA_BUNDLE is set already, curl does not look at SSL_CERT_FILE.
 _OPTIONS = "--cacert \"$SSL_CERT_FILE\" -H 'Content-Type: application/json'"
 CURL = f"curl {_OPTIONS} https://api.openai.com/v1/chat/completions -d '{_QUESTION}'"
@@ -26,7 +29,10 @@ CURL = f"curl {_OPTIONS} https://api.openai.com/v1/chat/completions -d '{_QUESTI
 def show(console: Console, outcomes: Sequence[Outcome]) -> None:
     """What the callers hold, their calls, and what follows from them."""
     console.print(_holdings(outcomes))
-    console.print(table(outcomes, console.width))
+    console.print(table.transparent([one for one in outcomes if one.step.spoken is None], console.width))
+    if spoken := [one for one in outcomes if one.step.spoken is not None]:
+        console.print(_PROTOCOL_MODE)
+        console.print(table.spoken(spoken, console.width))
     console.print(findings(outcomes))
 
 

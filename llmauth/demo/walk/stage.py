@@ -13,11 +13,11 @@ from llmauth.demo.emulators import Emulators
 from llmauth.demo.walk import configuration, interruption
 from llmauth.demo.walk.problem import DemoFailed
 from llmauth.demo.walk.proxy import Proxy, choose_port
-from llmauth.demo.walk.shells import Place
+from llmauth.demo.walk.shells import TOKENS, Place
 from llmauth.storage.home import StateError
 from llmauth.storage.keys import KeyStore
 
-_PACE, _TOKENS = 0.01, 16  # seconds a token, tokens an answer
+_PACE = 0.01  # seconds a token
 
 
 class Stage:
@@ -47,9 +47,7 @@ class Stage:
     def _set(self) -> None:
         self.port = choose_port(self._wanted_port)
         self.folder = Path(self._ends.enter_context(tempfile.TemporaryDirectory(prefix="llmauth-demo-")))
-        self.emulators = self._ends.enter_context(
-            Emulators(state=self.folder / "emulators", pace=_PACE, tokens=_TOKENS)
-        )
+        self.emulators = self._ends.enter_context(Emulators(state=self.folder / "emulators", pace=_PACE, tokens=TOKENS))
         self.home, self.callers_home = self.folder / "home", self.folder / "callers"
         for folder in (self.home, self.callers_home):
             folder.mkdir(mode=0o700)

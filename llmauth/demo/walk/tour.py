@@ -10,9 +10,10 @@ from contextlib import ExitStack
 
 from llmauth.demo.walk import interruption
 from llmauth.demo.walk.access import AccessLog
+from llmauth.demo.walk.cast import cast
 from llmauth.demo.walk.client import Client, interpreter
 from llmauth.demo.walk.evidence import Outcome, judge
-from llmauth.demo.walk.shells import Shell, Step, cast
+from llmauth.demo.walk.shells import Shell, Step
 from llmauth.demo.walk.stage import Stage, place_of
 
 # "Running servers refuse it within a second", says `llmauth keys revoke`.
@@ -52,7 +53,7 @@ def _make(stage: Stage, client: Client, step: Step, log: AccessLog) -> Outcome:
         time.sleep(REVOKED_WITHIN)
     log.take()
     before = len(stage.emulators.requests())
-    report = client.call(step.call)
+    report = client.call(step)
     access = log.of(report.request_id, report.status)
     arrived = stage.emulators.requests()[before:]
     return judge(client.shell, step, report, access, arrived, stage.emulators.credentials)

@@ -7,12 +7,16 @@ import re
 from llmauth.demo.walk.evidence import Outcome
 from llmauth.demo.walk.shells import PROXY
 
-_SDKS = {"openai": "OpenAI", "anthropic": "Anthropic", "bedrock": "boto3", "curl": "curl"}
+_SDKS = {"openai": "OpenAI", "agent": "OpenAI", "anthropic": "Anthropic", "bedrock": "boto3", "curl": "curl"}
 _METHODS = {
+    "tool_call": "chat, tool called",
+    "tool_result": "chat, tool's result",
     "chat_stream": "chat, streamed",
     "messages_stream": "messages, streamed",
     "invoke_model_with_response_stream": "invoke_model, streamed",
 }
+# What of a provider's path names the model, or whose project it is in.
+_BEFORE_OPERATION = re.compile(r"/model/[^/]+/|/v1/projects/.+/models/")
 _KEY = re.compile(r"(llmauth_\w{4})\w+")
 NONE = "–"
 
@@ -51,6 +55,24 @@ def received(outcome: Outcome, *, short: bool = False) -> str:
         code = outcome.access.code if outcome.access is not None else None
         return f"nothing ({code})" if code and not short else "nothing"
     return outcome.received.text.partition("/")[0] if short else outcome.received.text
+
+
+def path(outcome: Outcome) -> str:
+    """Where the provider received it: `…/converse` for Bedrock, whose model ids are long. At most 38 characters."""
+    if outcome.received is None:
+        return "nothing"
+    return _BEFORE_OPERATION.sub("…/", outcome.received.path)
+
+
+def answered_in(outcome: Outcome) -> str:
+    """The protocol that the answer was given in, which may be another than was spoken."""
+    wanted = outcome.step.spoken.wanted if outcome.step.spoken is not None else None
+    return wanted.format.name if wanted is not None else "the proxy itself"
+
+
+def door(outcome: Outcome) -> str:
+    """The path of the gateway, or the rerouted host, that a call of protocol mode came by."""
+    return outcome.step.spoken.door if outcome.step.spoken is not None else NONE
 
 
 def way(outcome: Outcome) -> str:

@@ -101,7 +101,7 @@ TARGETS: Mapping[str, Target] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """One body that both translate: `kind` is `request`, `answer` or `messages`."""
+    """One body that both translate: `kind` is the worker's name of what to do."""
 
     target: str
     case: str
@@ -136,7 +136,7 @@ def _asked(translate: Callable[[], Any]) -> dict[str, Any]:
 
 def comparisons() -> dict[str, Comparison]:
     """All, by a name."""
-    every = [*_requests(), *_answers(), *_of_messages()]
+    every = [*_requests(), *_answers(), *_of_messages(), *_to_messages()]
     return {f"{one.kind}, {one.target}, {one.case}": one for one in every}
 
 
@@ -193,13 +193,13 @@ def _odd_answers(folder: str) -> dict[str, dict[str, Any]]:
     return odd.ANSWERS.get("oracle" if folder == "oracle/generic" else folder, {})
 
 
-def _answered(target: Target) -> Callable[[dict[str, Any]], Any]:
+def _answered(target: Target, client: ClientCodec = CHAT) -> Callable[[dict[str, Any]], Any]:
     asked = ChatRequest(model=target.model, messages=())
     answering = Answering(id="golden", created=0, model=target.model, request=asked)
 
     def translate(body: dict[str, Any]) -> Any:
         answer = target.codec(target.model).parse_response(json.dumps(body).encode())
-        return json.loads(CHAT.render_response(answer, answering))
+        return json.loads(client.render_response(answer, answering))
 
     return translate
 
@@ -213,18 +213,36 @@ def _answer_alike(body: Any) -> Any:
     return _JSON_TEXTS(told)
 
 
+_OPENAI = Target(theirs="openai", model="gpt-5", codec=lambda model: OpenAIProvider(model, OPENAI))
+
+
 def _of_messages() -> list[Comparison]:
-    target = Target(theirs="openai", model="gpt-5", codec=lambda model: OpenAIProvider(model, OPENAI))
     return [
         Comparison(
             target="messages to openai",
             case=case,
             kind="messages",
-            theirs="openai",
-            model=target.model,
-            body={**body, "model": target.model},
-            ours=_rendered(MESSAGES, target),
+            theirs=_OPENAI.theirs,
+            model=_OPENAI.model,
+            body={**body, "model": _OPENAI.model},
+            ours=_rendered(MESSAGES, _OPENAI),
             alike=lambda told: _JSON_TEXTS(_blocks(told)),
         )
         for case, body in {**_golden("anthropic", "request"), **odd.MESSAGES}.items()
+    ]
+
+
+def _to_messages() -> list[Comparison]:
+    return [
+        Comparison(
+            target="openai to messages",
+            case=case,
+            kind="messages_answer",
+            theirs=_OPENAI.theirs,
+            model=_OPENAI.model,
+            body=body,
+            ours=_answered(_OPENAI, MESSAGES),
+            alike=lambda told: {name: value for name, value in told.items() if name not in _OF_ITSELF},
+        )
+        for case, body in _golden("openai", "response").items()
     ]

@@ -109,6 +109,10 @@ class _Translator:
         )
         return answer.model_dump(exclude_none=True)
 
+    def messages_answer(self, _provider, _model, body):
+        """An answer of OpenAI's in the form of Messages."""
+        return dict(self._messages.translate_openai_response_to_anthropic(self._litellm.ModelResponse(**body)))
+
     def messages(self, _provider, _model, body):
         """A body of Anthropic's Messages in OpenAI's form."""
         return dict(self._messages.translate_anthropic_to_openai(copy.deepcopy(body))[0])

@@ -308,6 +308,7 @@ def test_the_emulator_takes_what_is_asked_and_its_answer_is_read(bedrock, case):
     whole = bedrock.post("converse", body)
     assert whole.status_code == 200, whole.text
     response = codec.parse_response(whole.content)
+    bedrock._emulators.clear()  # what the first call put into the cache
     stream = bedrock.post("converse-stream", body)
     assert stream.headers["content-type"] == "application/vnd.amazon.eventstream"
     events = decoded(codec.stream_decoder(), [stream.content])

@@ -16,7 +16,7 @@ from tests.e2e.clients import ways
 from tests.e2e.clients.sdks import Sdks
 from tests.e2e.clients.test_oracle import INFERENCE
 from tests.e2e.clients.test_watsonx import MODELS as WATSONX
-from tests.e2e.protocol.calls import ask
+from tests.e2e.protocol.calls import ask, chat, message
 from tests.fixtures.clouds import AZURE_US, VERTEX_US
 from tests.fixtures.raw import Wire
 from tests.fixtures.serving import Serving
@@ -50,7 +50,7 @@ MODELS = {
     "multilingual": Model("vertex_us", "text-multilingual-embedding-002", VERTEX_US, 768, 256, 250),
     "gemini 1": Model("vertex_us", "gemini-embedding-001", VERTEX_US, 3072, 768, 100),
     "gemini 2": Model("vertex_us", "gemini-embedding-2", VERTEX_US, 3072, 768, 1),
-    "watsonx": Model("watsonx", "ibm/slate-30m-english-rtrvr-v2", WATSONX, 384, None, 1000),
+    "watsonx": Model("watsonx", "ibm/slate-30m-english-rtrvr-v2", WATSONX, 384, None, 300),
     "cohere 4 on oracle": Model("oracle", "cohere.embed-v4.0", INFERENCE, 1536, 512, 96),
     "cohere 3 on oracle": Model("oracle", "cohere.embed-english-v3.0", INFERENCE, 1024, None, 96),
 }
@@ -95,13 +95,13 @@ def test_one_text_and_the_length_of_its_vector(every: Serving, emulators: Emulat
     environ = by_path(every, one.instance)
     got, *_ = sdks.run(CODE, environ, model=one.model, texts="alone", more={})
     assert got == expected(["alone"], one.size)
-    asked = {"model": one.model, "texts": "alone", "more": {"dimensions": one.other or 256}}
+    more = {"dimensions": one.other or 256}
     if one.other is not None:
-        got, *_ = sdks.run(CODE, environ, **asked)
+        got, *_ = sdks.run(CODE, environ, model=one.model, texts="alone", more=more)
         assert got == expected(["alone"], one.other)
         return
     with pytest.raises(ClientProblem) as refused:
-        sdks.run(CODE, environ, **asked)
+        sdks.run(CODE, environ, model=one.model, texts="alone", more=more)
     assert (refused.value.kind, refused.value.status) == ("BadRequestError", 400)
     assert "dimensions" in str(refused.value)
 
@@ -110,7 +110,7 @@ def test_one_text_and_the_length_of_its_vector(every: Serving, emulators: Emulat
 def test_many_texts_are_as_many_calls_as_it_takes_and_one_answer(
     every: Serving, emulators: Emulators, one: Model
 ) -> None:
-    count = 230 if one.batch < 1000 else 1100
+    count = 40 if one.batch == 1 else one.batch + 5
     texts = [f"text {number}" for number in range(count)]
     told = ask(every, f"/openai/{one.instance}/v1/embeddings", {"model": one.model, "input": texts})
     assert told.status == 200, told.body[:500]
@@ -147,6 +147,25 @@ def test_what_is_left_out_is_told_and_nothing_of_the_clients_head_goes_along(
     for one in emulators.requests():
         assert b"canary" not in one.head
         assert set(json.loads(one.body)) == {"inputText"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (PATH, {"model": TITAN, "input": "a"}),
+        ("/v1/chat/completions", chat("nova")),
+        ("/v1/messages", message("nova")),
+        ("/v1/responses", {"model": "nova", "input": "hello"}),
+    ],
+)
+def test_no_name_of_a_member_ends_the_header_that_tells_of_it(
+    every: Serving, emulators: Emulators, path: str, body: dict[str, object]
+) -> None:
+    told = ask(every, path, {**body, "a\r\nX-Evil: 1\r\n\r\nevil": 1, "plain": 1})
+    assert told.status == 200, told.body
+    assert "plain" in told.headers["x-llmauth-dropped"]
+    assert "x-evil" not in told.headers
+    assert not told.body.startswith(b"evil")
 
 
 def test_tokens_that_a_provider_does_not_count_are_an_estimate_that_says_so(
@@ -196,22 +215,27 @@ def test_one_refusal_is_that_of_the_whole(
     every: Serving, emulators: Emulators, sdks: Sdks, status: int, place: str
 ) -> None:
     if place == "later":
-        emulators.behave(BEDROCK, ORDINARY, times=3)
+        emulators.behave(BEDROCK, ORDINARY)
     emulators.behave(BEDROCK, Behaviour(status=status))
-    texts = [f"t{number}" for number in range(40)]
     with pytest.raises(ClientProblem) as refused:
-        sdks.run(CODE, by_path(every, "bedrock_us1"), model=TITAN, texts=texts, more={})
+        sdks.run(CODE, by_path(every, "bedrock_us1"), model=TITAN, texts=["a", "b"], more={})
     assert refused.value.status == status
-    seen = emulators.requests(BEDROCK)
-    assert len(seen) == 1 if place == "first" else 3 < len(seen) < 40
+    assert len(emulators.requests(BEDROCK)) == (1 if place == "first" else 2)
+
+
+def test_what_is_refused_is_not_asked_again_and_again(every: Serving, emulators: Emulators) -> None:
+    emulators.behave(BEDROCK, Behaviour(status=429), times=None)
+    told = ask(every, PATH, {"model": TITAN, "input": ["a"] * 200})
+    assert told.status == 429
+    assert len(emulators.requests()) == 1
 
 
 @pytest.mark.parametrize("place", ["first", "later"])
 def test_a_refused_credential_is_no_fault_of_the_callers(every: Serving, emulators: Emulators, place: str) -> None:
     if place == "later":
-        emulators.behave(BEDROCK, ORDINARY, times=2)
+        emulators.behave(BEDROCK, ORDINARY)
     emulators.behave(BEDROCK, Behaviour(status=403, error="InvalidSignatureException"))
-    told = ask(every, PATH, {"model": TITAN, "input": ["a", "b", "c"]})
+    told = ask(every, PATH, {"model": TITAN, "input": ["a", "b"]})
     assert (told.status, told.json["error"]["code"]) == (502, "credential_rejected")
     assert told.headers.get("x-llmauth-served-by") == (None if place == "first" else "bedrock_us1")
 
@@ -278,5 +302,5 @@ def test_the_usage_is_logged(every: Serving, emulators: Emulators) -> None:
     told = ask(every, PATH, {"model": TITAN, "input": ["a", "b", "c"]})
     line = every.lines("request")[before:][-1]
     assert line["status"] == 200
-    assert line.get("input_tokens", line.get("usage")) is not None
-    assert told.json["usage"]["prompt_tokens"] > 0
+    assert line["input_tokens"] == told.json["usage"]["prompt_tokens"] > 0
+    assert line["output_tokens"] == 0

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
 import pytest
 
+from llmauth.demo.behaviour import Behaviour
 from llmauth.demo.emulators import Emulators
 from llmauth.demo.words import estimate
 from tests.e2e.protocol.calls import ask, chat, message
+from tests.fixtures.calls import get
 from tests.fixtures.serving import Serving
 
 MODELS = ("openai/gpt-4o", "nova", "granite-4", "claude")
@@ -41,3 +44,16 @@ def test_what_the_provider_counted(every: Serving, emulators: Emulators, door: s
         assert log["output_tokens"] > 5
     else:
         assert log["unmetered"] == "not_told"
+
+
+def test_a_provider_that_counts_beyond_all_numbers_breaks_no_scrape(every: Serving, emulators: Emulators) -> None:
+    answer = {"message": {"role": "assistant", "content": [{"text": "hi"}]}}
+    usage = {"inputTokens": 1, "outputTokens": 10**400, "totalTokens": 10**400}
+    body = json.dumps({"output": answer, "stopReason": "end_turn", "usage": usage}).encode()
+    emulators.behave("bedrock-runtime.us-east-1.amazonaws.com", Behaviour(body=body))
+    told = ask(every, "/v1/chat/completions", chat("nova"))
+    assert told.status == 200, told.body
+    assert line(every, told.headers["x-request-id"])["unmetered"] == "broken"
+    scraped = get(every, "/metrics", ("X-API-Key", every.key()))
+    assert scraped.status == 200
+    assert b"tokens_total" in scraped.body

@@ -87,8 +87,23 @@ def test_the_whole_walk_goes_as_it_must(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr, facts["ok"]) == (0, "", True)
     answered = [call for call in facts["calls"] if call["status"] == 200]
     assert {(call["caller"], call["via"]) for call in answered} >= {("alice", "HTTPS_PROXY"), ("bob", "base URL")}
-    assert {call["paid_by"] for call in answered} == {"openai", "anthropic", "bedrock_us1", "bedrock_eu1"}
-    assert all(call["overhead_ms"] is not None for call in answered)
+    assert {call["paid_by"] for call in answered} == {
+        "openai",
+        "anthropic",
+        "bedrock_us1",
+        "bedrock_eu1",
+        "vertex_us1",
+        None,
+    }
+    assert [call["call"] for call in answered if call["overhead_ms"] is None] == ["openai.models"]
+    spoken = {(call["call"], call["answered_in"]) for call in answered if call["door"]}
+    assert spoken >= {
+        ("openai.chat", "Bedrock Converse"),
+        ("openai.responses", "Vertex generateContent"),
+        ("anthropic.messages_stream", "OpenAI chat"),
+        ("agent.tool_result", "Bedrock Converse"),
+        ("curl.invoke_model", "Bedrock InvokeModel"),
+    }
     assert sorted(call["status"] for call in facts["calls"] if call["status"] != 200) == [401, 401, 403, 407]
     assert all(call["first_token_ms"] for call in answered if "stream" in call["call"])
     assert list(tmp_path.iterdir()) == []

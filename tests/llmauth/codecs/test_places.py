@@ -1,6 +1,7 @@
 """What the tables tell users, tried word by word at every format: sent to that very place, told, or refused by name."""
 
 import json
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -27,6 +28,7 @@ from llmauth.chat.messages import (
 )
 from llmauth.chat.words import PARAMETERS, Word
 from llmauth.codecs.anthropic.codec import AnthropicProvider
+from llmauth.codecs.base import ProviderCodec
 from llmauth.codecs.converse.codec import ConverseProvider
 from llmauth.codecs.gemini.codec import GeminiProvider
 from llmauth.codecs.mapping import Dropped, Refused, Sent
@@ -38,7 +40,7 @@ from llmauth.errors import UnsupportedParameter
 from tests.golden.cases import PDF, PNG
 
 COMPARTMENT = "ocid1.compartment.oc1..aaaa"
-PROVIDERS = {
+PROVIDERS: Mapping[str, Callable[[], ProviderCodec]] = {
     "openai": lambda: OpenAIProvider("gpt-4o", OPENAI),
     "openai that thinks": lambda: OpenAIProvider("gpt-5", OPENAI),
     "compatible": lambda: OpenAIProvider("llama", COMPATIBLE),
@@ -136,7 +138,7 @@ FEATURES = {
     Word.REASONING: chat(reasoning=Reasoning("high")),
     Word.CACHE: chat(Message("system", (Text("Be brief." * 500, Cache()),)), HI),
 }
-OWN = {"claude": "anthropic", "gemini": "google"}
+OWN = {"claude": "anthropic", "gemini": "gemini"}
 COMBINED = {Word.TOP_LOGPROBS: Word.LOGPROBS}
 
 
@@ -159,8 +161,8 @@ def stands(body, steps):
         return any(stands(item, steps) for item in body)
     if not isinstance(body, dict):
         return False
-    below = body if body.get("type") == steps[0] else body.get(steps[0], body)
-    return below is not body and stands(below, steps[1:]) or (body.get("type") == steps[0] and stands(body, steps[1:]))
+    step, *rest = steps
+    return (step in body and stands(body[step], rest)) or (body.get("type") == step and stands(body, rest))
 
 
 def anywhere(body, steps):
@@ -188,4 +190,7 @@ def test_a_word_ends_where_its_table_says(provider, word):
     body, told = json.loads(asked.body), request.named(word) in asked.dropped
     assert told is isinstance(rule, Dropped)
     if isinstance(rule, Sent):
-        assert [p for p in rule.place.split(", ") if anywhere(body, p.partition(" ")[0].split("."))] != [], rule.place
+        places = [place.partition(" ")[0].split(".") for place in rule.place.split(", ")]
+        found = any(anywhere(body, steps) for steps in places)
+        # That no tool may be called is also said by offering none.
+        assert found or (word is Word.TOOL_CHOICE_NONE and b"look_up" not in asked.body), rule.place

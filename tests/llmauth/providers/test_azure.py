@@ -1,9 +1,13 @@
 """Azure's handler: the names of one resource, its two kinds of credential, and where a deployment is named."""
 
+import json
+
 import pytest
 from pydantic import ValidationError
 
 from llmauth.addresses import HostPort
+from llmauth.chat.messages import ChatRequest
+from llmauth.chat.words import Word
 from llmauth.errors import InternalError
 from llmauth.http import Door, Headers, Request, Url
 from llmauth.providers.azure import AzureHandler, AzureOptions
@@ -184,3 +188,12 @@ def test_other_kinds_are_of_no_use_here():
 def test_verdicts(status, challenge, verdict):
     headers = Headers([(b"WWW-Authenticate", challenge)] if challenge else [])
     assert HANDLER.verdict(status, headers) is verdict
+
+
+def test_a_deployment_is_spoken_to_as_the_model_that_it_is():
+    """Models that think take `max_completion_tokens` and no other name of it, whatever their deployment is called."""
+    azure = handler(deployments={"o3": "thinker", "gpt-4o": "plain"})
+    request = ChatRequest(model="x", messages=(), parameters={Word.MAX_TOKENS: 5})
+    for deployment, member in (("thinker", "max_completion_tokens"), ("plain", "max_tokens"), ("other", "max_tokens")):
+        body = json.loads(azure.codec(deployment).render_request(request).body)
+        assert (body["model"], body[member]) == (deployment, 5)

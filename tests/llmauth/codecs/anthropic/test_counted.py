@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from llmauth.chat.messages import Usage
 from llmauth.codecs.anthropic.counted import Counted, estimated
 from llmauth.errors import BadRequest, BrokenAnswer, UpstreamError
 from llmauth.http import Headers
@@ -14,7 +15,7 @@ REFUSED = Headers([(b"x-amzn-errortype", b"ValidationException")])
 
 def test_bedrocks_count_is_anthropics():
     said = Counted(ASKED).said(200, Headers(), b'{"inputTokens":47}')
-    assert (said.body, said.headers, said.usage) == (b'{"input_tokens":47}', (), None)
+    assert (said.body, said.headers, said.usage) == (b'{"input_tokens":47}', (), Usage())
 
 
 @pytest.mark.parametrize(

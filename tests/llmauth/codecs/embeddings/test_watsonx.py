@@ -1,4 +1,4 @@
-"""watsonx: a thousand texts a call, for a project or a space, and vectors of one length."""
+"""watsonx: many texts a call, for a project or a space, and vectors of one length."""
 
 import pytest
 
@@ -20,8 +20,8 @@ def test_a_space_instead():
     assert told == [{"model_id": "m", "space_id": "s1", "inputs": ["a"]}]
 
 
-def test_a_thousand_a_call():
-    assert [piece.count for piece in FORM.render(asked(*["a"] * 2048))] == [1000, 1000, 48]
+def test_three_hundred_a_call():
+    assert [piece.count for piece in FORM.render(asked(*["a"] * 700))] == [300, 300, 100]
 
 
 def test_no_dimensions():

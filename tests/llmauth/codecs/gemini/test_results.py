@@ -6,7 +6,7 @@ from llmauth.chat.messages import Data, Document, Image, Link, Text, ToolCall, T
 from llmauth.codecs.gemini.results import answered, arguments
 from llmauth.errors import BadRequest
 
-CALLS = {"c1": ToolCall("c1", "f", "{}")}
+CALLS = {"c1": (0, ToolCall("c1", "f", "{}"))}
 
 
 def response(*content, error=False):
@@ -65,7 +65,7 @@ def test_arguments_that_are_none_are_refused_by_name(text):
 
 
 def test_a_result_without_an_id():
-    calls = {"": ToolCall("", "f", "")}
+    calls = {"": (0, ToolCall("", "f", ""))}
     assert answered([ToolResult("", ())], calls, newest=True) == [
         {"functionResponse": {"name": "f", "response": {"output": ""}}}
     ]

@@ -84,6 +84,25 @@ def test_a_budget_becomes_an_effort(reasoning, effort):
     assert body_of(asked(user("Hi"), reasoning=reasoning)).get("reasoning_effort") == effort
 
 
+@pytest.mark.parametrize(
+    ("model", "least"),
+    [
+        ("gpt-4o", None),
+        ("chatgpt-4o-latest", None),
+        ("o3-mini", "low"),
+        ("gpt-5", "minimal"),
+        ("openai/gpt-5-nano-2025-08-07", "minimal"),
+        ("gpt-5.1", "none"),
+        ("gpt-5-pro", "none"),
+        ("llama-3", "none"),
+    ],
+)
+def test_not_to_think_is_told_in_the_words_of_the_model(model, least):
+    """OpenAI: "Unsupported value: 'reasoning_effort' does not support 'none' with this model"."""
+    assert body_of(asked(user("Hi"), reasoning=Reasoning("none")), model, OPENAI).get("reasoning_effort") == least
+    assert body_of(asked(user("Hi"), reasoning=Reasoning("high")), model, OPENAI)["reasoning_effort"] == "high"
+
+
 def test_thinking_and_marks_of_a_cache_are_not_sent_to_openai():
     for name in ("thinking_back", "cache"):
         body = json.dumps(body_of(CASES[name].request, dialect=OPENAI))

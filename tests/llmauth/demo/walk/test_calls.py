@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import pytest
@@ -13,8 +13,9 @@ import pytest
 from llmauth.demo.emulators import Emulators
 from llmauth.demo.walk import calls
 from llmauth.demo.walk.calls import Watch, masked, told_by
-from llmauth.demo.walk.shells import SDK_CALLS
+from llmauth.demo.walk.cast import cast
 from tests.llmauth.demo.clients import interpreter
+from tests.llmauth.demo.walk.samples import PLACE
 
 ALIASES = {"localhost": "api.openai.com", "127.0.0.1": "api.anthropic.com"}
 
@@ -25,7 +26,7 @@ def plain() -> Iterator[Emulators]:
         yield emulators
 
 
-def run(emulators: Emulators, *names: str, **variables: str) -> list[dict[str, Any]]:
+def run(emulators: Emulators, *names: str, lines: Sequence[str] = (), **variables: str) -> list[dict[str, Any]]:
     environ = {
         "PATH": os.environ["PATH"],
         "OPENAI_BASE_URL": f"http://localhost:{emulators.port}/v1",
@@ -34,14 +35,15 @@ def run(emulators: Emulators, *names: str, **variables: str) -> list[dict[str, A
         "ANTHROPIC_API_KEY": emulators.credentials.anthropic_key,
     }
     command = [str(interpreter()), "-I", "-X", "utf8", calls.__file__, *names]
-    lines = subprocess.run(
-        command, input="\n" * len(names), env=environ | variables, capture_output=True, check=True, encoding="utf-8"
+    written = "".join(f"{line}\n" for line in lines or [""] * len(names))
+    told = subprocess.run(
+        command, input=written, env=environ | variables, capture_output=True, check=True, encoding="utf-8"
     )
-    return [json.loads(line) for line in lines.stdout.splitlines()]
+    return [json.loads(line) for line in told.stdout.splitlines()]
 
 
 def test_every_call_of_the_cast_has_its_function() -> None:
-    assert {*SDK_CALLS, "curl.chat"} == calls.CALLS.keys()
+    assert {step.call for shell in cast(PLACE, curl=True) for step in shell.steps} == calls.CALLS.keys()
 
 
 def test_tells_what_it_held_and_what_it_got(plain: Emulators) -> None:
@@ -52,6 +54,32 @@ def test_tells_what_it_held_and_what_it_got(plain: Emulators) -> None:
     assert 0 < stream["first_token_ms"] < stream["total_ms"] - 10  # five more tokens take 25 ms
     assert message["text"].startswith("Hello from the emulated Claude")
     assert plain.credentials.openai_key not in json.dumps(chat)
+
+
+def test_variables_are_exported_before_a_call(plain: Emulators) -> None:
+    wrong = json.dumps({"OPENAI_API_KEY": "sk-another-key-that-opens-nothing-at-all"})
+    _, good, other = run(plain, "openai.chat", "openai.chat", lines=["", wrong])
+    assert [good["status"], other["status"]] == [200, 401]
+
+
+def test_the_model_is_that_of_the_environment(plain: Emulators) -> None:
+    run(plain, "openai.chat", OPENAI_MODEL="gpt-4o-mini")
+    assert json.loads(plain.requests()[-1].body)["model"] == "gpt-4o-mini"
+
+
+def test_an_agent_calls_its_tool_and_returns_the_result(plain: Emulators) -> None:
+    _, called, answered = run(plain, "agent.tool_call", "agent.tool_result")
+    assert called["text"] == calls.CALLED
+    assert called["first_token_ms"] is not None
+    assert answered["text"].startswith("Hello from the emulated OpenAI")
+    *_, tool = json.loads(plain.requests()[-1].body)["messages"]
+    assert (tool["role"], tool["content"]) == ("tool", calls.RESULT)
+
+
+def test_an_agent_whose_first_call_failed_has_no_second(plain: Emulators) -> None:
+    _, called, answered = run(plain, "agent.tool_call", "agent.tool_result", OPENAI_API_KEY="sk-wrong")
+    assert (called["status"], answered["status"]) == (401, None)
+    assert answered["error"] is not None
 
 
 def test_a_refusal_is_told_by_status_and_class_without_the_key(plain: Emulators) -> None:

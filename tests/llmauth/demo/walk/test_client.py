@@ -55,7 +55,7 @@ def test_a_caller_that_dies_or_babbles_is_a_report(tmp_path: Path, answer: str) 
     ready = """echo '{"ready": true}'"""
     with Client(script(tmp_path, f"{ready}; {answer}"), shell("openai.chat"), tmp_path) as one:
         one.wait_until_ready()
-        report = one.call("openai.chat")
+        report = one.call(Step(call="openai.chat"))
     assert report.status is None
     assert report.error is not None
     assert report.error.startswith("no answer")
@@ -64,10 +64,17 @@ def test_a_caller_that_dies_or_babbles_is_a_report(tmp_path: Path, answer: str) 
 def test_the_real_one_reports_what_its_sdk_raised(tmp_path: Path) -> None:
     with Client(python_of_clients(), shell("openai.chat"), tmp_path) as one:
         one.wait_until_ready()
-        report = one.call("openai.chat")
+        report = one.call(Step(call="openai.chat"))
     assert report.status is None
     assert report.error == "APIConnectionError: Connection error."
     assert report.held == {"OPENAI_API_KEY": "sk-placeholder"}
+
+
+def test_a_steps_exports_reach_the_caller_before_its_call(tmp_path: Path) -> None:
+    echo = """echo '{"ready": true}'; read exports; echo "{\\"call\\": \\"x\\", \\"held\\": $exports}\""""
+    with Client(script(tmp_path, echo), shell("x"), tmp_path) as one:
+        one.wait_until_ready()
+        assert one.call(Step(call="x", exports={"OPENAI_MODEL": "fast"})).held == {"OPENAI_MODEL": "fast"}
 
 
 def test_nobody_is_left(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from llmauth.config.settings import read_settings
 from llmauth.demo.credentials import DemoCredentials
-from llmauth.demo.walk import configuration
+from llmauth.demo.walk import configuration, protocol
 
 CREDENTIALS = DemoCredentials.random()
 
@@ -27,7 +27,9 @@ def test_is_read_as_it_is_meant(config: Path) -> None:
     assert settings.server.port == 8081
     assert settings.upstream.ca_file == config.parent / "ca.pem"
     assert str(settings.upstream.resolve["api.openai.com"]) == "127.0.0.1:9443"
-    assert list(settings.instances) == ["openai", "anthropic", "bedrock_us1", "bedrock_eu1"]
+    assert list(settings.instances) == ["openai", "anthropic", "bedrock_us1", "bedrock_eu1", "vertex_us1"]
+    assert {name: (entry.instance, entry.model) for name, entry in settings.models.items()} == protocol.MODELS
+    assert settings.hosts.keys() == {protocol.REROUTED}
     assert settings.warnings == settings.unavailable == ()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from llmauth.demo.walk.document import document
-from tests.llmauth.demo.walk.samples import ALICE, outcome, refused
+from tests.llmauth.demo.walk.samples import ALICE, outcome, refused, spoken
 from tests.llmauth.demo.walk.test_report import stage
 
 
@@ -16,6 +16,17 @@ def test_tells_each_call_from_all_sides() -> None:
     assert (good["caller"], good["call"], good["via"]) == ("alice", "openai.chat", "HTTPS_PROXY")
     assert (good["received"], good["paid_by"], good["overhead_ms"]) == ("Bearer sk-demo-…Ab12", "openai", 0.4)
     assert (denied["received"], denied["status"], denied["code"]) == (None, 407, "invalid_api_key")
+
+
+def test_tells_what_was_spoken_and_what_it_was_answered_in() -> None:
+    _, gemini, *_, models = document(stage(), spoken()[1:], seconds=1, serving=False)["calls"]
+    assert (gemini["call"], gemini["door"], gemini["answered_in"]) == (
+        "openai.responses",
+        "/v1, fast",
+        "Vertex generateContent",
+    )
+    assert gemini["path"].endswith("/models/gemini-2.5-flash:generateContent")
+    assert (models["answered_in"], models["path"]) == (None, None)
 
 
 def test_gives_a_key_away_only_while_it_is_good_for_something() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -10,35 +11,13 @@ import pytest
 from llmauth.demo.credentials import DemoCredentials
 from llmauth.demo.recorder import Recorded
 from llmauth.demo.walk.access import Access
+from llmauth.demo.walk.calls import QUESTION
 from llmauth.demo.walk.evidence import Outcome, judge, leaked, masked, received_by
-from llmauth.demo.walk.shells import Step
-from tests.llmauth.demo.walk.samples import ALICE, access, outcome, refused, shell_of
+from llmauth.demo.walk.shells import Step, saying
+from tests.llmauth.demo.walk.samples import ALICE, access, outcome, recorded, refused, shell_of, spoken
 
 CREDENTIALS = DemoCredentials.random()
 GOOD = outcome()
-
-
-def recorded(*headers: tuple[bytes, bytes], body: bytes = b"{}") -> Recorded:
-    """A request at a provider; its head is put together of these headers."""
-    return Recorded(
-        connection=1,
-        sni="api.openai.com",
-        host="api.openai.com",
-        method=b"POST",
-        target=b"/v1/chat/completions",
-        headers=headers,
-        head=b"".join(b"%s: %s\r\n" % field for field in headers),
-        body=body,
-        chunked=False,
-        trailers=(),
-        received_at=0.0,
-        status=200,
-        first_byte_at=0.0,
-        answered_at=0.0,
-        client_gone_at=None,
-        sent_headers=(),
-        sent_body=b"",
-    )
 
 
 REAL = (b"Authorization", f"Bearer {CREDENTIALS.openai_key}".encode())
@@ -88,6 +67,41 @@ def test_the_provider_must_have_met_it_once_with_its_own_credential() -> None:
     assert "another request id" in judged(recorded(REAL, (b"X-Request-Id", b"req_2")))[0]
 
 
+def test_the_answer_must_be_the_models_own() -> None:
+    step = Step(call="openai.chat", answer=saying("OpenAI"))
+    assert judged(recorded(REAL, ID), step=step, text=saying("OpenAI")) == ()
+    for wrong in ("Hello", saying("OpenAI")[:-1], saying("Claude")):
+        assert judged(recorded(REAL, ID), step=step, text=wrong) == (
+            f"expected the answer {saying('OpenAI')!r}, got {wrong!r}",
+        )
+
+
+def of_protocol_mode(body: bytes, instance: str = "openai") -> tuple[str, ...]:
+    """Bob's SDK of Anthropic's, which OpenAI's gpt-4o answers."""
+    one = next(one for one in spoken() if one.step.call == "anthropic.messages_stream")
+    line = access(user="bob", instance=instance)
+    return judged(recorded(REAL, ID, body=body), of=one, line=line, text=one.step.answer)
+
+
+def test_in_protocol_mode_the_provider_must_be_asked_in_its_own_format() -> None:
+    asked = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": QUESTION}]}).encode()
+    assert of_protocol_mode(asked) == ()
+    assert of_protocol_mode(asked, "bedrock_us1") == ("bedrock_us1 paid instead of openai",)
+    untranslated = json.dumps({"anthropic_version": "x", **json.loads(asked)}).encode()
+    assert of_protocol_mode(untranslated) == (
+        "the provider received anthropic_version, which OpenAI chat does not have",
+    )
+
+
+def test_what_the_gateway_answers_itself_must_not_reach_anybody() -> None:
+    one = next(one for one in spoken() if one.step.ours)
+    line = access(user="bob", instance=None, overhead_ms=None)
+    assert judged(of=one, line=line, text=one.step.answer) == ()
+    assert judged(recorded(REAL, ID), of=one, line=line, text=one.step.answer) == (
+        "a provider received the call that the gateway was to answer",
+    )
+
+
 def test_a_refused_call_must_not_reach_anybody() -> None:
     assert judged(recorded(REAL, ID), of=refused()) == ("a provider received the call that was to be refused",)
 
@@ -114,6 +128,14 @@ def test_reads_each_kind_of_credential() -> None:
     assert received_by(recorded(), CREDENTIALS).text == "no credential"
 
 
+def test_a_token_of_googles_is_the_real_one_at_google_alone() -> None:
+    token = (b"Authorization", f"Bearer {CREDENTIALS.google_token}".encode())
+    there = received_by(recorded(token, host="us-central1-aiplatform.googleapis.com"), CREDENTIALS)
+    assert (there.text, there.real) == (f"Bearer ya29.…{CREDENTIALS.google_token[-4:]}", True)
+    assert not received_by(recorded(token), CREDENTIALS).real
+    assert not received_by(recorded(REAL, host="us-central1-aiplatform.googleapis.com"), CREDENTIALS).real
+
+
 def test_two_credentials_are_not_the_real_one() -> None:
     assert not received_by(recorded(REAL, (b"x-api-key", b"left-over")), CREDENTIALS).real
 
@@ -121,3 +143,4 @@ def test_two_credentials_are_not_the_real_one() -> None:
 def test_a_mask_keeps_no_secret() -> None:
     assert masked(CREDENTIALS.openai_key) == f"sk-demo-…{CREDENTIALS.openai_key[-4:]}"
     assert masked("short-secret") == "shor…"
+    assert masked("dash-" * 10) == "…ash-"

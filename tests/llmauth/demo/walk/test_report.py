@@ -12,7 +12,7 @@ from rich.console import Console
 
 from llmauth.demo.walk import report
 from llmauth.demo.walk.report import CURL, findings, invite, live, show
-from tests.llmauth.demo.walk.samples import ALICE, KEYS, access, outcome, refused
+from tests.llmauth.demo.walk.samples import ALICE, KEYS, access, outcome, refused, spoken
 
 
 def printed(*things: Any, width: int = 80) -> str:
@@ -45,6 +45,16 @@ def test_a_bad_call_is_named_with_what_was_wrong() -> None:
 
 def test_a_walk_in_which_nothing_was_sent_has_no_overhead_to_tell() -> None:
     assert "overhead" not in printed(findings([refused()]))
+
+
+def test_protocol_mode_has_a_table_of_its_own() -> None:
+    console = Console(file=io.StringIO(), width=100)
+    show(console, [outcome(), *spoken()])
+    assert isinstance(console.file, io.StringIO)
+    first, second = console.file.getvalue().split("Protocol mode:")
+    assert "Bedrock Converse" not in first
+    assert "eu.api.openai.com, a host of OpenAI's, which is rerouted" in second.replace("\n", " ")
+    assert "OpenAI chat → Bedrock Converse" in second
 
 
 def test_no_key_is_shown_whole_before_it_is_given_away() -> None:

@@ -6,8 +6,9 @@ import pytest
 
 from llmauth.demo.walk import wording
 from llmauth.demo.walk.client import Report
+from llmauth.demo.walk.evidence import Received
 from llmauth.demo.walk.shells import Step
-from tests.llmauth.demo.walk.samples import ALICE, outcome, refused, widest
+from tests.llmauth.demo.walk.samples import ALICE, outcome, refused, spoken, widest
 
 
 @pytest.mark.parametrize(
@@ -15,6 +16,7 @@ from tests.llmauth.demo.walk.samples import ALICE, outcome, refused, widest
     [
         (Step(call="openai.chat_stream"), "OpenAI chat, streamed"),
         (Step(call="bedrock.invoke_model_with_response_stream"), "boto3 invoke_model, streamed"),
+        (Step(call="agent.tool_result"), "OpenAI chat, tool's result"),
         (Step(call="openai.chat", status=401, note="no key"), "OpenAI chat, no key"),
     ],
 )
@@ -51,6 +53,28 @@ def test_says_why_a_provider_received_nothing() -> None:
     assert wording.received(refused(), short=True) == "nothing"
     assert wording.paid_by(refused()) == wording.NONE
     assert wording.paid_by(outcome()) == "openai"
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/model/us.anthropic.claude%3A0/converse-stream", "…/converse-stream"),
+        ("/v1/projects/p/locations/l/publishers/google/models/gemini-2.5-flash:x", "…/gemini-2.5-flash:x"),
+        ("/v1/chat/completions", "/v1/chat/completions"),
+    ],
+)
+def test_leaves_out_of_a_path_what_is_long_in_it(path: str, words: str) -> None:
+    assert wording.path(outcome(received=Received(text="x", real=True, path=path))) == words
+
+
+def test_says_in_what_a_call_of_protocol_mode_was_answered() -> None:
+    first, *_, last = spoken()
+    assert (wording.answered_in(first), wording.door(first)) == (
+        "Bedrock Converse",
+        "eu.api.openai.com/v1, gpt-4o-mini",
+    )
+    assert (wording.answered_in(last), wording.path(last)) == ("the proxy itself", "nothing")
+    assert wording.door(outcome()) == wording.NONE
 
 
 @pytest.mark.parametrize(
