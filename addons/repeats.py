@@ -49,6 +49,7 @@ class Repeats:
 
     def requestheaders(self, flow: http.HTTPFlow) -> Settled | None:
         """From here the exchange is as if the addons had judged it. `None`: they do."""
+        started = time.monotonic()
         peer = peer_of(flow.client_conn)
         known = peer.known
         if known is None or self._is_special(flow):
@@ -61,7 +62,7 @@ class Repeats:
         if identity is None:
             return None
         peer.unrepeated = 0
-        self._begin(flow, known, fields, identity)
+        self._begin(flow, known, fields, identity, started)
         return self._settled
 
     def _is_special(self, flow: http.HTTPFlow) -> bool:
@@ -79,8 +80,9 @@ class Repeats:
         answer = self.gateway.auth.stands(known.proof, tunnel)
         return answer[0] if answer is not None else None
 
-    def _begin(self, flow: http.HTTPFlow, known: Known, fields: tuple[Field, ...], identity: Identity) -> None:
-        started = time.monotonic()
+    def _begin(
+        self, flow: http.HTTPFlow, known: Known, fields: tuple[Field, ...], identity: Identity, started: float
+    ) -> None:
         context = complete(
             Authenticated,
             request_id=fresh_id(),
@@ -101,11 +103,11 @@ class Repeats:
         exchange = self.exchanges.of(flow)
         if exchange is None or exchange.known is None or flow.response is not None or flow.error is not None:
             return None
+        exchange.body_in_at = time.monotonic()
         sent = exchange.known.sent
         held = self.gateway.credential.held(sent.target) if sent is not None else None
         if sent is None or held is None or held[0] is not sent.leased:
             return None
-        exchange.body_in_at = time.monotonic()
         exchange.request = exchange.request.altered(body=flow.request.raw_content or b"")
         _send(flow, exchange, exchange.known, sent)
         return self._settled

@@ -114,7 +114,7 @@ class Route:
         arrived = time.perf_counter()
         opened = self.gateway.mode.invoke(call.model, stream=route.stream)
         exchange.handler, provider = self.gateway.provider.handler(opened)
-        exchange.route = opened
+        exchange.route, exchange.line = opened, None  # the body has chosen it, and no head like this one will again
         exchange.request = enclosed(exchange.request, call)
         flow.request.data.content = exchange.request.body
         exchange.decisions = (*exchange.decisions, clocked(provider, arrived))

@@ -134,8 +134,10 @@ class MethodNotAllowed(BadRequest):
     status = 405
     code = "method_not_allowed"
 
-    def __init__(self, message: str, *, hint: str = "", allow: tuple[str, ...] = SERVED_METHODS) -> None:
-        super().__init__(message, hint=hint)
+    def __init__(
+        self, message: str, *, hint: str = "", detail: str = "", allow: tuple[str, ...] = SERVED_METHODS
+    ) -> None:
+        super().__init__(message, hint=hint, detail=detail)
         self.allow = allow
 
 

@@ -24,8 +24,8 @@ class Malformed(Exception):
 
 
 def text_of(body: bytes | str) -> str:
-    """A body as text. Malformed where it is not UTF-8, as "JSON text exchanged between systems MUST be" (RFC 8259, 8.1),
-    and where it holds more lists, objects or members than anybody's chat: to read those would take seconds.
+    """A body as text. Malformed where it holds more lists, objects or members than anybody's chat: to read those would
+    take seconds; and where it is not UTF-8, as "JSON text exchanged between systems MUST be" (RFC 8259, 8.1).
     """
     try:
         text = body if isinstance(body, str) else str(body, "utf-8")

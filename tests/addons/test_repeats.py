@@ -19,6 +19,7 @@ from llmauth.demo.credentials import DemoCredentials
 from llmauth.demo.emulators import Emulators
 from llmauth.gateway import Gateway
 from llmauth.storage.keys import KeyStore
+from tests.fixtures import h2raw
 from tests.fixtures.calls import CHAT, CHAT_PATH, JSON, OPENAI, eventually
 from tests.fixtures.master import Running, run
 from tests.fixtures.raw import Answer, Wire, tunnel
@@ -100,6 +101,11 @@ def ask(wire: Wire, key: str, body: bytes = CHAT, *, path: str = PATH, more: Fie
     return wire.request("POST", path, [*head(key), *(more or [])], body)
 
 
+def h2_head(key: str, body: bytes) -> list[tuple[str | bytes, str | bytes]]:
+    own = (("x-api-key", key), ("content-type", "application/json"), ("content-length", str(len(body))))
+    return h2raw.head(CHAT_PATH, OPENAI, *own, method="POST")
+
+
 def inside(wire: Wire, body: bytes = CHAT) -> Answer:
     return wire.request("POST", CHAT_PATH, [("Host", OPENAI), ("Authorization", "Bearer sk-placeholder"), JSON], body)
 
@@ -147,6 +153,31 @@ def test_what_is_known_of_both_is_the_same(served: Running, emulators: Emulators
     for name in ("route", "handler", "approved", "generation", "secrets", "door", "decisions", "line"):
         assert getattr(first, name) == getattr(second, name), name
     assert second.request == first.request
+
+
+def test_what_the_memory_takes_is_told_as_overhead_too(
+    served: Running, emulators: Emulators, spy: Spy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for a head that was judged, the clock runs from its arrival, and again from the end of the body."""
+    gateway = served.master.gateway
+
+    def slow(what: Callable[..., Any]) -> Callable[..., Any]:
+        def asked(*given: Any) -> Any:
+            time.sleep(0.03)
+            return what(*given)
+
+        return asked
+
+    with Wire(served.port) as wire:
+        assert ask(wire, served.key).status == 200
+        served.call(lambda: monkeypatch.setattr(gateway.auth, "stands", slow(gateway.auth.stands)))
+        served.call(lambda: monkeypatch.setattr(gateway.credential, "held", slow(gateway.credential.held)))
+        assert ask(wire, served.key).status == 200
+        served.call(monkeypatch.undo)
+    last = spy.seen[-1]
+    assert spy.repeated == [False, True]
+    assert last.head_took > 0.03
+    assert last.approved_at - last.body_in_at > 0.03
 
 
 def test_a_signature_is_never_sent_twice(served: Running, emulators: Emulators, spy: Spy) -> None:
@@ -260,6 +291,36 @@ def test_two_callers_on_one_connection_stay_two(
     assert spy.repeated == [False, True, False, True, False, False]
 
 
+def test_requests_of_two_callers_at_once_on_one_connection_stay_their_own(
+    served: Running, emulators: Emulators, spy: Spy, keys: KeyStore
+) -> None:
+    """HTTP/2: the heads come in turns, the bodies in another order, and what is known changes in between."""
+    callers = {"test": served.key, "second": issued(keys, served, "second")}
+    spy.seen.clear()
+    emulators.clear()
+    bodies = [(user, CHAT.replace(b"hello", f"{user} {10**n}".encode())) for n in range(6) for user in callers]
+    with h2raw.in_tunnel(served.port, OPENAI, None, served.ca_file) as client:
+
+        def opened(user: str, body: bytes) -> int:
+            return client.open(h2_head(callers[user], body), end=False)
+
+        def ended(streams: dict[int, bytes]) -> None:
+            for number in reversed(streams):
+                client.body(number, streams[number])
+            assert {client.answer(number).status for number in streams} == {200}
+
+        ended({opened(user, body): body for user, body in bodies[:2]})
+        ended({opened(user, body): body for user, body in bodies[2:]})
+    told = [exchange for exchange in spy.seen if exchange.door.value != "connect"]
+    assert len(told) == len(bodies)
+    assert any(exchange.known is not None for exchange in told)
+    for exchange in told:
+        assert exchange.context.identity.user.encode() in exchange.request.body
+        assert exchange.known is None or exchange.known.proof.identity == exchange.context.identity
+    assert sorted(each.body for each in emulators.requests()) == sorted(body for _, body in bodies)
+    assert all(each.values("content-length") == [b"%d" % len(each.body)] for each in emulators.requests())
+
+
 def test_a_key_that_was_revoked_is_refused_between_two_equal_heads(
     served: Running, emulators: Emulators, keys: KeyStore
 ) -> None:
@@ -275,6 +336,25 @@ def test_a_key_that_was_revoked_is_refused_between_two_equal_heads(
         eventually(lambda: ask(later, key).status == 401, timeout=5)
         emulators.clear()
         assert (ask(wire, key).status, inside(inner).status) == (401, 401)
+    assert not emulators.requests()
+
+
+def test_the_key_of_the_tunnel_is_asked_for_beside_that_of_the_head(
+    served: Running, emulators: Emulators, spy: Spy, keys: KeyStore
+) -> None:
+    """Both are of one user; the head's own key still stands when the tunnel's has ended."""
+    outer, own = (keys.create(name, user="somebody")[1].reveal() for name in ("outer", "own"))
+    with Wire(served.port) as wire:
+        eventually(lambda: {ask(wire, key).status for key in (outer, own)} == {200}, timeout=5)
+    spy.seen.clear()
+    head = h2_head(own, CHAT)
+    with h2raw.in_tunnel(served.port, OPENAI, outer, served.ca_file) as client, Wire(served.port) as later:
+        assert [client.request(head, CHAT).status for _ in range(2)] == [200, 200]
+        assert spy.repeated == [False, True]
+        keys.revoke("outer")
+        eventually(lambda: ask(later, outer).status == 401, timeout=5)
+        emulators.clear()
+        assert client.request(head, CHAT).status == 401
     assert not emulators.requests()
 
 
@@ -392,7 +472,9 @@ def test_an_envelope_is_opened_each_time_though_its_head_is_the_same(tmp_path: P
                     envelope = json.dumps({"modelId": model, "body": question}).encode()
                     answer = ask(wire, running.key, envelope, path="/v1/bedrock/invoke-model")
                     assert answer.status == 200, answer.body
-            assert running.master.addons.get("spy").repeated == [False] * 4
+            spy: Spy = running.master.addons.get("spy")
+            assert spy.repeated == [False] * 4
+            assert [exchange.line for exchange in spy.seen] == [None] * 4, "what its body chose is no verdict on a head"
         finally:
             running.stop()
         paths = [each.target.decode() for each in own.requests()]

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmauth.codecs.reading import Malformed, Node, parse_fast
+from llmauth.codecs.statuses import cause_of, kept
 from llmauth.errors import Cause, UpstreamError
 from llmauth.framing.eventstream import Message
 from llmauth.http import Field, Headers
 
 _LONGEST = 1000
-_KEPT = (b"retry-after", b"retry-after-ms")
 _SPEND_CAP = "enforced_spend_limit_reached"
 
 _OF_TYPE: Mapping[str, Cause] = {
@@ -48,20 +48,6 @@ _OF_EXCEPTION: Mapping[str, Cause] = {
     "incompletesignatureexception": "server",
     "missingauthenticationtokenexception": "server",
 }
-_OF_STATUS: Mapping[int, Cause] = {
-    400: "invalid_request",
-    402: "quota",
-    403: "permission",
-    404: "not_found",
-    408: "timeout",
-    409: "conflict",
-    413: "too_large",
-    422: "invalid_request",
-    429: "rate_limited",
-    503: "overloaded",
-    504: "timeout",
-    529: "overloaded",
-}
 
 
 def told_by(top: Node) -> UpstreamError:
@@ -81,9 +67,8 @@ def told_in_frame(message: Message) -> UpstreamError:
 def parse_error(status: int, headers: Headers, body: bytes) -> UpstreamError:
     """Any refusal, whatever its body holds."""
     value = _json(body)
-    cause = _named(headers, value) or _OF_STATUS.get(status, "server")
-    kept = tuple(field for field in headers.fields if field[0].lower() in _KEPT)
-    return UpstreamError(_sentence(_message(value)), cause=cause, kept=kept or _retry_info(value))
+    cause = _named(headers, value) or (cause_of(status) if status != 401 else "server")
+    return UpstreamError(_sentence(_message(value)), cause=cause, kept=kept(headers) or _retry_info(value))
 
 
 def _json(body: bytes) -> Any:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from llmauth.codecs.statuses import cause_of, kept
 from llmauth.errors import Cause, UpstreamError
-from llmauth.http import Headers
+from llmauth.http import Field, Headers
 
 _LONGEST = 1000
 _CAUSES: dict[str, Cause] = {
@@ -39,29 +40,15 @@ _OURS = frozenset(
         "UnrecognizedClientException",
     }
 )
-_BY_STATUS: dict[int, Cause] = {
-    401: "server",  # nobody but the gateway was asked who it is
-    403: "permission",
-    404: "not_found",
-    408: "timeout",
-    409: "conflict",
-    413: "too_large",
-    424: "server",
-    429: "rate_limited",
-    503: "overloaded",
-    504: "timeout",
-}
 _NO_MODEL = "Bedrock does not serve this model in this region, or not any more: ask for another one."
-_KEPT = (b"retry-after", b"retry-after-ms")
 
 
 def of_answer(status: int, headers: Headers, body: bytes) -> UpstreamError:
     """From the header first, as every SDK of AWS; `Name:http://…` and `namespace#Name` are the name alone."""
     told = _object(body)
     name = _name(headers.get("x-amzn-errortype") or told.get("__type") or told.get("code"))
-    kept = tuple((key, value) for key, value in headers.fields if key.lower() in _KEPT)
     fallback = f"Bedrock refused the call with status {status}."
-    return _error(name, _cause(name, status), _message(told) or fallback, kept)
+    return _error(name, _cause(name, status), _message(told) or fallback, kept(headers))
 
 
 def of_stream(name: str, payload: bytes) -> UpstreamError:
@@ -77,18 +64,18 @@ def of_members(told: dict[str, Any]) -> UpstreamError | None:
     return _error(name, _cause(name, 500), _message(told) or "Bedrock failed.", ()) if name else None
 
 
-def _error(name: str, cause: Cause, message: str, kept: tuple[tuple[bytes, bytes], ...]) -> UpstreamError:
+def _error(name: str, cause: Cause, message: str, again: tuple[Field, ...]) -> UpstreamError:
     if name in _OURS:
-        return UpstreamError("Bedrock refused the gateway's own credential.", cause="server", detail=name, kept=kept)
+        return UpstreamError("Bedrock refused the gateway's own credential.", cause="server", detail=name, kept=again)
     if cause == "invalid_request" and "model identifier is invalid" in message:
         cause = "not_found"
     hint = _NO_MODEL if cause == "not_found" else ""
-    return UpstreamError(message[:_LONGEST], cause=cause, hint=hint, detail=name[:100], kept=kept)
+    return UpstreamError(message[:_LONGEST], cause=cause, hint=hint, detail=name[:100], kept=again)
 
 
 def _cause(name: str, status: int) -> Cause:
-    known = _CAUSES.get(name) or _BY_STATUS.get(status)
-    return known or ("invalid_request" if 400 <= status < 500 else "server")
+    # A 401 is about the gateway, since nobody else was asked who it is; a 424 about the model.
+    return _CAUSES.get(name) or ("server" if status in (401, 424) else cause_of(status))
 
 
 def _name(told: object) -> str:

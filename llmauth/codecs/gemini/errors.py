@@ -10,6 +10,7 @@ from typing import Any
 
 from llmauth.codecs.base import JSON, Rendered, by_class, to_json
 from llmauth.codecs.reading import Malformed, parse_fast
+from llmauth.codecs.statuses import cause_of, kept
 from llmauth.errors import (
     BadRequest,
     Cause,
@@ -83,30 +84,17 @@ CAUSES: Mapping[str, Cause] = {
     "UNKNOWN": "server",
     "DATA_LOSS": "server",
 }
-_BY_STATUS: Mapping[int, Cause] = {
-    401: "permission",
-    403: "permission",
-    404: "not_found",
-    408: "timeout",
-    409: "conflict",
-    413: "too_large",
-    429: "rate_limited",
-    503: "overloaded",
-    504: "timeout",
-}
-_KEPT = frozenset({b"retry-after", b"retry-after-ms"})
 _DELAY = re.compile(r"(\d{1,6}(?:\.\d{1,9})?)s")
 _MAX_MESSAGE = 1000
 
 
 def refusal_of(status: int, headers: Headers, body: bytes) -> UpstreamError:
     """What Google refused with; any body will do."""
-    kept = tuple(field for field in headers.fields if field[0].lower() in _KEPT)
     try:
         error = _error_in(parse_fast(body))
     except Malformed:
         error = None
-    return _failure(error or {}, status, kept)
+    return _failure(error or {}, status, kept(headers))
 
 
 def told_failure(value: object) -> UpstreamError | None:
@@ -125,7 +113,7 @@ def _error_in(value: object) -> dict[str, Any] | None:
     return error if isinstance(error, dict) else None
 
 
-def _failure(error: dict[str, Any], status: int, kept: tuple[Field, ...]) -> UpstreamError:
+def _failure(error: dict[str, Any], status: int, again: tuple[Field, ...]) -> UpstreamError:
     message = error.get("message")
     said = message.strip()[:_MAX_MESSAGE] if isinstance(message, str) else ""
     code = error.get("code")
@@ -134,14 +122,14 @@ def _failure(error: dict[str, Any], status: int, kept: tuple[Field, ...]) -> Ups
     return UpstreamError(
         said or f"Gemini answered with status {status} and without a reason.",
         cause=_cause(error.get("status"), status),
-        kept=kept or _retry_after(error.get("details")),
+        kept=again or _retry_after(error.get("details")),
     )
 
 
 def _cause(word: object, status: int) -> Cause:
     if isinstance(word, str) and word in CAUSES:
         return CAUSES[word]
-    return _BY_STATUS.get(status, "invalid_request" if 400 <= status < 500 else "server")
+    return cause_of(status)
 
 
 def _retry_after(details: object) -> tuple[Field, ...]:

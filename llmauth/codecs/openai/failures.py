@@ -6,23 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmauth.codecs.reading import Malformed, parse_fast
+from llmauth.codecs.statuses import CAUSES, cause_of, kept
 from llmauth.errors import Cause, UpstreamError
-from llmauth.http import Headers
+from llmauth.http import Field, Headers
 
 LONGEST = 1000
-_KEPT = ("retry-after", "retry-after-ms")
-_STATUSES: Mapping[int, Cause] = {
-    401: "permission",
-    403: "permission",
-    404: "not_found",
-    408: "timeout",
-    409: "conflict",
-    413: "too_large",
-    429: "rate_limited",
-    503: "overloaded",
-    504: "timeout",
-    529: "overloaded",
-}
 _CODES: Mapping[str, Cause] = {
     "content_filter": "content_filter",
     "content_policy_violation": "content_filter",
@@ -47,17 +35,12 @@ _OWN = frozenset({"context_length_exceeded", "unsupported_parameter", "unsupport
 
 def parse_failure(status: int, headers: Headers, body: bytes) -> UpstreamError:
     """A refusal with this status; whatever the body holds, this gives an error."""
-    kept = tuple((name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in _to_keep(headers))
-    return _error(_read(body), status, kept)
+    return _error(_read(body), status, kept(headers))
 
 
 def told_failure(chunk: Mapping[str, Any]) -> UpstreamError:
     """A failure told in a stream, where there is no status any more but the one that the provider may name."""
     return _error(chunk, None, ())
-
-
-def _to_keep(headers: Headers) -> list[tuple[str, str]]:
-    return [(name, value) for name in _KEPT if (value := headers.get(name)) is not None]
 
 
 def _read(body: bytes) -> Mapping[str, Any]:
@@ -68,7 +51,7 @@ def _read(body: bytes) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _error(told: Mapping[str, Any], status: int | None, kept: tuple[tuple[bytes, bytes], ...]) -> UpstreamError:
+def _error(told: Mapping[str, Any], status: int | None, again: tuple[Field, ...]) -> UpstreamError:
     fields = _fields(told)
     words = [fields.get("code"), fields.get("type"), _inner_code(fields)]
     cause = _cause([word for word in words if isinstance(word, str)], status or _status_in(fields))
@@ -76,7 +59,7 @@ def _error(told: Mapping[str, Any], status: int | None, kept: tuple[tuple[bytes,
     return UpstreamError(
         _message(fields, status),
         cause=cause,
-        kept=kept,
+        kept=again,
         code=code if isinstance(code, str) and code in _OWN else None,
         param=param[:200] if isinstance(param, str) else None,
     )
@@ -99,11 +82,9 @@ def _cause(words: list[str], status: int) -> Cause:
     """A code says more than a status, but a general type only where the status says nothing."""
     for word in words:
         cause = _CODES.get(word)
-        if cause is not None and not (cause in ("invalid_request", "server") and status in _STATUSES):
+        if cause is not None and not (cause in ("invalid_request", "server") and status in CAUSES):
             return cause
-    if status in _STATUSES:
-        return _STATUSES[status]
-    return "invalid_request" if 400 <= status < 500 else "server"
+    return cause_of(status)
 
 
 def _status_in(fields: Mapping[str, Any]) -> int:

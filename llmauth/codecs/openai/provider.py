@@ -19,7 +19,7 @@ from llmauth.http import Headers
 
 
 class OpenAIProvider:
-    """One model behind a server that speaks OpenAI's chat; `kind` is the model where `model` is a name of somebody's."""
+    """One model behind a server that speaks OpenAI's chat; `kind` is the model where `model` is another name."""
 
     def __init__(self, model: str, dialect: Dialect = COMPATIBLE, *, kind: str | None = None) -> None:
         self._model = model

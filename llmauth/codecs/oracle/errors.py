@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from llmauth.codecs.base import JSON, Rendered, by_class, to_json
 from llmauth.codecs.reading import Malformed, Node, parse_fast
+from llmauth.codecs.statuses import cause_of, kept
 from llmauth.errors import (
     BadRequest,
     Cause,
@@ -34,7 +35,6 @@ CODES: Mapping[type[GatewayError], str] = {
 _BY_CODE = {"insufficient_quota": "LimitExceeded"}
 
 _LONGEST = 1000
-_KEPT = (b"retry-after", b"retry-after-ms")
 _CAUSES: Mapping[str, Cause] = {
     "InvalidParameter": "invalid_request",
     "MissingParameter": "invalid_request",
@@ -51,17 +51,6 @@ _CAUSES: Mapping[str, Cause] = {
     "TooManyRequests": "rate_limited",
     "ServiceUnavailable": "overloaded",
     "InternalServerError": "server",
-}
-_BY_STATUS: Mapping[int, Cause] = {
-    401: "permission",
-    403: "permission",
-    404: "not_found",
-    408: "timeout",
-    409: "conflict",
-    413: "too_large",
-    429: "rate_limited",
-    503: "overloaded",
-    504: "timeout",
 }
 # Oracle has no code of its own for what its moderation stops: it is an InvalidParameter that says so.
 _MODERATED = "inappropriate content"
@@ -85,9 +74,8 @@ REFUSALS = OracleRefusals()
 def parse_error(status: int, headers: Headers, body: bytes) -> UpstreamError:
     """What Oracle refused; a body that is none of its errors leaves the status to tell."""
     code, message = _told(body)
-    kept = tuple(field for field in headers.fields if field[0].lower() in _KEPT)
     return UpstreamError(
-        message or f"Oracle answered with status {status}.", cause=_cause(status, code, message), kept=kept
+        message or f"Oracle answered with status {status}.", cause=_cause(status, code, message), kept=kept(headers)
     )
 
 
@@ -109,4 +97,4 @@ def _cause(status: int, code: str, message: str) -> Cause:
         return "content_filter"
     if code in _CAUSES:
         return _CAUSES[code]
-    return _BY_STATUS.get(status) or ("invalid_request" if 400 <= status < 500 else "server")
+    return cause_of(status)

@@ -7,13 +7,13 @@ from typing import Any
 
 from llmauth.codecs.base import JSON, Rendered, to_json
 from llmauth.codecs.reading import Malformed, parse_fast
+from llmauth.codecs.statuses import cause_of, kept
 from llmauth.errors import Cause, GatewayError, UpstreamError
-from llmauth.http import Headers
+from llmauth.http import Field, Headers
 
 _MORE = "https://cloud.ibm.com/apidocs/watsonx-ai"
 
 _LONGEST = 1000
-_KEPT = (b"retry-after", b"retry-after-ms")
 _CAUSES: Mapping[str, Cause] = {
     "invalid_request_entity": "invalid_request",
     "invalid_input_argument": "invalid_request",
@@ -34,17 +34,6 @@ _CAUSES: Mapping[str, Cause] = {
     "token_quota_reached": "quota",
     "downstream_request_failed": "overloaded",
     "internal_server_error": "server",
-}
-_BY_STATUS: Mapping[int, Cause] = {
-    401: "permission",
-    403: "permission",
-    404: "not_found",
-    408: "timeout",
-    409: "conflict",
-    413: "too_large",
-    429: "rate_limited",
-    503: "overloaded",
-    504: "timeout",
 }
 
 
@@ -69,8 +58,7 @@ def parse_error(status: int, headers: Headers, body: bytes) -> UpstreamError:
         told = parse_fast(body)
     except Malformed:
         told = None
-    kept = tuple(field for field in headers.fields if field[0].lower() in _KEPT)
-    return _error(told, status, f"watsonx answered with status {status}.", kept)
+    return _error(told, status, f"watsonx answered with status {status}.", kept(headers))
 
 
 def told_failure(told: Mapping[str, Any]) -> UpstreamError:
@@ -85,10 +73,10 @@ def stopped() -> UpstreamError:
     return UpstreamError("watsonx stopped before the answer was complete.", cause="server")
 
 
-def _error(told: object, status: int, otherwise: str, kept: tuple[tuple[bytes, bytes], ...]) -> UpstreamError:
+def _error(told: object, status: int, otherwise: str, again: tuple[Field, ...]) -> UpstreamError:
     code, message = _first(told)
-    cause = _CAUSES.get(code) or _BY_STATUS.get(status) or ("invalid_request" if 400 <= status < 500 else "server")
-    return UpstreamError(message[:_LONGEST] or otherwise, cause=cause, kept=kept)
+    cause = _CAUSES.get(code) or cause_of(status)
+    return UpstreamError(message[:_LONGEST] or otherwise, cause=cause, kept=again)
 
 
 def _first(told: object) -> tuple[str, str]:

@@ -11,7 +11,8 @@ from llmauth.demo.walk import protocol
 
 _TEXT = """\
 # Written by `llmauth demo` for the `llmauth serve` that it started; check it with: llmauth config check {itself}
-# All providers are emulated on loopback. Without the section `upstream`, this file serves the real ones.
+# All providers are emulated on loopback. Without the section `upstream`, and with a project of yours for Vertex,
+# this file serves the real ones.
 
 server: {{host: 127.0.0.1, port: {port}, drain_timeout: 2s}}
 log: {{format: json, level: info}}

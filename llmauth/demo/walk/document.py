@@ -31,6 +31,7 @@ def _call(outcome: Outcome) -> dict[str, Any]:
         "note": outcome.step.note or None,
         "via": outcome.shell.way,
         "door": spoken.door if spoken else None,
+        "model": spoken.model or None if spoken else None,
         "held": dict(report.held),
         "answered_in": spoken.wanted.format.name if spoken and spoken.wanted else None,
         "received": received.text if received else None,

@@ -65,15 +65,16 @@ def _step(
 ) -> Step:
     """Without an `answer` that of the provider; `told` is where the SDK was pointed, if not by these `exports`."""
     said = answer or (saying(_SPEAKERS[wanted.format.name]) if wanted else "")
-    return Step(call=call, exports=exports, answer=said, spoken=Spoken(door=_door(told or exports), wanted=wanted))
+    told = told or exports
+    names = (value for name, value in told.items() if name.endswith("_MODEL") and value in MODELS)
+    spoken = Spoken(door=_door(told), wanted=wanted, model=next(names, ""))
+    return Step(call=call, exports=exports, answer=said, spoken=spoken)
 
 
 def _door(told: Mapping[str, str]) -> str:
-    """What of a base URL is not the gateway's own address; and the model's name, where the gateway gave it that."""
+    """What of a base URL is not the gateway's own address."""
     url = urlsplit(next(value for name, value in told.items() if name.endswith("_BASE_URL")))
-    door = url.path if url.hostname == "127.0.0.1" else f"{url.hostname}{url.path}"
-    names = [value for name, value in told.items() if name.endswith("_MODEL") and value in MODELS]
-    return ", ".join((door, *names))
+    return url.path if url.hostname == "127.0.0.1" else f"{url.hostname}{url.path}"
 
 
 def _at_bedrock(name: str, operation: str, shape: Format = formats.CONVERSE, words: str = calls.QUESTION) -> Wanted:

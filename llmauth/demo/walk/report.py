@@ -24,6 +24,8 @@ _PROTOCOL_MODE = (
 # With --cacert: where CURL_CA_BUNDLE is set already, curl does not look at SSL_CERT_FILE.
 _OPTIONS = "--cacert \"$SSL_CERT_FILE\" -H 'Content-Type: application/json'"
 CURL = f"curl {_OPTIONS} https://api.openai.com/v1/chat/completions -d '{_QUESTION}'"
+_OF_GEMINI = _QUESTION.replace("gpt-4o", protocol.FAST)
+REROUTED_CURL = f"curl {_OPTIONS} https://{protocol.REROUTED}/v1/chat/completions -d '{_OF_GEMINI}'"
 
 
 def show(console: Console, outcomes: Sequence[Outcome]) -> None:
@@ -97,6 +99,8 @@ def invite(console: Console, stage: Stage) -> None:
     for name, value in trial(stage).items():
         console.print(Text(f"  export {name}={value}"), soft_wrap=True)
     console.print(Text(f"  {CURL}"), soft_wrap=True)
+    console.print("\nThe same for a host that is rerouted, where Gemini on Vertex answers:\n")
+    console.print(Text(f"  {REROUTED_CURL}"), soft_wrap=True)
     console.print()
     console.print(Text(f"  configuration  {stage.config}"), soft_wrap=True)
     console.print(Text(f"  log            {stage.proxy.log_file}"), soft_wrap=True)

@@ -17,11 +17,13 @@ TOKENS = 16  # of an emulated model's answer
 class Spoken:
     """A call of protocol mode: the door that the SDK is pointed at, and what a provider must receive.
 
-    `wanted` is `None` for what the gateway answers itself.
+    `wanted` is `None` for what the gateway answers itself; `model` is the name that was asked for, where the gateway
+    gave it that.
     """
 
     door: str
     wanted: Wanted | None
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,8 +71,9 @@ def answered_in(outcome: Outcome) -> str:
 
 
 def door(outcome: Outcome) -> str:
-    """The path of the gateway, or the rerouted host, that a call of protocol mode came by."""
-    return outcome.step.spoken.door if outcome.step.spoken is not None else NONE
+    """The path of the gateway, or the rerouted host, that a call of protocol mode came by; the model's short name."""
+    spoken = outcome.step.spoken
+    return NONE if spoken is None else ", ".join(filter(None, (spoken.door, spoken.model)))
 
 
 def way(outcome: Outcome) -> str:

@@ -81,7 +81,7 @@ def test_no_message(body):
 
 def test_when_to_try_again_is_kept():
     fields = [(b"Retry-After", b"7"), (b"Retry-After-Ms", b"6500"), (b"X-Secret", b"s")]
-    assert failure(429, openai(), *fields).kept == ((b"retry-after", b"7"), (b"retry-after-ms", b"6500"))
+    assert failure(429, openai(), *fields).kept == tuple(fields[:2])
 
 
 def test_the_member_at_fault_is_told_and_nothing_is_long():

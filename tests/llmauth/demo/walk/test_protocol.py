@@ -10,18 +10,18 @@ EVERY = (protocol.rerouted(), *protocol.spoken(PLACE, curl=True))
 
 
 def doors(*steps: Step) -> list[str]:
-    return [step.spoken.door for step in steps if step.spoken is not None]
+    return [f"{step.spoken.door} {step.spoken.model}".strip() for step in steps if step.spoken is not None]
 
 
 def test_every_door_is_told_and_the_name_of_a_model_where_it_is_the_gateways() -> None:
     assert doors(*EVERY) == [
-        "eu.api.openai.com/v1, gpt-4o-mini",
+        "eu.api.openai.com/v1 gpt-4o-mini",
         "/openai/bedrock_us1/v1",
-        "/v1, fast",
+        "/v1 fast",
         "/anthropic/openai",
-        "/v1, claude",
-        "/v1, claude",
-        "/v1/bedrock/invoke-model, claude",
+        "/v1 claude",
+        "/v1 claude",
+        "/v1/bedrock/invoke-model claude",
         "/v1",
     ]
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
 import shlex
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from llmauth.demo.walk import report
-from llmauth.demo.walk.report import CURL, findings, invite, live, show
+from llmauth.demo.walk.report import CURL, REROUTED_CURL, findings, invite, live, show
 from tests.llmauth.demo.walk.samples import ALICE, KEYS, access, outcome, refused, spoken
 
 
@@ -72,12 +74,14 @@ def test_what_is_to_be_pasted_stays_on_one_line() -> None:
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().split("\n")
     assert f"  export HTTPS_PROXY=http://alice:{ALICE}@127.0.0.1:8080" in lines
-    assert f"  {CURL}" in lines
+    assert {f"  {CURL}", f"  {REROUTED_CURL}"} <= set(lines)
     assert any("Ctrl-C ends" in line for line in lines)
 
 
-def test_the_curl_line_is_one_command() -> None:
-    assert shlex.split(CURL)[:3] == ["curl", "--cacert", "$SSL_CERT_FILE"]
+@pytest.mark.parametrize("line", [CURL, REROUTED_CURL])
+def test_a_curl_line_is_one_command(line: str) -> None:
+    assert shlex.split(line)[:3] == ["curl", "--cacert", "$SSL_CERT_FILE"]
+    assert json.loads(shlex.split(line)[-1])["model"] in ("gpt-4o", "fast")
 
 
 def test_the_trial_needs_no_more_than_alices_variables() -> None:

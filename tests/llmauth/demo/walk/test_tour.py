@@ -1,4 +1,4 @@
-"""The walk with a small cast: a good call, one that is rerouted, an answer cut short, a key that ends in an open tunnel, and a provider that says no."""
+"""The walk with a small cast: good calls, an answer cut short, a provider that says no, a key that ends in a tunnel."""
 
 from __future__ import annotations
 
