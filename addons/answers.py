@@ -12,6 +12,7 @@ from addons.apart import LONG, apart
 from addons.exchange import Exchange, Exchanges
 from addons.stage import fail
 from llmauth.chat.messages import Choice
+from llmauth.codecs.anthropic.errors import REFUSALS as ANTHROPIC
 from llmauth.codecs.base import JSON
 from llmauth.codecs.whole import Said
 from llmauth.context import Authenticated
@@ -118,6 +119,8 @@ def _said(exchange: Exchange, status: int, body: bytes) -> Said:
         body = mask(exchange.secrets, body)
     if prepared.whole is not None:
         return prepared.whole.said(status, exchange.answered, body, exchange.read_beside)
+    if prepared.native is not None and prepared.native.refused is not None:
+        raise prepared.native.refused(status, exchange.answered, body)
     translation = prepared.translation
     assert translation is not None
     if status >= _REFUSALS:
@@ -136,14 +139,14 @@ def fail_served(flow: http.HTTPFlow, exchange: Exchange, error: Exception) -> No
 
 def _begin(response: http.Response, exchange: Exchange, prepared: Prepared) -> None:
     index = Headers(response.headers.fields).index()
-    served = (b"x-llmauth-served-by", prepared.route.instance.encode())
-    if prepared.passes:
-        response.headers.fields = (*_without(response, _OURS), served)
+    served = ((b"x-llmauth-served-by", prepared.route.instance.encode()), *_named(exchange, index))
+    if prepared.passes and not _is_refused_in_other_words(response, prepared):
+        response.headers.fields = (*_without(response, _OURS), *served)
         if prepared.native is not None and prepared.native.unwraps and _is_stream(index):
             _stream(response, exchange, prepared, (*_without(response, _OF_FRAMES), *_SSE))
         return
     exchange.provider_request_id = _first(index, _IDS)
-    told = (served, *_dropped(prepared))
+    told = (*served, *_dropped(prepared))
     if index.get(b"content-encoding", [b"identity"])[0].lower() != b"identity":
         raise BrokenAnswer("The provider compressed its answer, though it was asked not to.")
     translation = prepared.translation
@@ -156,6 +159,18 @@ def _begin(response: http.Response, exchange: Exchange, prepared: Prepared) -> N
     exchange.answered = Headers(response.headers.fields)
     response.headers.fields = told
     response.stream = False
+
+
+def _named(exchange: Exchange, index: Mapping[bytes, Sequence[bytes]]) -> tuple[Field, ...]:
+    """Anthropic's SDKs read the id of an answer where Anthropic tells it; the name that we tell it by is OpenAI's."""
+    if exchange.shape.name != ANTHROPIC.name or b"request-id" in index:
+        return ()
+    return ((b"request-id", exchange.context.request_id.encode()),)
+
+
+def _is_refused_in_other_words(response: http.Response, prepared: Prepared) -> bool:
+    foreign = prepared.native is not None and prepared.native.refused is not None
+    return foreign and response.status_code >= _REFUSALS
 
 
 def _stream(response: http.Response, exchange: Exchange, prepared: Prepared, fields: tuple[Field, ...]) -> None:

@@ -10,8 +10,9 @@ from mitmproxy.proxy.layers.http._events import ErrorCode
 from addons.exchange import Exchange, Exchanges
 from addons.stage import fail
 from addons.wire.signals import Stopped
-from addons.wire.stream import UpstreamFault
+from addons.wire.stream import TOO_LONG, UpstreamFault
 from llmauth.errors import (
+    BrokenAnswer,
     GatewayError,
     HostNotServed,
     UpstreamProxyFailed,
@@ -68,6 +69,8 @@ def _judge(exchange: Exchange, fault: UpstreamFault) -> GatewayError:
         return UpstreamUnreachable(
             message, hint="Name it in upstream.allow_private if that is meant.", detail="address"
         )
+    if fault.msg == TOO_LONG:
+        return BrokenAnswer(f"The answer of the provider of instance '{instance}' is too long to be translated.")
     if fault.code is ErrorCode.CONNECT_FAILED:
         # The text comes from the resolver or the socket; it names the host, which is the operator's, and no secret.
         return UpstreamUnreachable(f"The provider of instance '{instance}' cannot be reached.", detail=fault.msg[:200])

@@ -42,12 +42,12 @@ _UNSEEN = 499
 
 
 class _Ended(NamedTuple):
-    """What has ended, when, and whether in an error; what there is to tell of it is put together with the others."""
+    """What has ended, when, and whether its answer was cut; what else there is to tell is put together later."""
 
     flow: http.HTTPFlow
     exchange: Exchange
     at: float
-    failed: bool
+    cut: bool
 
 
 class Report:
@@ -122,7 +122,9 @@ class Report:
         exchange.reported = True
         _let_go(exchange)
         ended = self._ended
-        ended.append(_Ended(flow, exchange, time.monotonic(), flow.error is not None))
+        # Asked now: who failed before may be answered after this.
+        cut = flow.error is not None and exchange.first_byte_at is not None
+        ended.append(_Ended(flow, exchange, time.monotonic(), cut))
         if len(ended) == 1:
             asyncio.get_running_loop().call_later(_LATE, self.tell)
         elif len(ended) >= _BATCH:
@@ -163,12 +165,11 @@ def _switches(response: http.Response, exchange: Exchange) -> bool:
     return response.status_code == SWITCHING and is_asked(exchange.request.headers)
 
 
-def _outcome(flow: http.HTTPFlow, exchange: Exchange, at: float, failed: bool) -> Outcome:
+def _outcome(flow: http.HTTPFlow, exchange: Exchange, at: float, cut: bool) -> Outcome:
     response, context, error = flow.response, exchange.context, exchange.error
     decisions = context.decisions if len(context.decisions) > 1 else context.decisions + exchange.decisions
     refused = decision_of(error) if error is not None else None
     traffic = traffic_of(flow)
-    cut = failed and exchange.first_byte_at is not None
     usage, unmetered = _metered(exchange, cut=cut, answered=response is not None and response.status_code < _REFUSALS)
     return Outcome(
         context=context,

@@ -58,11 +58,13 @@ class WebSockets:
     @stage(Authenticated, only=lambda exchange: b"upgrade" in exchange.request.headers.index())
     def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Before a provider is asked: a client that is told so at once goes on with plain HTTP."""
-        assert exchange.handler is not None
-        if is_asked(exchange.request.headers) and not (exchange.handler.websocket and flow.request.is_http11):
-            raise UpgradeRefused(
-                f"Instance '{exchange.handler.name}' takes no WebSocket.", hint="Use plain HTTP requests."
-            )
+        if not is_asked(exchange.request.headers):
+            return
+        handler = exchange.handler
+        if handler is None:  # the body tells who would answer, and a handshake has none
+            raise UpgradeRefused("Protocol mode takes no WebSocket.", hint="Use plain HTTP requests.")
+        if not (handler.websocket and flow.request.is_http11):
+            raise UpgradeRefused(f"Instance '{handler.name}' takes no WebSocket.", hint="Use plain HTTP requests.")
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """The provider may take its time: who was let in when it asked, and is not any more, gets no socket."""

@@ -140,7 +140,7 @@ def answered(request: Request, by: Preparation) -> Response | None:
 
 
 def _passed(request: Request, by: Preparation, native: Native) -> Prepared:
-    as_it_comes = not native.unwraps and native.reads is None
+    as_it_comes = not native.unwraps and native.reads is None and native.refused is None
     left_out = _OF_THE_BODY | _OF_THE_PLACE
     headers = request.headers.without(left_out if as_it_comes else left_out | _OF_THE_ANSWER)
     body = native.rewrite(request.body, request.headers)

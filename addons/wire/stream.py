@@ -47,6 +47,7 @@ KEPT_UP_TO = 64 * 1024
 HELD_UP_TO = 64 * 1024
 # How long an answer may be that is translated as a whole: 32 MiB, and no chat is near it.
 WHOLE_UP_TO = 32 * 1024 * 1024
+TOO_LONG = "an answer is too long to be translated"
 # Stands for the target of an origin-form request where only absolute form is taken; screening refuses it by this name.
 ORIGIN_FORM = "origin-form.invalid"
 
@@ -207,7 +208,7 @@ class GatewayStream(HttpStream):
         if exchange is not None and exchange.whole:
             if len(self.response_body_buf) > WHOLE_UP_TO:
                 self.response_body_buf.clear()
-                yield from self._call_off("an answer is too long to be translated")
+                yield from self._call_off(TOO_LONG)
         elif len(self.response_body_buf) > HELD_UP_TO:
             assert self.flow.response
             self.flow.response.stream = True

@@ -129,7 +129,8 @@ class BedrockHandler(BoundHandler[BedrockOptions]):
         """Claude takes Anthropic's own bodies, and OpenAI's models are served by OpenAI's API beside Converse."""
         if operation == "messages" and is_claude(model):
             invoke = "invoke-with-response-stream" if stream else "invoke"
-            return Native(path=f"/model/{quoted(model)}/{invoke}", rewrite=_for_invoke, unwraps=stream)
+            path = f"/model/{quoted(model)}/{invoke}"
+            return Native(path=path, rewrite=_for_invoke, unwraps=stream, refused=self.codec(model).parse_error)
         if operation == "count_tokens" and is_claude(model):
             # "The provided model doesn't support counting tokens" is what CountTokens says of every profile.
             path = f"/model/{quoted(foundation(model))}/count-tokens"

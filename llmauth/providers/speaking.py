@@ -36,13 +36,15 @@ class Native:
 
     `path` is for the handler's `forward`. `rewrite` makes the body what the host wants of it, which is mostly another
     name of the model. `unwraps` says that its stream comes in frames that the client does not know; `reads` makes, of
-    the client's body, what reads an answer that comes in other words.
+    the client's body, what reads an answer that comes in other words; `refused` reads the refusals of a host that
+    answers in the client's protocol and refuses in its own.
     """
 
     path: str
     rewrite: Rewrite
     unwraps: bool = False
     reads: Callable[[bytes], Whole] | None = None
+    refused: Callable[[int, Headers, bytes], GatewayError] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,12 +110,14 @@ class VertexHandler(BoundHandler[VertexOptions]):
 
     def natively(self, operation: Operation, model: str, *, stream: bool) -> Native | None:
         """Claude takes Anthropic's own bodies; models of other publishers are served by OpenAI's API."""
+        refused = self.codec(model).parse_error
         if operation == "messages" and is_claude(model):
-            return Native(path=self._claude(model, stream), rewrite=_for_vertex)
+            return Native(path=self._claude(model, stream), rewrite=_for_vertex, refused=refused)
         if operation == "count_tokens" and is_claude(model):
             return Native(path=self._claude("count-tokens", False), rewrite=_counting(model))
         if operation == "chat" and "/" in model:
-            return Native(path=f"{self._place}/endpoints/openapi/chat/completions", rewrite=under_its_name(model))
+            path = f"{self._place}/endpoints/openapi/chat/completions"
+            return Native(path=path, rewrite=under_its_name(model), refused=refused)
         return None
 
     def codec(self, model: str) -> ProviderCodec:

@@ -16,6 +16,7 @@ from datetime import datetime
 from enum import Enum
 from functools import lru_cache
 from pathlib import PurePath
+from types import TracebackType
 from typing import Any, Literal, TextIO
 
 from pythonjsonlogger.json import JsonFormatter
@@ -194,7 +195,7 @@ def _safe(record: logging.LogRecord) -> logging.LogRecord:
     safe = copy.copy(record)
     safe.exc_info = safe.exc_text = safe.stack_info = None
     if record.exc_info and record.exc_info[1] is not None:
-        safe.exception, safe.frames = _classes(record.exc_info[1]), _frames(record.exc_info[1])
+        safe.exception, safe.frames = _classes(record.exc_info[1]), _frames(record.exc_info[2])
     if not own:
         safe.msg, safe.args = _template(record), None
         safe.at = f"{record.module}:{record.lineno}"
@@ -218,9 +219,9 @@ def _classes(error: BaseException) -> str:
     return " from ".join(names)
 
 
-def _frames(error: BaseException) -> list[str]:
+def _frames(trace: TracebackType | None) -> list[str]:
     """Where it was raised, outermost first, without source lines."""
-    frames = traceback.extract_tb(error.__traceback__)[-_MAX_FRAMES:]
+    frames = traceback.extract_tb(trace)[-_MAX_FRAMES:]
     return [f"{'/'.join(PurePath(frame.filename).parts[-2:])}:{frame.lineno} {frame.name}" for frame in frames]
 
 

@@ -95,6 +95,29 @@ async def test_what_passes_is_not_touched(house: House) -> None:
     assert flow.response.headers["x-llmauth-served-by"] == "openai"
 
 
+async def test_anthropic_s_sdk_finds_an_id_where_it_looks_for_one(house: House) -> None:
+    flow = await answered(house, sent(house, MESSAGES, model="gpt-4o", max_tokens=5), 200, JSON, body=COMPLETION)
+    assert flow.response.headers["request-id"] == house.exchanges.of(flow).context.request_id
+    theirs = (b"request-id", b"req_of_anthropic")
+    flow = await answered(house, sent(house, MESSAGES, max_tokens=5), 200, JSON, theirs, body=SAID)
+    assert flow.response.headers.get_all("request-id") == ["req_of_anthropic"]
+    flow = await answered(house, sent(house), 200, JSON, body=SAID)
+    assert "request-id" not in flow.response.headers
+
+
+@pytest.mark.parametrize("sections", [{"instances": {"bedrock_us1": {"type": "bedrock", "region": "us-east-1"}}}])
+async def test_a_host_that_refuses_in_its_own_words_is_told_in_the_client_s(house: House) -> None:
+    """Bedrock answers Anthropic's own bodies, and refuses them in AWS's words."""
+    sending = sent(house, MESSAGES, model="us.anthropic.claude-sonnet-4-5-20250929-v1:0", max_tokens=5)
+    assert "accept-encoding" not in house.exchanges.of(sending).request.headers
+    kind = (b"x-amzn-errortype", b"ThrottlingException:http://internal.amazon.com/")
+    flow = await answered(house, sending, 429, JSON, kind, body={"message": f"slower, {SECRET.decode()}"})
+    assert (status(flow), told(flow)["error"]["type"]) == (429, "rate_limit_error")
+    assert "slower" in told(flow)["error"]["message"]
+    assert SECRET not in (flow.response.content or b"")
+    assert flow.response.headers["x-llmauth-served-by"] == "bedrock_us1"
+
+
 @pytest.mark.parametrize(
     ("code", "kind", "client_code"),
     [(429, "rate_limit_error", 429), (400, "invalid_request_error", 400), (529, "overloaded_error", 503)],

@@ -12,7 +12,7 @@ from addons.exchange import Exchanges
 from addons.faults import Faults
 from addons.wire.dial import AddressRefused
 from addons.wire.signals import Stopped
-from addons.wire.stream import UpstreamFault
+from addons.wire.stream import TOO_LONG, UpstreamFault
 from llmauth.errors import BodyTooLarge
 from tests.addons.exchanges import begun
 from tests.addons.layers import flow
@@ -48,6 +48,7 @@ CASES: dict[str, tuple[UpstreamFault, dict[str, Any], int, str]] = {
         "leads to a private address",
     ),
     "broken": (UpstreamFault("x", ErrorCode.RESPONSE_VALIDATION_FAILED), {}, 502, "broke off before it answered"),
+    "too long": (UpstreamFault(TOO_LONG, ErrorCode.GENERIC_SERVER_ERROR), {}, 502, "too long to be translated"),
     "silent": (
         UpstreamFault("x", ErrorCode.GENERIC_SERVER_ERROR),
         {"timed_out": True, "sent_at": 1.0, "first_byte_at": 2.0},

@@ -159,6 +159,21 @@ async def test_a_cut_stream_is_told_as_one(
     assert lines(caplog)[0]["cut"] is True
 
 
+async def test_what_failed_before_its_answer_began_was_not_cut(
+    report: Report, exchanges: Exchanges, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A body that grows over the limit fails first, and then has its refusal; both before anything is told."""
+    caplog.set_level(logging.INFO, "llmauth.access")
+    one = answered(exchanges, status=413)
+    one.error = flows.Error("too large")
+    report.error(one)
+    report.responseheaders(one)
+    report.tell()
+    (line,) = lines(caplog)
+    assert line["status"] == 413
+    assert "cut" not in line
+
+
 async def test_a_client_that_left_before_any_answer_is_499(
     report: Report, exchanges: Exchanges, caplog: pytest.LogCaptureFixture
 ) -> None:

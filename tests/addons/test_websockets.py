@@ -195,3 +195,16 @@ async def test_only_a_101_is_watched(house: House, status: int, opens: bool) -> 
     assert (traffic_of(flow) is not None, flow in house.exchanges.sockets) == (opens, opens)
     addon.socket_closed(flow)
     assert house.exchanges.sockets == set()
+
+
+@pytest.mark.parametrize(("upgrade", "refused"), [(b"websocket", True), (b"h2c", False)])
+async def test_in_protocol_mode_nobody_is_chosen_yet(house: House, upgrade: bytes, refused: bool) -> None:
+    """Java's HttpClient offers h2c on every plain connection, and is served as if it had not."""
+    flow, exchange = begun(house.exchanges)
+    exchange.context = advance(
+        exchange.context, Authenticated, identity=Identity(user="alice", method="api_key", key_id=None)
+    )
+    exchange.handler = None
+    exchange.request = exchange.request.altered(headers=Headers([(b"Upgrade", upgrade)]))
+    WebSockets(house.gateway, house.exchanges).requestheaders(flow)
+    assert (flow.response.status_code if flow.response else None) == (426 if refused else None)

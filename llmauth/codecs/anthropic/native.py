@@ -10,6 +10,7 @@ from typing import Any
 
 from llmauth.codecs.anthropic.errors import error_fields
 from llmauth.codecs.anthropic.failures import told_in_frame
+from llmauth.codecs.anthropic.threads import refuse_thread
 from llmauth.codecs.base import to_json
 from llmauth.codecs.reading import Malformed, parse_fast
 from llmauth.codecs.splice import Splice
@@ -63,6 +64,7 @@ def for_bedrock(body: bytes, betas: tuple[str, ...] = ()) -> bytes:
     `betas` are the values of the client's `anthropic-beta`. What the body itself says of version and betas stays.
     """
     splice = Splice(body)
+    refuse_thread(splice.value("thread"))
     added = _version(splice, BEDROCK_VERSION)
     known = bedrock_betas(betas)
     if known and "anthropic_beta" not in splice.members:
@@ -73,6 +75,7 @@ def for_bedrock(body: bytes, betas: tuple[str, ...] = ()) -> bytes:
 def for_vertex(body: bytes) -> bytes:
     """The body for rawPredict: the model stands in the path, the version in the body; betas remain a header."""
     splice = Splice(body)
+    refuse_thread(splice.value("thread"))
     return splice.altered(without=("model",), added=_version(splice, VERTEX_VERSION))
 
 

@@ -22,6 +22,7 @@ from llmauth.chat.words import Word
 from llmauth.codecs.anthropic import parts
 from llmauth.codecs.anthropic.exact import exact
 from llmauth.codecs.anthropic.marks import attached
+from llmauth.codecs.anthropic.threads import refuse_thread
 from llmauth.codecs.reading import Malformed, Node, parse
 from llmauth.errors import BadRequest
 
@@ -42,6 +43,7 @@ MEMBERS: Mapping[str, str] = {
     "tool_choice": "the tool choice, and parameter parallel_tool_calls",
     "thinking": "reasoning",
     "output_config": "`effort`: reasoning; `format`: the answer's schema",
+    "thread": "refused: it stands for messages that Anthropic keeps",
 }
 SPELLING: Mapping[Word, str] = {
     Word.STOP: "stop_sequences",
@@ -74,6 +76,7 @@ def parse_request(body: bytes, *, counting: bool = False) -> ChatRequest:
 
 
 def _request(top: Node, counting: bool) -> ChatRequest:
+    refuse_thread(top.object().get("thread"))
     stream = top.get("stream")
     config = top.get("output_config")
     return ChatRequest(

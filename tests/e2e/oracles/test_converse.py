@@ -160,7 +160,8 @@ def test_every_family_is_asked_in_the_same_form(case, model):
 @pytest.mark.parametrize("word", PARAMETERS)
 def test_every_parameter_has_a_place_or_is_refused(word, model):
     codec = ConverseProvider(model)
-    for value in {Word.STOP: [("a", "")], Word.TEMPERATURE: [2, 0.5]}.get(word, []) or [_example(word)]:
+    several: dict[Word, list[object]] = {Word.STOP: [("a", "")], Word.TEMPERATURE: [2, 0.5]}
+    for value in several.get(word) or [_example(word)]:
         request = asked(user("a"), parameters={word: value})
         if isinstance(codec.table[word], Refused):
             with pytest.raises(UnsupportedParameter):

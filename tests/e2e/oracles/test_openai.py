@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from llmauth.chat.events import Cited, Failed, Finished, LogprobsDelta, Started, TextDelta
+from llmauth.chat.events import Cited, Event, Failed, Finished, LogprobsDelta, Started, TextDelta
 from llmauth.chat.messages import (
     Audio,
     ChatRequest,
@@ -181,7 +181,8 @@ def _streams(asked_for: bool) -> Iterator[tuple[str, bytes]]:
         yield name, b"".join(map(encoder.encode, events)) + encoder.close()
     encoder = CHAT.stream_encoder(_answering(include_usage=asked_for))
     marks = (Cited(Citation("https://e.com", "t")), LogprobsDelta((_TOKEN,)), Finished(Finish.PAUSE))
-    yield "marks", b"".join(map(encoder.encode, (Started(), TextDelta("a"), *marks))) + encoder.close()
+    told: tuple[Event, ...] = (Started(), TextDelta("a"), *marks)
+    yield "marks", b"".join(map(encoder.encode, told)) + encoder.close()
 
 
 def _stream_of(response: Any) -> bytes:
@@ -280,7 +281,7 @@ def test_the_oracle_sees_what_is_not_known(verdicts, sample):
 def test_the_client_raises_what_a_stream_fails_with(openai_sdk):
     """Read by the SDK's own stream parser, from our bytes."""
     encoder = CHAT.stream_encoder(_answering())
-    events = (Started(), TextDelta("a"), Failed(UpstreamError("No room.", cause="overloaded")))
+    events: tuple[Event, ...] = (Started(), TextDelta("a"), Failed(UpstreamError("No room.", cause="overloaded")))
     stream = b"".join(map(encoder.encode, events)) + encoder.close()
     result = openai_sdk.run(
         """

@@ -11,6 +11,7 @@ from llmauth.chat.events import (
     ArgumentsDelta,
     CallStarted,
     Cited,
+    Event,
     Failed,
     Finished,
     LogprobsDelta,
@@ -48,7 +49,7 @@ def parts(*events):
 
 
 def test_a_whole_answer():
-    events = [
+    events: list[Event] = [
         Started("id", "model"),
         ThinkingDelta("H"),
         ThinkingDelta("m."),
@@ -102,7 +103,7 @@ def test_parts(events, told):
 
 
 def test_choices_are_kept_apart_and_in_order():
-    events = [TextDelta("b", 1), TextDelta("a", 0), TextDelta("B", 1), Finished(Finish.LENGTH, choice=1)]
+    events: list[Event] = [TextDelta("b", 1), TextDelta("a", 0), TextDelta("B", 1), Finished(Finish.LENGTH, choice=1)]
     told = [(choice.index, choice.parts[0].text, choice.finish) for choice in collect(events).choices]
     assert told == [(0, "a", Finish.STOP), (1, "bB", Finish.LENGTH)]
 

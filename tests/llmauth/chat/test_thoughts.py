@@ -1,5 +1,7 @@
 """Signed thinking finds its way back to the calls that it led to; to nobody else's, and not for ever."""
 
+import sys
+import threading
 from dataclasses import replace
 
 import pytest
@@ -106,3 +108,31 @@ def test_one_that_is_larger_than_the_room_is_not_kept(clock):
     assert parts_of(thoughts.recall("ada", asked(CALL))) == (CALL,)
     thoughts.keep("ada", (SIGNED, CALL))
     assert parts_of(thoughts.recall("ada", asked(CALL))) == (SIGNED, CALL)
+
+
+def test_threads_may_ask_while_others_tell(clock):
+    """Long requests are read in threads: what one forgets, another may just be looking at."""
+    thoughts, over, faults = Thoughts(clock, kept_bytes=6_000), threading.Event(), []
+    said = [replace(CALL, id=f"call_{number}") for number in range(40)]
+
+    def asks():
+        try:
+            while not over.is_set():
+                thoughts.recall("alice", asked(*said))
+        except Exception as error:
+            faults.append(error)
+
+    readers = [threading.Thread(target=asks) for _ in range(3)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for reader in readers:
+            reader.start()
+        for number in range(4_000):
+            thoughts.keep("alice", [SIGNED, said[number % len(said)]])
+    finally:
+        over.set()
+        sys.setswitchinterval(before)
+    for reader in readers:
+        reader.join(10)
+    assert faults == []

@@ -1,12 +1,13 @@
 """Turns rearranged: nothing is lost, roles alternate, results come first."""
 
+import time
 from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmauth.chat.messages import Image, Link, Message, Text, ToolCall, ToolResult
-from llmauth.chat.turns import folded, leading, merged
+from llmauth.chat.turns import folded, joined, leading, merged
 from tests.golden.cases import assistant, user
 
 SYSTEM, DEVELOPER = Message("system", (Text("s"),)), Message("developer", (Text("d"), Text("e")))
@@ -59,3 +60,19 @@ def test_roles_alternate_and_no_part_is_lost(messages):
     for turn in turns:
         kinds = [isinstance(part, ToolResult) for part in turn.parts]
         assert kinds == sorted(kinds, reverse=True)
+
+
+def test_only_the_roles_that_are_named_are_joined():
+    said = [user("a"), user("b"), assistant("c"), assistant("d")]
+    assert joined(said, "assistant") == [user("a"), user("b"), assistant("c", "d")]
+    assert joined(said) == [user("a", "b"), assistant("c", "d")]
+    assert joined([]) == []
+
+
+def test_a_hundred_thousand_neighbours_are_joined_at_once():
+    """Message after message took a minute for as many as a body has room for, and the watchdog ended the process."""
+    many = [user("a")] * 100_000
+    begun = time.process_time()
+    (turn,) = merged(many)
+    assert len(turn.parts) == 100_000
+    assert time.process_time() - begun < 5

@@ -71,3 +71,9 @@ def test_text_that_is_no_unicode_does_not_break_the_answer():
     body = refuse(errors.NotFound("Path '/\udcff'."), OPENAI, "r").body
     assert body.isascii()
     assert json.loads(body)["error"]["message"] == "Path '/\udcff'."
+
+
+def test_405_names_the_methods_of_a_path_that_takes_few():
+    assert (
+        refuse(errors.MethodNotAllowed("PUT.", allow=("GET", "HEAD")), OPENAI, "r").headers.get("allow") == "GET, HEAD"
+    )

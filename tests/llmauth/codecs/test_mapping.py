@@ -1,6 +1,7 @@
 """Tables judged: what is sent, left out and told, refused by the client's own name."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from llmauth.codecs.mapping import (
     Ignored,
     Refused,
     Sent,
+    Table,
     admit,
     apply,
     complete,
@@ -21,7 +23,7 @@ from llmauth.codecs.mapping import (
 from llmauth.errors import UnsupportedParameter
 from tests.golden.cases import asked, user
 
-TABLE = {
+TABLE: Table = {
     Word.MAX_TOKENS: Sent("config.maxTokens"),
     Word.TEMPERATURE: Sent("config.temperature", lambda value: min(value, 1)),
     Word.STOP: Sent("stop"),
@@ -108,7 +110,7 @@ def test_a_conversion_may_refuse():
 
 
 def test_places():
-    body = {}
+    body: dict[str, Any] = {}
     place(body, "a.b.c", 1)
     place(body, "a.b.d", ("x",))
     place(body, "e", None)

@@ -34,7 +34,7 @@ def tables() -> dict[str, dict[str, str]]:
 
 
 def section_model(name: str) -> type[BaseModel]:
-    shapes = shapes_of(Document.model_fields[name].annotation)
+    shapes: tuple[object, ...] = shapes_of(Document.model_fields[name].annotation)
     entries = (shapes_of(get_args(shape)[1]) for shape in shapes if get_origin(shape) is Mapping)
     models = [m for m in (*shapes, *(shape for each in entries for shape in each)) if isinstance(m, type)]
     return next(model for model in models if issubclass(model, BaseModel))

@@ -194,5 +194,6 @@ def test_tokens_are_counted_for_the_model_behind_a_profile_with_the_clients_own_
         "max_tokens": 1,
         "messages": [{"role": "user", "content": "hi"}],
     }
+    assert native.reads is not None
     assert native.reads(asked).said(200, Headers(), b'{"inputTokens":5}').body == b'{"input_tokens":5}'
     assert HANDLER.natively("count_tokens", "amazon.nova-pro-v1:0", stream=False) is None

@@ -4,7 +4,7 @@ import pytest
 
 from llmauth.errors import BadRequest, NotFound, UnsupportedParameter
 from llmauth.http import Headers
-from llmauth.providers.speaking import as_it_is, not_offered, quoted, under_its_name, unset
+from llmauth.providers.speaking import as_it_is, is_name, not_offered, quoted, under_its_name, unset
 
 NONE = Headers([])
 
@@ -53,3 +53,26 @@ def test_refusals_name_the_instance_and_what_to_do():
     assert isinstance(incomplete, UnsupportedParameter)
     assert incomplete.code == "instance_incomplete"
     assert "project_id" in incomplete.sentence
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("gpt-4o", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", "ibm/granite-4-h-small", "a..b", "...", "é", "a b"),
+        *("arn:aws:bedrock:us-east-1:1:inference-profile/us.x", "claude-sonnet-4-5@20250929", "x" * 2048),
+    ],
+)
+def test_names(name):
+    assert is_name(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", ".", "..", "../x", "x/..", "a/./b", "a\\..\\b", "%2e%2e", "a%2f..%2Fb", "x" * 2049),
+        *("a\nb", "a\r\nX: y", "\0", "\x7f", "\ud800", "\u2028"),
+    ],
+    ids=ascii,
+)
+def test_s7_what_leads_out_of_a_path_or_a_line_is_no_name(name):
+    assert not is_name(name)

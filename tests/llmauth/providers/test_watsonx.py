@@ -131,7 +131,7 @@ def test_only_a_401_is_about_the_token(status, verdict):
 def test_embeddings_are_asked_for_a_project_or_a_space():
     request = EmbeddingRequest(model="ibm/slate", inputs=("a",))
     for scope in ({"project_id": "p1"}, {"space_id": "s1"}):
-        way = WatsonxHandler("x", WatsonxOptions(**scope)).embeddings("ibm/slate")
+        way = WatsonxHandler("x", WatsonxOptions.model_validate(scope)).embeddings("ibm/slate")
         assert way.path == "/ml/v1/text/embeddings?version=2026-10-14"
         assert scope.items() <= json.loads(way.format.render(request)[0].body).items()
     with pytest.raises(UnsupportedParameter):

@@ -82,7 +82,7 @@ def test_a_rule_goes_before_what_an_id_tells():
 def test_the_answer_never_depends_on_how_names_begin():
     """Names of which one begins as another does are told apart, whatever stands first."""
     for order in (("bedrock", "bedrock_us1"), ("bedrock_us1", "bedrock")):
-        among = instances(**{name: "bedrock" for name in order})
+        among = instances(**dict.fromkeys(order, "bedrock"))
         assert found("bedrock_us1/x", (), among) == ("bedrock_us1", "x")
         assert found("bedrock/x", (), among) == ("bedrock", "x")
 

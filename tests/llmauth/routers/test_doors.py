@@ -180,5 +180,18 @@ def test_a_native_host_knows_inference_alone():
     assert DOORS.at_host("openai", "/v1/files", None) is None
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1/chat%2fcompletions", "//v1/chat/completions", "/v1/chat/completions/?x", "/V1/Responses"]
+)
+def test_another_spelling_of_what_is_answered_elsewhere_is_refused(path):
+    """Its owner might read it as the path that it must not be asked for."""
+    with pytest.raises(NotFound, match="another spelling"):
+        DOORS.at_host("openai", path, None)
+
+
+def test_a_query_is_no_part_of_a_model():
+    assert DOORS.route("/model/x?y=/invoke") is None
+
+
 def test_what_refusals_name_is_there():
     assert all(route_of(path) is not None for path in ROOTS)

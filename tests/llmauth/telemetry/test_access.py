@@ -21,7 +21,7 @@ from llmauth.context import (
     TransparentRoute,
     advance,
 )
-from llmauth.errors import CredentialRejected, HostNotServed
+from llmauth.errors import BadRequest, CredentialRejected, HostNotServed, UpstreamError
 from llmauth.http import Door, Headers, Request, Url
 from llmauth.telemetry import access
 from llmauth.telemetry.access import Outcome, clocked, decisions, line, observation, write
@@ -224,3 +224,13 @@ def test_tokens_are_fields_of_the_line_and_go_to_the_metrics():
         4,
     ]
     assert not [name for name in line(outcome()) if "token" in name or name == "unmetered"]
+
+
+def test_what_others_wrote_into_a_refusal_is_not_logged():
+    """R: a provider's sentence may repeat the prompt, a refusal of ours what a client put in the wrong place."""
+    quoting = line(outcome(error=UpstreamError(f"'{CANARY}' is too long", cause="invalid_request")))
+    assert quoting["detail"] == "the provider refused: invalid_request"
+    assert line(outcome(error=UpstreamError(CANARY, detail="ValidationException")))["detail"] == "ValidationException"
+    key = f"llmauth_0123456789_{CANARY}"
+    assert CANARY not in str(line(outcome(error=BadRequest(f"No call has the id '{key}'."))))
+    assert line(outcome(error=BadRequest("No call has the id 'x'.")))["detail"] == "No call has the id 'x'."

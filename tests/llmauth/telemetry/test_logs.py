@@ -141,6 +141,17 @@ def test_an_exception_is_its_classes_and_frames_without_its_text(stream, form):
     assert len(text.splitlines()) == 1
 
 
+def test_the_place_is_told_of_an_exception_that_stands_for_another(stream):
+    """Whose text must not be seen is logged by its class alone, with the traceback beside it."""
+    logs.configure("debug", "json", stream)
+    try:
+        raise_canary()
+    except ValueError as error:
+        LOG.error("failed", exc_info=(RuntimeError, RuntimeError("ValueError"), error.__traceback__))
+    (line,) = objects(stream)
+    assert line["frames"][-1].endswith("raise_canary")
+
+
 @pytest.mark.parametrize(
     "name", ["mitmproxy", "mitmproxy.proxy.server", "botocore.auth", "urllib3", "asyncio", "hpack"]
 )

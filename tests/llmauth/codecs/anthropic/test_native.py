@@ -13,7 +13,7 @@ from llmauth.codecs.anthropic.native import (
     for_vertex,
 )
 from llmauth.demo import eventstream
-from llmauth.errors import BadRequest, BrokenAnswer, UpstreamError
+from llmauth.errors import BadRequest, BrokenAnswer, UnsupportedParameter, UpstreamError
 from tests.golden.streams import splits
 from tests.llmauth.codecs.anthropic.golden import chunk, events, golden, in_chunks
 
@@ -49,6 +49,14 @@ def test_betas_of_the_body_stay():
 def test_betas_of_headers():
     assert betas_in(["a, b", "c,,"]) == ("a", "b", "c")
     assert set(bedrock_betas(BEDROCK_BETAS)) == BEDROCK_BETAS
+
+
+@pytest.mark.parametrize("change", [for_bedrock, for_vertex])
+def test_a_thread_is_refused_by_us_in_words_that_the_sdk_knows(change):
+    with pytest.raises(UnsupportedParameter) as refused:
+        change(b'{"model":"m","thread":{"type":"create"}}')
+    assert refused.value.code == "thread_unsupported_request"
+    assert b"thread" in change(b'{"model":"m","thread":null}')
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"model":"a","model":"b"}', b'{"stream":true,"\\u0073tream":false}'])

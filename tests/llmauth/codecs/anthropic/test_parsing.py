@@ -180,6 +180,13 @@ def test_unknown_members_are_left_out_and_told():
     assert not set(told.unknown) & set(MEMBERS)
 
 
+def test_a_thread_is_refused_since_messages_are_missing():
+    with pytest.raises(UnsupportedParameter, match="only Anthropic keeps") as refused:
+        parsed(thread={"type": "continue", "previous_message_id": "msg_1"})
+    assert refused.value.code == "thread_unsupported_request"
+    assert parsed(thread=None).unknown == ()
+
+
 def test_results_are_turns_of_their_own():
     result = {"type": "tool_result", "tool_use_id": "1", "content": "a"}
     text = {"type": "text", "text": "b"}

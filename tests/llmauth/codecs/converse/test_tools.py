@@ -15,7 +15,7 @@ from llmauth.chat.messages import (
     ToolResult,
 )
 from llmauth.chat.words import Word
-from llmauth.codecs.converse.content import Blocks
+from llmauth.codecs.converse.content import Block, Blocks
 from llmauth.codecs.converse.families import family_of
 from llmauth.codecs.converse.names import ANSWER
 from llmauth.codecs.converse.tools import Toolbox, forced, toolbox
@@ -36,6 +36,12 @@ EVERYTHING = frozenset(Word)
 def told(family=CLAUDE, features=EVERYTHING, messages=(), **options) -> Toolbox:
     request = ChatRequest(model="m", messages=messages, **options)
     return toolbox(request, family, features, Blocks(family, features))
+
+
+def config_of(box: Toolbox) -> Block:
+    """The `toolConfig` that must be there."""
+    assert box.config is not None
+    return box.config
 
 
 SOME = EVERYTHING - {Word.PARALLEL_TOOL_CALLS}
@@ -81,47 +87,47 @@ def test_a_history_of_calls_keeps_the_tools_and_none_is_said_otherwise():
 
 def test_a_history_of_calls_without_tools_brings_them_back():
     box = told(messages=HISTORY)
-    [tool] = box.config["tools"]
+    [tool] = config_of(box)["tools"]
     assert tool["toolSpec"]["name"].startswith("old_look_")
     assert tool["toolSpec"]["inputSchema"] == {"json": {"type": "object"}}
     assert box.claude == {"type": "none"}
 
 
 def test_a_spec_is_what_aws_takes():
-    [tool] = told(features=SOME, tools=(Tool("a.b", "  ", {"properties": {}}, True),)).config["tools"]
+    [tool] = config_of(told(features=SOME, tools=(Tool("a.b", "  ", {"properties": {}}, True),)))["tools"]
     spec = tool["toolSpec"]
     assert "description" not in spec
     assert spec["inputSchema"] == {"json": {"type": "object", "properties": {}}}
     assert spec["strict"] is True
-    [tool] = told(features=SOME - {Word.STRICT_TOOLS}, tools=(Tool("a", strict=True),)).config["tools"]
+    [tool] = config_of(told(features=SOME - {Word.STRICT_TOOLS}, tools=(Tool("a", strict=True),)))["tools"]
     assert "strict" not in tool["toolSpec"]
 
 
 def test_only_claude_takes_a_cache_point_among_tools():
     """Nova: "#/toolConfig/tools/0: extraneous key [cachePoint] is not permitted"."""
     tool = Tool("look", cache=Cache())
-    assert [next(iter(block)) for block in told(tools=(tool,)).config["tools"]] == ["toolSpec", "cachePoint"]
-    assert [next(iter(block)) for block in told(NOVA, tools=(tool,)).config["tools"]] == ["toolSpec"]
+    assert [next(iter(block)) for block in config_of(told(tools=(tool,)))["tools"]] == ["toolSpec", "cachePoint"]
+    assert [next(iter(block)) for block in config_of(told(NOVA, tools=(tool,)))["tools"]] == ["toolSpec"]
 
 
 @pytest.mark.parametrize("family", [OLD, NOVA])
 def test_a_schema_by_a_tool(family):
     output = JsonSchema({"type": "object", "properties": {"a": {}}})
     box = told(family, SOME, output=output)
-    assert box.config["toolChoice"] == {"tool": {"name": ANSWER}}
-    [spec] = box.config["tools"]
+    assert config_of(box)["toolChoice"] == {"tool": {"name": ANSWER}}
+    [spec] = config_of(box)["tools"]
     assert spec["toolSpec"]["inputSchema"]["json"] == output.schema
     beside = told(family, SOME, output=output, tools=(TOOL,))
-    assert beside.config["toolChoice"] == {"any": {}}
-    assert len(beside.config["tools"]) == 2
+    assert config_of(beside)["toolChoice"] == {"any": {}}
+    assert len(config_of(beside)["tools"]) == 2
 
 
 def test_nova_takes_three_members_of_a_schema():
     """Nova: "extraneous key [definitions] is not permitted"."""
     strict = {**TOOL.schema, "additionalProperties": False}
-    [tool] = told(NOVA, SOME, tools=(Tool("look", "", strict),)).config["tools"]
+    [tool] = config_of(told(NOVA, SOME, tools=(Tool("look", "", strict),)))["tools"]
     assert tool["toolSpec"]["inputSchema"]["json"] == TOOL.schema
-    [tool] = told(CLAUDE, SOME, tools=(Tool("look", "", strict),)).config["tools"]
+    [tool] = config_of(told(CLAUDE, SOME, tools=(Tool("look", "", strict),)))["tools"]
     assert tool["toolSpec"]["inputSchema"]["json"] == strict
 
 

@@ -30,7 +30,9 @@ def taken(*parts, **more):
 def ended(reason, *parts):
     chunks = Chunks()
     chunks.take({"candidates": [{"content": {"parts": list(parts)}, "finishReason": reason}]})
-    (finished,) = chunks.end(whole=False)
+    events = chunks.end(whole=False)
+    assert events is not None
+    (finished,) = events
     return finished
 
 

@@ -18,6 +18,7 @@ def test_each_token_with_those_that_were_likely_too():
 
 def test_what_is_impossible_has_a_number_still():
     (entry,) = content(Node({"chosenCandidates": [{"token": "a", "logProbability": float("-inf")}]}))
+    assert isinstance(entry, dict)
     assert entry["logprob"] == -9999.0
 
 

@@ -16,12 +16,12 @@ from tests.golden.gemini import text_of
 
 # Gemini redacts no thinking and refuses in plain words; and it tells of no tokens that were written to a cache.
 CASES = {name: case for name, case in cases("gemini").items() if name not in ("redacted thinking", "refusal")}
-TOLD = {"id": "abcDEF123", "model": "gemini-2.5-flash"}
 
 
-def wanted(name):
-    usage = {"usage": Usage(input=60, cache_read=200, output=5)} if name == "cache" else {}
-    return replace(CASES[name].response, **TOLD, **usage)
+def wanted(name: str) -> ChatResponse:
+    response = CASES[name].response
+    usage = Usage(input=60, cache_read=200, output=5) if name == "cache" else response.usage
+    return replace(response, id="abcDEF123", model="gemini-2.5-flash", usage=usage)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -2,6 +2,7 @@
 
 import json
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -85,7 +86,7 @@ def test_a_stream_of_nothing_at_all():
 
 
 def test_one_of_two_choices_that_is_not_finished():
-    two = [{"index": index, "content": {"parts": [{"text": "a"}]}} for index in (0, 1)]
+    two: list[dict[str, Any]] = [{"index": index, "content": {"parts": [{"text": "a"}]}} for index in (0, 1)]
     two[1]["finishReason"] = "STOP"
     assert isinstance(events_of({"candidates": two})[-1], Failed)
 

@@ -70,7 +70,9 @@ def test_what_is_no_request_is_refused(body):
 
 
 def _mutations():
-    values = st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.just([]) | st.just({}) | st.just([{}])
+    values: st.SearchStrategy[object] = (
+        st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.just([]) | st.just({}) | st.just([{}])
+    )
     return st.tuples(st.sampled_from(sorted(cases())), st.integers(0, 30), values)
 
 

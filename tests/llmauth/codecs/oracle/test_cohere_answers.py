@@ -101,4 +101,4 @@ def test_what_repeats_may_be_longer():
     assert repeated.piece("ab") == "ab"
     assert repeated.rest("abc", repeats=True) == "c"
     with pytest.raises(TypeError):
-        repeated.piece(5)
+        repeated.piece(5)  # type: ignore[arg-type]

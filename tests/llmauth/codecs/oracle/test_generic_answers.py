@@ -59,6 +59,7 @@ def test_probabilities_are_told_as_openai_does():
 def test_probabilities_that_are_no_numbers_of_json_are_unlikely(value):
     body = answer({"message": MESSAGE, "finishReason": "stop", "logprobs": {"tokens": ["a"], "tokenLogprobs": ["@"]}})
     (choice,) = CODEC.parse_response(body.replace(b'"@"', value.encode())).choices
+    assert choice.logprobs is not None
     assert choice.logprobs["content"][0]["logprob"] == -9999.0
 
 

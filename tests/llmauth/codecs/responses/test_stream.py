@@ -27,7 +27,7 @@ from llmauth.codecs.responses.response import render
 from llmauth.codecs.responses.stream import Encoder
 from llmauth.errors import BrokenAnswer, UpstreamError
 from tests.golden.responses import golden
-from tests.golden.responses.order import followed
+from tests.golden.responses.order import Client, Json, followed
 
 REQUEST = golden.CASES["one tool"].request
 
@@ -40,6 +40,13 @@ def encoded(*told, close=True):
 
 def client(*told):
     return followed(golden.parsed(encoded(*told)))
+
+
+def failure(found: Client) -> tuple[Json, Json]:
+    """The response as it stood in the end, and the error behind it."""
+    assert found.response is not None
+    assert found.error is not None
+    return found.response, found.error
 
 
 def whole(told):
@@ -127,7 +134,7 @@ def test_a_call_is_done_as_soon_as_it_is_complete_and_another_begins():
 def test_going_to_and_fro_beside_an_open_call_costs_no_more():
     """A provider could make us look through one long call as often as it likes."""
     long = e.ArgumentsDelta(0, '{"x":"' + "y" * 500_000 + '"}}')
-    turns = [e.TextDelta("a"), e.ThinkingDelta("b")] * 500
+    turns: list[e.Event] = [e.TextDelta("a"), e.ThinkingDelta("b")] * 500
     encoder = Encoder(golden.answering(REQUEST))
     begun = time.process_time()
     for event in (e.CallStarted(0, "a", "f"), long, *turns):
@@ -158,19 +165,19 @@ def test_blanks_behind_a_call_change_nothing(late):
     ids=["more than one object", "a call that never began", "no end", "nothing"],
 )
 def test_what_is_broken_never_looks_complete(told):
-    found = client(*told)
-    assert found.response["status"] == "failed"
-    assert found.error["error"]["code"] == "provider_answer_broken"
+    response, error = failure(client(*told))
+    assert response["status"] == "failed"
+    assert error["error"]["code"] == "provider_answer_broken"
 
 
 def test_a_failure_is_told_twice_and_nothing_follows():
     encoder = Encoder(golden.answering(REQUEST))
     failed = e.Failed(UpstreamError("Too busy.", cause="overloaded"))
     data = encoder.encode(e.TextDelta("He")) + encoder.encode(e.CallStarted(0, "a", "f")) + encoder.encode(failed)
-    found = followed(golden.parsed(data))
-    assert found.response["error"] == {"code": "server_error", "message": "Too busy."}
-    assert found.error["error"]["code"] == "overloaded"
-    assert [item["type"] for item in found.response["output"]] == ["message"], "half a call is no call"
+    response, error = failure(followed(golden.parsed(data)))
+    assert response["error"] == {"code": "server_error", "message": "Too busy."}
+    assert error["error"]["code"] == "overloaded"
+    assert [item["type"] for item in response["output"]] == ["message"], "half a call is no call"
     assert encoder.encode(e.TextDelta("llo")) == b""
     assert encoder.encode(failed) == b""
     assert encoder.close() == b""

@@ -14,9 +14,12 @@ from llmauth.chat.messages import ChatResponse, Message, Reasoning, Text, Tool, 
 from llmauth.chat.words import Word
 from llmauth.codecs.watsonx.codec import WatsonxProvider
 from llmauth.demo import watsonx as emulated
+from llmauth.demo import watsonx_chat, watsonx_shapes
 from llmauth.demo.behaviour import Behaviour
+from llmauth.demo.credentials import DemoCredentials
 from llmauth.demo.emulator import Call, Setting
 from llmauth.demo.http1 import Request, parse_head
+from llmauth.demo.iam import Tokens
 from llmauth.errors import BrokenAnswer, UnsupportedParameter, UpstreamError
 from llmauth.http import Headers
 from tests.golden.cases import asked, user
@@ -70,24 +73,30 @@ def test_what_cannot_be_said_is_refused_by_name(case, word):
 @pytest.mark.parametrize("case", CASES)
 def test_the_emulated_watsonx_accepts_what_we_send(case):
     body = json.loads(provider().render_request(ALL[case].request).body)
-    emulated._chat(body)
-    emulated._require_scope(body)
+    watsonx_shapes.chat(body)
+    watsonx_shapes.require_scope(body)
     emulated._require_model(body["model_id"], "text_chat")
-    emulated._check_choice(body)
+    watsonx_shapes.check_choice(body)
 
 
-def emulation(case: str, behaviour: Behaviour) -> tuple[bytes, list[bytes]]:
+@pytest.fixture(scope="module")
+def server() -> emulated.Watsonx:
+    """Its credentials have a key of RSA, which takes too long to be made for every case."""
+    setting = Setting(credentials=DemoCredentials.random(), wall=lambda: 1_800_000_000.0)
+    return emulated.Watsonx(setting, Tokens(setting.wall), "us-south")
+
+
+def emulation(server: emulated.Watsonx, case: str, behaviour: Behaviour) -> tuple[bytes, list[bytes]]:
     """What the emulated watsonx answers to a golden request, whole and in pieces."""
     body = json.loads(provider().render_request(ALL[case].request).body)
-    server = emulated.Watsonx(Setting(credentials=None, wall=lambda: 1_800_000_000.0), None, "us-south")
     call = Call("x", Request(HEAD, b"{}"), behaviour, 9)
-    chunks = server._chunks(call, body, emulated._speak(call, body))
+    chunks = server._chunks(call, body, watsonx_chat.speak(call, body))
     return json.dumps(server._whole(call, body)).encode(), list(emulated._numbered(chunks))
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_emulated_watsonx_says_the_same_whole_and_streamed(case):
-    body, pieces = emulation(case, Behaviour())
+def test_the_emulated_watsonx_says_the_same_whole_and_streamed(server, case):
+    body, pieces = emulation(server, case, Behaviour())
     whole = provider().parse_response(body)
     streamed = collect(decoded(provider().stream_decoder(), pieces))
     assert streamed.model == whole.model == MODEL
@@ -102,8 +111,8 @@ def without_ids(response: ChatResponse) -> list[object]:
     return [*told, *(choice.finish for choice in response.choices)]
 
 
-def test_a_stream_that_the_emulated_watsonx_breaks_off_failed():
-    _, pieces = emulation("text", Behaviour(fail_after=2))
+def test_a_stream_that_the_emulated_watsonx_breaks_off_failed(server):
+    _, pieces = emulation(server, "text", Behaviour(fail_after=2))
     *_, last = decoded(provider().stream_decoder(), pieces)
     assert isinstance(last, Failed)
     assert isinstance(last.error, UpstreamError)
@@ -134,7 +143,7 @@ def test_a_call_is_a_projects_or_a_spaces():
 def test_effort(reasoning, told):
     body = json.loads(provider().render_request(asked(user("Hi"), reasoning=reasoning)).body)
     assert {name: body[name] for name in ("reasoning_effort", "include_reasoning") if name in body} == told
-    emulated._chat(body)
+    watsonx_shapes.chat(body)
 
 
 def test_what_is_left_out_is_told_and_refused_where_the_instance_is_strict():

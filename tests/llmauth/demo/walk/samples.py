@@ -91,7 +91,7 @@ def _received(step: Step) -> Received | None:
     text, path = credential.get(sdk, "Bearer sk-demo-…Ab12"), _PATHS.get(step.call, "/v1/responses")
     if step.spoken is not None:
         wanted = step.spoken.wanted
-        return wanted and Received(text=credential["bedrock"], real=True, path=wanted.target)
+        return None if wanted is None else Received(text=credential["bedrock"], real=True, path=wanted.target)
     return Received(text=text, real=True, path=path)
 
 
