@@ -13,6 +13,7 @@ from llmauth.websocket.handshake import PROTOCOLS, is_asked, without_keys
 
 _NATIVE = frozenset({b"x-request-id", b"x_request_id", b"x-request_id", b"x_request-id"})
 _OURS = _NATIVE | {b"host"}
+_OF_THE_ENVELOPE = frozenset({b"content-type", b"accept", b"content-length", b"content-encoding", b"cookie"})
 
 
 def outgoing(request: Request, route: TransparentRoute, handler: ProviderHandler, request_id: str | None) -> Request:
@@ -43,8 +44,8 @@ def outgoing(request: Request, route: TransparentRoute, handler: ProviderHandler
 
 
 def enclosed(request: Request, call: Envelope) -> Request:
-    """The call of an envelope in its place: its body, and the two headers that belong to it."""
-    kept = request.headers.without(frozenset({b"content-type", b"accept", b"content-length", b"content-encoding"}))
+    """The call of an envelope in its place: its body, and the two headers that belong to it. Cookies were for us."""
+    kept = request.headers.without(_OF_THE_ENVELOPE)
     told = ((b"Content-Type", call.content_type.encode("ascii")), (b"Accept", call.accept.encode("ascii")))
     return request.altered(headers=kept.adding(*told), body=call.body)
 

