@@ -89,7 +89,8 @@ def _on_bedrock(model: str) -> Table:
 
 
 def _openai(dialect: Dialect) -> Mapping[str, Table]:
-    return {"most models": dialect.table_of("gpt-4o"), "o1, gpt-5 and later": dialect.table_of("gpt-5")}
+    ages = {"most models": "llama", "o1, gpt-5 and later": "gpt-5", "gpt-4 and before": "gpt-4o"}
+    return {age: dialect.table_of(model) for age, model in ages.items()}
 
 
 FORMATS: tuple[Format, ...] = (

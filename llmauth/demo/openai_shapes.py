@@ -200,6 +200,10 @@ embeddings = record(
 )
 
 
+_LONGEST_USER = 64
+_THOUGHTLESS = ("gpt-3", "gpt-4", "chatgpt-4")
+
+
 def is_reasoning(model: str) -> bool:
     """Whether a model thinks first, and therefore refuses the older sampling fields."""
     return model.startswith(("o1", "o3", "o4", "gpt-5"))
@@ -218,9 +222,13 @@ def chat(body: dict[str, Any]) -> None:
     _chat(body)
     if body.get("stream_options") and not body.get("stream"):
         raise Unsupported("stream_options", "'stream_options' is only allowed together with 'stream'.")
+    if len(body.get("user") or "") > _LONGEST_USER:
+        raise Unsupported("user", f"'user' is a string of at most {_LONGEST_USER} characters.")
     _check_tools(body)
     if is_reasoning(body["model"]):
         _check_reasoning(body)
+    elif body.get("reasoning_effort") is not None and body["model"].startswith(_THOUGHTLESS):
+        raise Unsupported("reasoning_effort", "This model knows no 'reasoning_effort'.")
 
 
 def _check_tools(body: dict[str, Any]) -> None:

@@ -154,8 +154,9 @@ def test_empty_lines_before_a_request_are_skipped(house: House, emulators: Emula
 def test_origin_form_leads_nowhere_by_its_host(
     house: House, emulators: Emulators, entrance: Entrance, host: str
 ) -> None:
+    """A path of the provider's that is none of ours; where the path is ours, the model chooses, and never the host."""
     with entrance(house) as wire:
-        answer = ask(wire, chat_head(house, CHAT_PATH, host))
+        answer = ask(wire, chat_head(house, "/v1/audio/speech", host))
     assert (answer.status, code(answer)) == (404, "not_found")
     assert emulators.connections == ()
 

@@ -7,12 +7,12 @@ from typing import Any
 from llmauth.chat.messages import ChatRequest, ChatResponse, Reasoning
 from llmauth.chat.words import Word
 from llmauth.codecs.base import Asked, to_json
-from llmauth.codecs.mapping import Admitted, Table, admit, apply
+from llmauth.codecs.mapping import Admitted, Dropped, Ignored, Table, admit, apply
 from llmauth.codecs.openai.answers import parse_answer
 from llmauth.codecs.openai.chunks import ChatStreamDecoder
 from llmauth.codecs.openai.failures import parse_failure, told_failure
 from llmauth.codecs.openai.rendering import render_messages, render_output, render_tool, render_tool_choice
-from llmauth.codecs.openai.table import COMPATIBLE, Dialect, effort_for
+from llmauth.codecs.openai.table import COMPATIBLE, Dialect, effort_for, effort_of
 from llmauth.codecs.reading import Malformed, Node, parse_fast
 from llmauth.errors import BrokenAnswer, UpstreamError
 from llmauth.http import Headers
@@ -36,17 +36,25 @@ class OpenAIProvider:
 
     def render_request(self, request: ChatRequest, *, strict: bool = False) -> Asked:
         """The request as its model is called here; usage is always asked for, since we count it ourselves."""
-        admitted = admit(request, self._table, provider=self._dialect.provider, strict=strict)
+        table = self._table_for(request)
+        admitted = admit(request, table, provider=self._dialect.provider, strict=strict)
         body: dict[str, Any] = {"model": self._model, "messages": self._messages(request, admitted)}
         _put_tools(body, request, admitted)
         if request.output is not None:
             body["response_format"] = render_output(request.output)
         if request.reasoning is not None and Word.REASONING in admitted.features:
             _put_effort(body, request.reasoning, self._model)
-        apply(body, admitted, self._table)
+        apply(body, admitted, table)
         if request.stream:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         return Asked(body=to_json(body), dropped=admitted.dropped)
+
+    def _table_for(self, request: ChatRequest) -> Table:
+        """Not to think is what a model that never thinks does unasked."""
+        unasked = request.reasoning is not None and effort_of(request.reasoning) in (None, "none")
+        if unasked and isinstance(self._table[Word.REASONING], Dropped):
+            return {**self._table, Word.REASONING: Ignored()}
+        return self._table
 
     def _messages(self, request: ChatRequest, admitted: Admitted) -> list[dict[str, Any]]:
         return render_messages(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,13 +14,16 @@ from llmauth.errors import UnsupportedParameter
 
 # "reasoning models (o-series, gpt-5 and later) accept only max_completion_tokens"
 _REASONING = re.compile(r"(?:.*/)?(?:o\d|gpt-(?:[5-9]|\d\d))")
-# "Not all reasoning models support every value": what "none" is to those that do not know it; the first think never.
+# "Unrecognized request argument supplied: reasoning_effort" is what these say of every value.
+_THOUGHTLESS = re.compile(r"(?:.*/)?(?:chat)?gpt-[34]")
+# "Not all reasoning models support every value": what "none" is to those that do not know it.
 _NONE = (
-    (re.compile(r"(?:.*/)?(?:chat)?gpt-[34]"), None),
     (re.compile(r"(?:.*/)?o\d"), "low"),
     (re.compile(r"(?:.*/)?gpt-5(?:-mini|-nano)?(?:-\d{4}-\d\d-\d\d)?$"), "minimal"),
 )
 _MOST_STOPS = 4
+# "Expected a string with maximum length 64": Claude Code's users are JSON of twice that.
+_LONGEST_USER = 64
 
 
 def at_most_four(stops: tuple[str, ...]) -> tuple[str, ...]:
@@ -31,6 +35,11 @@ def at_most_four(stops: tuple[str, ...]) -> tuple[str, ...]:
         hint="Leave some out.",
         param=Word.STOP.value,
     )
+
+
+def short_user(user: str) -> str:
+    """One that is too long by its SHA-256, which is just not: "we recommend hashing" is what OpenAI says of all."""
+    return user if len(user) <= _LONGEST_USER else hashlib.sha256(user.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def effort_of(reasoning: Reasoning) -> str | None:
@@ -61,7 +70,7 @@ OPENAI_TABLE: Table = {
     Word.LOGIT_BIAS: Sent("logit_bias"),
     Word.LOGPROBS: Sent("logprobs"),
     Word.TOP_LOGPROBS: Sent("top_logprobs"),
-    Word.USER: Sent("user"),
+    Word.USER: Sent("user", short_user, "its SHA-256 where it is longer than 64 characters"),
     Word.METADATA: Sent("metadata"),
     Word.SERVICE_TIER: Sent("service_tier"),
     Word.VERBOSITY: Sent("verbosity"),
@@ -98,6 +107,7 @@ OPENAI_TABLE: Table = {
 }
 
 _LATER: Mapping[Word, Rule] = {Word.MAX_TOKENS: Sent("max_completion_tokens")}
+_UNTHINKING: Mapping[Word, Rule] = {Word.REASONING: Dropped("these do not think")}
 
 # What only OpenAI has. What is left is what vLLM, Ollama, DeepSeek, Mistral and others take.
 _ELSEWHERE: Mapping[Word, Rule] = {
@@ -132,7 +142,9 @@ class Dialect:
     done_required: bool = True
 
     def table_of(self, model: str) -> Table:
-        """The table for a model: later ones of OpenAI's renamed a parameter."""
+        """The table for a model: later ones of OpenAI's renamed a parameter, and earlier ones lack one."""
+        if _THOUGHTLESS.match(model):
+            return {**self.table, **_UNTHINKING}
         return {**self.table, **_LATER} if is_reasoning(model) else self.table
 
 

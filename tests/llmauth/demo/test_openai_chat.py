@@ -167,7 +167,12 @@ def test_a_schema_is_answered_in_json_that_the_sdk_parses(clients: Clients, emul
 
 @pytest.mark.parametrize(
     ("more", "tokens"),
-    [({}, 0), ({"reasoning_effort": "low"}, 7), ({"reasoning_effort": "none"}, 0), ({"model": "gpt-5"}, 7)],
+    [
+        ({}, 0),
+        ({"model": "gpt-5", "reasoning_effort": "low"}, 7),
+        ({"model": "gpt-5", "reasoning_effort": "none"}, 0),
+        ({"model": "gpt-5"}, 7),
+    ],
 )
 def test_thoughts_are_counted_and_never_told(emulators: Emulators, more: dict[str, Any], tokens: int) -> None:
     emulators.behave(HOST, Behaviour(think=True))

@@ -54,6 +54,8 @@ def test_takes(fields: dict[str, Any]) -> None:
         ({"messages": [USER, {"role": "tool", "tool_call_id": "c1", "content": "y"}]}, "messages"),
         ({"model": "gpt-5", "max_tokens": 5}, "max_tokens"),
         ({"model": "o3-mini", "temperature": 0.5}, "temperature"),
+        ({"model": "gpt-4o", "reasoning_effort": "low"}, "reasoning_effort"),
+        ({"user": "u" * 65}, "user"),
     ],
 )
 def test_refuses_what_does_not_go_together(fields: dict[str, Any], param: str) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from llmauth.chat.words import Word
 from llmauth.codecs.mapping import Dropped, Refused, Sent, complete
-from llmauth.codecs.openai.table import COMPATIBLE, DIALECTS, EXTENDED, OPENAI, OPENAI_TABLE, is_reasoning
+from llmauth.codecs.openai.table import COMPATIBLE, DIALECTS, EXTENDED, OPENAI, OPENAI_TABLE, is_reasoning, short_user
 
 
 def test_the_table_is_complete():
@@ -16,10 +16,19 @@ def test_dialects_have_names_of_their_own():
 
 
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
-def test_only_the_name_of_max_tokens_depends_on_the_model(dialect):
-    old, new = dialect.table_of("gpt-4o"), dialect.table_of("o3")
-    assert {word for word in Word if old[word] != new[word]} == {Word.MAX_TOKENS}
+def test_only_two_words_depend_on_the_model(dialect):
+    old, new, other = dialect.table_of("gpt-4o"), dialect.table_of("o3"), dialect.table_of("llama-3")
+    assert {word for word in Word if other[word] != new[word]} == {Word.MAX_TOKENS}
     assert new[Word.MAX_TOKENS] == Sent("max_completion_tokens")
+    assert {word for word in Word if other[word] != old[word]} == {Word.REASONING}
+    assert isinstance(old[Word.REASONING], Dropped)
+
+
+def test_a_user_that_is_too_long_is_hashed():
+    assert short_user("u" * 64) == "u" * 64
+    assert len(short_user("u" * 65)) == 64
+    assert short_user("u" * 65) != short_user("u" * 66)
+    assert len(short_user("\ud800" * 65)) == 64
 
 
 def test_what_only_some_know():
