@@ -46,7 +46,7 @@ STREAM = b"".join(
 CHAT = "/openai/bedrock_us1/chat/completions"
 HOST = "api.openai.com"
 MODELS = {"nova": {"instance": "bedrock_us1", "model": "amazon.nova-pro-v1:0"}}
-OTHERS = 0.5  # seconds that another client may wait while a long body is read
+OTHERS = 2.0
 
 
 class Rigged:
