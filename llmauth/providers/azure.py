@@ -12,6 +12,7 @@ from pydantic import Field
 from llmauth.addresses import HostPort
 from llmauth.clock import Clock
 from llmauth.codecs.anthropic.errors import REFUSALS as ANTHROPIC
+from llmauth.codecs.anthropic.failures import parse_error
 from llmauth.codecs.base import ProviderCodec, RefusalShape
 from llmauth.codecs.claude_models import is_claude
 from llmauth.codecs.openai.errors import REFUSALS
@@ -103,7 +104,8 @@ class AzureHandler(BoundHandler[AzureOptions]):
         path = ANTHROPIC_PATHS.get(operation)
         if path is None or not self._is_claude(model):
             return None
-        return Native(path=f"/anthropic{path}", rewrite=under_its_name(model))
+        # What stands before Claude refuses in Azure's words.
+        return Native(path=f"/anthropic{path}", rewrite=under_its_name(model), refused=parse_error)
 
     def _is_claude(self, deployment: str) -> bool:
         """By its name, or by that of the model that it stands for."""

@@ -14,12 +14,15 @@ from llmauth.codecs.anthropic.counting import native_count_body
 from llmauth.codecs.anthropic.native import betas_in, for_bedrock
 from llmauth.codecs.base import ProviderCodec
 from llmauth.codecs.claude_models import is_claude
+from llmauth.codecs.converse import exceptions
 from llmauth.codecs.converse.codec import ConverseProvider
 from llmauth.codecs.converse.errors import REFUSALS
 from llmauth.codecs.embeddings.base import EmbeddingFormat
 from llmauth.codecs.embeddings.cohere import CohereEmbeddings
 from llmauth.codecs.embeddings.titan import TitanEmbeddings
+from llmauth.codecs.openai.failures import parse_failure
 from llmauth.context import Operation
+from llmauth.errors import UpstreamError
 from llmauth.http import Headers, Request, Url
 from llmauth.providers.base import BoundHandler, ProviderOptions, Verdict, joined
 from llmauth.providers.inference_profiles import foundation, geography
@@ -136,7 +139,8 @@ class BedrockHandler(BoundHandler[BedrockOptions]):
             path = f"/model/{quoted(foundation(model))}/count-tokens"
             return Native(path=path, rewrite=_for_counting, reads=Counted)
         if operation in ("chat", "responses") and _OPENAI_MODEL.fullmatch(model):
-            return Native(path=f"/openai{OPENAI_PATHS[operation]}", rewrite=under_its_name(model))
+            path = f"/openai{OPENAI_PATHS[operation]}"
+            return Native(path=path, rewrite=under_its_name(model), refused=_refused_by_either)
         return None
 
     def codec(self, model: str) -> ProviderCodec:
@@ -178,6 +182,13 @@ def _for_invoke(body: bytes, headers: Headers) -> bytes:
 def _for_counting(body: bytes, headers: Headers) -> bytes:
     """The same, as a question of how long it is."""
     return native_count_body(body, "bedrock", betas_in(headers.all("anthropic-beta")))
+
+
+def _refused_by_either(status: int, headers: Headers, body: bytes) -> UpstreamError:
+    """What stands before the endpoint of OpenAI's refuses in AWS's words, and names them in a header."""
+    if headers.get("x-amzn-errortype") is None:
+        return parse_failure(status, headers, body)
+    return exceptions.of_answer(status, headers, body)
 
 
 def _embedding_format(model: str) -> EmbeddingFormat | None:

@@ -24,7 +24,7 @@ from llmauth.codecs.anthropic.exact import exact
 from llmauth.codecs.anthropic.marks import attached
 from llmauth.codecs.anthropic.threads import refuse_thread
 from llmauth.codecs.reading import Malformed, Node, parse
-from llmauth.errors import BadRequest
+from llmauth.errors import BadRequest, UnsupportedParameter
 
 # What becomes of each member of the body; every other member is left out, and the client is told.
 MEMBERS: Mapping[str, str] = {
@@ -43,6 +43,7 @@ MEMBERS: Mapping[str, str] = {
     "tool_choice": "the tool choice, and parameter parallel_tool_calls",
     "thinking": "reasoning",
     "output_config": "`effort`: reasoning; `format`: the answer's schema",
+    "inference_geo": "refused, except `global`: it says where the model may run",
     "thread": "refused: it stands for messages that Anthropic keeps",
 }
 SPELLING: Mapping[Word, str] = {
@@ -59,6 +60,8 @@ SPELLING: Mapping[Word, str] = {
     Word.JSON_SCHEMA: "output_config.format",
     Word.REASONING: "thinking",
 }
+# Who asks for an effort alone has not said `thinking`.
+_BY_EFFORT: Mapping[Word, str] = {**SPELLING, Word.REASONING: "output_config.effort"}
 _TOOL = frozenset({"type", "name", "description", "input_schema", "strict", "cache_control"})
 _OF_ROLE = {"system": parts.SYSTEM, "user": parts.USER, "assistant": parts.ASSISTANT}
 _EFFORTS = ("low", "medium", "high", "xhigh", "max")
@@ -77,6 +80,7 @@ def parse_request(body: bytes, *, counting: bool = False) -> ChatRequest:
 
 def _request(top: Node, counting: bool) -> ChatRequest:
     refuse_thread(top.object().get("thread"))
+    _refuse_geography(top)
     stream = top.get("stream")
     config = top.get("output_config")
     return ChatRequest(
@@ -88,9 +92,20 @@ def _request(top: Node, counting: bool) -> ChatRequest:
         reasoning=_reasoning(top, config),
         parameters=dict(_parameters(top, counting)),
         stream=stream is not None and stream.flag(),
-        spelling=SPELLING,
+        spelling=_spelling(top, config),
         unknown=tuple(_unknown(top)),
     )
+
+
+def _refuse_geography(top: Node) -> None:
+    """Where a prompt may go is no matter of taste: who says it is not answered elsewhere in silence."""
+    where = top.get("inference_geo")
+    if where is not None and where.text() != "global":
+        raise UnsupportedParameter(
+            "'inference_geo' is a promise of Anthropic's that no other provider gives.",
+            hint="Leave it out, and ask for an instance in a region that may answer.",
+            param="inference_geo",
+        )
 
 
 def _model(top: Node) -> str:
@@ -213,6 +228,11 @@ def _reasoning(top: Node, config: Node | None) -> Reasoning | None:
         return Reasoning("none")
     budget = thinking.need("budget_tokens").integer(1) if kind == "enabled" else None
     return Reasoning(effort, budget, _shown(thinking))
+
+
+def _spelling(top: Node, config: Node | None) -> Mapping[Word, str]:
+    by_effort = config is not None and config.get("effort") is not None and top.get("thinking") is None
+    return _BY_EFFORT if by_effort else SPELLING
 
 
 def _shown(thinking: Node) -> bool | None:

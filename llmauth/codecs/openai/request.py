@@ -39,7 +39,7 @@ def _request(body: Node) -> ChatRequest:
     tools, choice = parse_tools(body)
     if tools and body.get("functions") is not None:
         # Their answers have room for one call.
-        spelling |= {Word.TOOLS: "functions", Word.PARALLEL_TOOL_CALLS: "functions"}
+        spelling |= {Word.TOOLS: "functions"}
         parameters[Word.PARALLEL_TOOL_CALLS] = False
     return ChatRequest(
         model=model.text(),

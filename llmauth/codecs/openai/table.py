@@ -106,7 +106,12 @@ OPENAI_TABLE: Table = {
     Word.CACHE: Ignored("prompts are cached unasked"),
 }
 
-_LATER: Mapping[Word, Rule] = {Word.MAX_TOKENS: Sent("max_completion_tokens")}
+_LATER: Mapping[Word, Rule] = {
+    Word.MAX_TOKENS: Sent("max_completion_tokens"),
+    # "Unsupported value: 'temperature' does not support 0.5 with this model. Only the default (1) value is supported."
+    Word.TEMPERATURE: Dropped("models that think take no other than their own"),
+    Word.TOP_P: Dropped("models that think take no other than their own"),
+}
 _UNTHINKING: Mapping[Word, Rule] = {Word.REASONING: Dropped("these do not think")}
 
 # What only OpenAI has. What is left is what vLLM, Ollama, DeepSeek, Mistral and others take.

@@ -197,3 +197,10 @@ def test_a_deployment_is_spoken_to_as_the_model_that_it_is():
     for deployment, member in (("thinker", "max_completion_tokens"), ("plain", "max_tokens"), ("other", "max_tokens")):
         body = json.loads(azure.codec(deployment).render_request(request).body)
         assert (body["model"], body[member]) == (deployment, 5)
+
+
+def test_what_stands_before_claude_refuses_in_azures_words():
+    refused = HANDLER.natively("messages", "claude-sonnet-4-5", stream=False).refused
+    error = refused(429, Headers(), b'{"error":{"code":"429","message":"The rate limit is reached."}}')
+    assert (error.cause, "The rate limit is reached." in error.message) == ("rate_limited", True)
+    assert HANDLER.natively("chat", "gpt-4o", stream=False).refused is None

@@ -197,3 +197,24 @@ def test_tokens_are_counted_for_the_model_behind_a_profile_with_the_clients_own_
     assert native.reads is not None
     assert native.reads(asked).said(200, Headers(), b'{"inputTokens":5}').body == b'{"input_tokens":5}'
     assert HANDLER.natively("count_tokens", "amazon.nova-pro-v1:0", stream=False) is None
+
+
+@pytest.mark.parametrize(
+    ("operation", "model"), [("messages", "anthropic.claude-opus-4-1"), ("chat", "openai.gpt-oss-120b-1:0")]
+)
+def test_what_answers_in_the_clients_words_refuses_in_those_of_aws(operation, model):
+    native = HANDLER.natively(operation, model, stream=False)
+    assert native is not None
+    assert native.refused is not None
+    named = Headers([(b"x-amzn-errortype", b"ThrottlingException:http://x/")])
+    error = native.refused(429, named, b'{"message":"Too many requests."}')
+    assert (error.cause, "Too many requests." in error.message) == ("rate_limited", True)
+
+
+def test_the_endpoint_of_openais_refuses_in_openais_words():
+    native = HANDLER.natively("chat", "openai.gpt-oss-120b-1:0", stream=False)
+    assert native is not None
+    assert native.refused is not None
+    body = b'{"error":{"message":"too long","type":"invalid_request_error","code":"context_length_exceeded"}}'
+    error = native.refused(400, Headers(), body)
+    assert (error.code, "too long" in error.message) == ("context_length_exceeded", True)

@@ -149,7 +149,9 @@ def test_the_place_is_told_of_an_exception_that_stands_for_another(stream):
     except ValueError as error:
         LOG.error("failed", exc_info=(RuntimeError, RuntimeError("ValueError"), error.__traceback__))
     (line,) = objects(stream)
-    assert line["frames"][-1].endswith("raise_canary")
+    frames = line["frames"]
+    assert isinstance(frames, list)
+    assert frames[-1].endswith("raise_canary")
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,13 @@ def test_unknown_members_are_left_out_and_told():
     assert not set(told.unknown) & set(MEMBERS)
 
 
+def test_an_effort_is_named_as_it_was_asked_for():
+    thinking = {"type": "enabled", "budget_tokens": 1024}
+    assert parsed(output_config={"effort": "low"}).named(Word.REASONING) == "output_config.effort"
+    assert parsed(output_config={"effort": "low"}, thinking=thinking).named(Word.REASONING) == "thinking"
+    assert parsed(thinking=thinking).named(Word.REASONING) == "thinking"
+
+
 def test_a_thread_is_refused_since_messages_are_missing():
     with pytest.raises(UnsupportedParameter, match="only Anthropic keeps") as refused:
         parsed(thread={"type": "continue", "previous_message_id": "msg_1"})
@@ -333,3 +340,14 @@ def test_hostile_bytes_raise_only_what_is_designed(name, data):
         told[at : at + data.draw(st.integers(0, 8))] = data.draw(st.sampled_from([b"", b"null", b'"', b"[", b"-1e999"]))
     with suppress(BadRequest):
         AnthropicProvider(MODEL).render_request(parse_request(bytes(told)))
+
+
+@pytest.mark.parametrize(("where", "refused"), [("eu", True), ("us", True), ("global", False), (None, False)])
+def test_where_a_prompt_may_go_is_not_left_out_in_silence(where, refused):
+    body = {"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "x"}], "inference_geo": where}
+    if not refused:
+        assert parse_request(json.dumps(body).encode()).model == "m"
+        return
+    with pytest.raises(BadRequest) as caught:
+        parse_request(json.dumps(body).encode())
+    assert caught.value.param == "inference_geo"

@@ -102,4 +102,6 @@ def test_functions_are_tools_in_the_words_of_2023():
     request = parsed(functions=functions, function_call={"name": "f"})
     assert [tool.name for tool in request.tools] == ["f"]
     assert request.named(Word.TOOLS) == "functions"
+    # Where this cannot be said, it is not the functions that are left out.
+    assert request.named(Word.PARALLEL_TOOL_CALLS) == "parallel_tool_calls"
     assert request.parameters == {Word.PARALLEL_TOOL_CALLS: False}

@@ -16,10 +16,12 @@ def test_dialects_have_names_of_their_own():
 
 
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
-def test_only_two_words_depend_on_the_model(dialect):
+def test_few_words_depend_on_the_model(dialect):
     old, new, other = dialect.table_of("gpt-4o"), dialect.table_of("o3"), dialect.table_of("llama-3")
-    assert {word for word in Word if other[word] != new[word]} == {Word.MAX_TOKENS}
+    assert {word for word in Word if other[word] != new[word]} == {Word.MAX_TOKENS, Word.TEMPERATURE, Word.TOP_P}
     assert new[Word.MAX_TOKENS] == Sent("max_completion_tokens")
+    assert isinstance(new[Word.TEMPERATURE], Dropped)
+    assert isinstance(new[Word.TOP_P], Dropped)
     assert {word for word in Word if other[word] != old[word]} == {Word.REASONING}
     assert isinstance(old[Word.REASONING], Dropped)
 
