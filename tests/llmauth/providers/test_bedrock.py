@@ -14,7 +14,7 @@ from llmauth.clock import ManualClock
 from llmauth.codecs.embeddings.cohere import CohereEmbeddings
 from llmauth.codecs.embeddings.request import EmbeddingRequest
 from llmauth.codecs.embeddings.titan import TitanEmbeddings
-from llmauth.errors import InternalError, UnsupportedParameter
+from llmauth.errors import InternalError, UnsupportedParameter, UpstreamError
 from llmauth.http import Door, Headers, Request, Url
 from llmauth.providers.base import Verdict
 from llmauth.providers.bedrock import BedrockHandler, BedrockOptions
@@ -208,6 +208,7 @@ def test_what_answers_in_the_clients_words_refuses_in_those_of_aws(operation, mo
     assert native.refused is not None
     named = Headers([(b"x-amzn-errortype", b"ThrottlingException:http://x/")])
     error = native.refused(429, named, b'{"message":"Too many requests."}')
+    assert isinstance(error, UpstreamError)
     assert (error.cause, "Too many requests." in error.message) == ("rate_limited", True)
 
 
