@@ -15,6 +15,7 @@ from addons.exchange import DEFAULT_LIMITS, Exchange, Exchanges
 from addons.wire.reading import SteadyConnection
 from addons.wire.signals import Overdue
 from llmauth.config.limits import Limits
+from llmauth.errors import UpstreamTimeout
 from llmauth.http import Door
 
 logger = logging.getLogger(__name__)
@@ -85,6 +86,7 @@ class Deadlines:
                 stop(flow)
             else:
                 exchange.timed_out = True
+                exchange.cut_for = UpstreamTimeout("The provider's answer took too long.", detail=limit)
                 give_up(flow)
 
     def _reached(self, flow: http.HTTPFlow, exchange: Exchange, now: float) -> str | None:

@@ -113,6 +113,7 @@ class Exchange:
     streams: bool = False  # whether a request of protocol mode asks for a stream
     prepared: Prepared | None = None  # of protocol mode: what is sent in the place of what came
     stream: StreamFilter | None = None  # what the answer's stream goes through
+    cut_for: GatewayError | None = None  # why we cut its answer, where it was not the provider
     whole: bool = False  # whether the answer is to be read whole before any of it is sent
     answered: Headers = NO_HEADERS  # the head of such an answer, as the provider gave it
     # Signs a further request with the credential of this one, for the hosts of its handler and for no others.

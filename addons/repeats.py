@@ -26,6 +26,7 @@ from llmauth.secrets import ApiKey, BearerToken
 
 # Every connection keeps one head. Longer ones are rare, and many idle connections would hold a lot.
 _KEPT_UP_TO = 8 * 1024
+_FIELDS_UP_TO = 64
 # What these say is for one request: its own name, a body without a length, another protocol.
 # Who sends something new with every request, as a trace's id, would only have us keep heads in vain.
 _PATIENCE = 4
@@ -191,6 +192,7 @@ class Remember:
             and index.keys().isdisjoint(_FOR_ONE)
             and len(index.get(LENGTH, ())) == 1
             and size <= self._longest
+            and len(headers.fields) <= _FIELDS_UP_TO
             and self.gateway.model.judges_by_head(handler)
         )
 

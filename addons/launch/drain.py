@@ -7,12 +7,15 @@ import logging
 import signal
 import time
 
+from mitmproxy import http
 from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.master import Master
 from mitmproxy.utils import asyncio_utils
 
+from addons.deadlines import give_up
 from addons.exchange import Exchanges
 from addons.wire.connection import GatewayConnection
+from llmauth.errors import Draining
 
 logger = logging.getLogger(__name__)
 
@@ -61,11 +64,21 @@ class Drain:
         self._master.should_exit.set()
 
     async def _part(self) -> None:
-        """Let WebSockets be told goodbye; an answer that still runs has no word for it."""
+        """Let WebSockets and the clients of translated streams be told; what passes as it came has no word for it."""
         self._exchanges.parting = True
+        told = {flow for flow in self._exchanges.open if self._cut(flow)}
         ends = time.monotonic() + _PARTING
-        while (self._exchanges.sockets or self.unsent()) and time.monotonic() < ends:
+        while (self._exchanges.sockets or told & self._exchanges.open or self.unsent()) and time.monotonic() < ends:
             await asyncio.sleep(_POLL)
+
+    def _cut(self, flow: http.HTTPFlow) -> bool:
+        """End a stream that has a last word, and say whether this is one."""
+        exchange = self._exchanges.of(flow)
+        if exchange is None or exchange.stream is None:
+            return False
+        exchange.cut_for = Draining("This gateway is shutting down.")
+        give_up(flow)
+        return True
 
     def unsent(self) -> bool:
         """Whether a client that reads slowly has not yet taken the end of an answer, which is over for the chain."""

@@ -287,7 +287,7 @@ class GatewayStream(HttpStream):
         if not isinstance(event, ResponseProtocolError) or not self._answerable():
             stream = _filter_of(self.flow)
             if stream is not None and isinstance(event, ResponseProtocolError) and self.context.client.connected:
-                yield from self._tell(stream.cut(UpstreamUnreachable("The provider broke off its answer.")))
+                yield from self._tell(stream.cut(_why_cut(self.flow)))
             yield from super().handle_protocol_error(event)
             return
         self.flow.error = UpstreamFault(event.message, event.code)
@@ -358,6 +358,12 @@ class GatewayStream(HttpStream):
 def _filter_of(flow: http.HTTPFlow) -> StreamFilter | None:
     exchange = exchange_of(flow)
     return None if exchange is None else exchange.stream
+
+
+def _why_cut(flow: http.HTTPFlow) -> GatewayError:
+    exchange = exchange_of(flow)
+    ours = None if exchange is None else exchange.cut_for
+    return ours or UpstreamUnreachable("The provider broke off its answer.")
 
 
 def _check_coding(response: http.Response) -> None:

@@ -253,9 +253,12 @@ def test_a_head_that_is_for_one_request_is_not_kept(
     assert spy.repeated == [False, False]
 
 
-def test_a_long_head_is_not_kept(served: Running, emulators: Emulators, spy: Spy) -> None:
+@pytest.mark.parametrize(
+    "more", [[("X-Long", "x" * 9000)], [(f"X-{number}", "x") for number in range(70)]], ids=["bytes", "fields"]
+)
+def test_a_long_head_is_not_kept(served: Running, emulators: Emulators, spy: Spy, more: Fields) -> None:
     with Wire(served.port) as wire:
-        assert [ask(wire, served.key, more=[("X-Long", "x" * 9000)]).status for _ in range(2)] == [200, 200]
+        assert [ask(wire, served.key, more=more).status for _ in range(2)] == [200, 200]
     assert spy.repeated == [False, False]
 
 

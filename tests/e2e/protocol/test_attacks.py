@@ -429,3 +429,33 @@ def test_a_translated_stream_is_waited_for_when_the_gateway_stops(
     assert gateway.stop() == 0
     client.join(5)
     assert (told[0].status, told[0].cut, told[0].events[-1]) == (200, False, "[DONE]")
+
+
+@pytest.mark.parametrize("protocol", ["chat", "messages"])
+def test_a_translated_stream_that_takes_too_long_to_end_is_told_why(
+    serve: Callable[..., Serving], emulators: Emulators, protocol: str
+) -> None:
+    """F4: with its protocol's own error, and without the end that it did not have."""
+    gateway = serve(models=MODELS, server={"drain_timeout": "1s"})
+    gateway.key()
+    emulators.behave("bedrock-runtime.us-east-1.amazonaws.com", Behaviour(chunk_delay=0.1, tokens=300))
+    body = chat("nova", stream=True) if protocol == "chat" else message("nova", stream=True)
+    path = CHAT if protocol == "chat" else "/anthropic/bedrock_us1/v1/messages"
+    told: list[Told] = []
+    client = threading.Thread(target=lambda: told.append(ask(gateway, path, body)))
+    client.start()
+    emulators.wait(lambda requests: len(requests) == 1)
+    time.sleep(0.3)
+    assert gateway.stop() == 0
+    client.join(5)
+    assert told[0].cut
+    assert "shutting down" in told[0].events[-1]["error"]["message"]
+    assert not {"[DONE]", "message_stop"} & {*map(str, told[0].events), *told[0].names}
+
+
+def test_a_translated_stream_that_falls_silent_is_told_so(serve: Callable[..., Serving], emulators: Emulators) -> None:
+    gateway = serve(models=MODELS, limits={"answer_silence": "1s"})
+    emulators.behave("bedrock-runtime.us-east-1.amazonaws.com", Behaviour(stall_after=700))
+    told = ask(gateway, CHAT, chat("nova", stream=True))
+    assert told.cut
+    assert "took too long" in told.events[-1]["error"]["message"]
