@@ -45,9 +45,9 @@ class Tokens:
         """Whether this one was given and has not ended."""
         return self._wall() < self._ends.get(token, 0.0)
 
-    def revoke(self) -> None:
-        """None that was given is good any more."""
-        self._ends.clear()
+    def revoke(self, token: str) -> None:
+        """This one is not good any more."""
+        self._ends.pop(token, None)
 
 
 class Iam(Emulator):

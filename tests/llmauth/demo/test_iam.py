@@ -84,9 +84,9 @@ def test_there_is_one_operation(emulators: Emulators, method: str, path: str) ->
 def test_tokens_end_and_are_revoked() -> None:
     clock = ManualClock()
     tokens = Tokens(clock.wall)
-    short, long = tokens.issue(10), tokens.issue()
+    short, long, other = tokens.issue(10), tokens.issue(), tokens.issue()
     assert tokens.are_good(short)
     clock.advance(10)
     assert (tokens.are_good(short), tokens.are_good(long), tokens.are_good("x")) == (False, True, False)
-    tokens.revoke()
-    assert not tokens.are_good(long)
+    tokens.revoke(long)
+    assert (tokens.are_good(long), tokens.are_good(other)) == (False, True)

@@ -63,7 +63,7 @@ def test_only_a_token_of_its_iam_is_taken(emulators: Emulators, header: str | No
 
 def test_a_token_that_was_revoked_is_none(emulators: Emulators) -> None:
     token = emulators.ibm_tokens.issue()
-    emulators.ibm_tokens.revoke()
+    emulators.ibm_tokens.revoke(token)
     assert call(emulators, PLATFORM, "GET", "/v2/projects/x", {"Authorization": f"Bearer {token}"}).status == 401
 
 
