@@ -1,10 +1,16 @@
-"""What holds for every test: no test leaves the machine. Fixtures live beside the tests that need them."""
+"""What holds for every test: none leaves the machine, none draws lots. Fixtures live beside their tests."""
 
 from __future__ import annotations
 
 import ipaddress
 import socket
 import sys
+
+from hypothesis import settings
+
+# The same examples in every run: a change fails for what it changed. `--hypothesis-profile=default` draws others.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 
 def _is_here(host: object) -> bool:
