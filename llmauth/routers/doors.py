@@ -30,7 +30,6 @@ _OPERATIONS: Mapping[ClientProtocol, Mapping[str, Operation]] = {
 }
 # The part of a path that is routed on holds these characters only, so that no second spelling of a name exists.
 _NAMED = re.compile(r"/(openai|anthropic)/([A-Za-z0-9._-]+)(?:/v1(?=[/?]|\Z))?(?:/([^?]*))?(?:\?.*)?\Z", re.DOTALL)
-_SLASHES = re.compile(r"/+")
 _ROOT = re.compile(r"/v1/([^?]+)(?:\?.*)?\Z", re.DOTALL)
 _MODEL = re.compile(r"models/([^/]+(?:/[^/]+)*)\Z")
 _ENVELOPE = re.compile(r"(?:/v1)?/bedrock/invoke-model(-with-response-stream)?(?:\?.*)?\Z", re.DOTALL)
@@ -50,7 +49,6 @@ class Doors:
         # A model's short name stands for its instance as well (`/openai/claude`), where it names nothing else.
         self._names = {**dict(catalogue.names()), **names}
         self._catalogue = catalogue
-        self._inference = {protocol: {f"/v1/{rest}" for rest in rests} for protocol, rests in _OPERATIONS.items()}
 
     def route(self, path: str) -> tuple[Route, str] | None:
         """The route and what led to it, `None` where this is no path of protocol mode.
@@ -71,9 +69,6 @@ class Doors:
         """The route of a path at a native host that is answered by others; `None` for what is no inference."""
         found = _ROOT.match(path)
         asked = operation_of(protocol, found[1]) if found is not None else None
-        if asked is None and _plainly(path) in self._inference[protocol]:
-            # Its owner might read it as the path that is answered elsewhere.
-            raise NotFound("This path is another spelling of one that is served.", hint="Send it as it is documented.")
         if asked is None:
             return None
         operation, name = asked
@@ -147,11 +142,6 @@ def operation_of(protocol: ClientProtocol, rest: str) -> tuple[Operation, str] |
         return "model", unquote(model[1], errors="strict")
     except UnicodeDecodeError:
         raise BadRequest("The model in this path is not valid UTF-8.") from None
-
-
-def _plainly(path: str) -> str:
-    """A path as a lenient server may read it: decoded, in lower case, with single slashes and none at its end."""
-    return _SLASHES.sub("/", unquote(path.partition("?")[0]).lower()).rstrip("/")
 
 
 def _protocol(word: str) -> ClientProtocol:

@@ -71,7 +71,7 @@ class ModeRouter:
     """Answers from tables that are made once. `gateway_hosts` are normalised names under which clients reach us.
 
     `token_hosts` are intercepted too and never routed: what is asked of them is answered before a route is sought.
-    `rerouted` are hosts of providers that are never contacted for what `catalogue` leads elsewhere.
+    `rerouted` are hosts in whose place others answer: what comes through a tunnel to them never goes there by its host.
     """
 
     def __init__(
@@ -160,8 +160,9 @@ class ModeRouter:
         reroute = self._rerouted.get(target)
         if reroute is not None:
             found = self._doors.at_host(reroute.protocol, request.url.path, reroute.instance)
-            if found is not None:
-                return _protocol_mode(*found)
+            if found is None:
+                raise self._no_inference(target)
+            return _protocol_mode(*found)
         way = self._by_host.get(target)
         if way is not None:
             return TransparentRoute(instance=way.instance, path=request.url.path, native=True), way.decision
@@ -169,11 +170,6 @@ class ModeRouter:
             raise _ambiguous(target, self._owners[target])
         if target.host in self._gateway_hosts:
             return self._route_path(request.url.path)
-        if reroute is not None:
-            raise NotFound(
-                f"Nothing but inference is answered in the place of {target.host}.",
-                hint=f"Served are: {', '.join(ROOTS)}.",
-            )
         raise self._not_served(target)
 
     def _route_absolute(self, request: Request) -> tuple[Route, Decision]:
@@ -227,6 +223,13 @@ class ModeRouter:
         return (
             f"Served are {', '.join(ROOTS)}, the same below /openai/{{instance}} and /anthropic/{{instance}}, and the "
             f"provider's own path after one of: {names}."
+        )
+
+    def _no_inference(self, target: HostPort) -> NotFound:
+        owners = _listed(f"/transparent/{name}/…" for name in self._owners.get(target, ()))
+        return NotFound(
+            f"Nothing but inference is answered in the place of {target.host}.",
+            hint=f"Served are: {', '.join(ROOTS)}" + (f"; the host itself by the path {owners}." if owners else "."),
         )
 
     def _not_served(self, target: HostPort) -> HostNotServed:

@@ -73,12 +73,29 @@ def test_a_rerouted_host_is_never_contacted(every: Serving, emulators: Emulators
     assert {one.host for one in emulators.requests()} == {BEDROCK}
 
 
-def test_what_is_no_inference_goes_to_the_owner_of_a_rerouted_host(
-    every: Serving, emulators: Emulators, sdks: Sdks
-) -> None:
-    code = 'result = openai.OpenAI(max_retries=0).files.create(file=("a", b"x"), purpose="batch").bytes'
+def test_what_is_no_inference_is_refused_at_a_rerouted_host(every: Serving, emulators: Emulators, sdks: Sdks) -> None:
+    """Its owner, an instance here, is not asked either; by its path it is."""
+    code = """
+    client = openai.OpenAI(max_retries=0)
+    calls = [
+        lambda: client.files.create(file=("a", b"x"), purpose="batch"),
+        lambda: client.completions.create(model="gpt-3.5-turbo-instruct", prompt="x"),
+    ]
+    result = []
+    for call in calls:
+        try:
+            call()
+        except openai.NotFoundError as refused:
+            result.append(str(refused))
+    """
     environ = {**ways.key_in_the_proxy(every), "OPENAI_API_KEY": "sk-placeholder"}
-    assert sdks.run(code, environ) == 1
+    refused = sdks.run(code, environ)
+    assert len(refused) == 2
+    for said in refused:
+        assert "Nothing but inference" in said
+        assert "/transparent/openai/…" in said
+    assert emulators.requests() == ()
+    assert ask(every, "/transparent/openai/v1/models", method="GET").status == 200
     assert [one.host for one in emulators.requests()] == ["api.openai.com"]
 
 

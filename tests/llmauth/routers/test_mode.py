@@ -5,7 +5,7 @@ import random
 import pytest
 
 from llmauth.addresses import HostPort
-from llmauth.context import ProtocolRoute, TransparentRoute
+from llmauth.context import ProtocolRoute
 from llmauth.egress import Egress
 from llmauth.errors import BadRequest, Forbidden, GatewayError, HostNotServed, InternalError, NotFound, UnknownInstance
 from llmauth.http import Door, Headers, Request, Url
@@ -152,14 +152,15 @@ def test_inference_at_a_rerouted_host_is_answered_by_others():
     assert (route.protocol, route.operation, route.instance) == ("anthropic", "messages", "openai")
 
 
-def test_all_else_at_a_rerouted_host_goes_to_its_owner():
-    route, _ = rerouted("api.openai.com", "/v1/files")
-    assert route == TransparentRoute(instance="openai", path="/v1/files", native=True)
-
-
-def test_a_rerouted_host_that_nobody_owns_serves_inference_alone():
-    with pytest.raises(NotFound, match="Nothing but inference"):
-        rerouted("api.anthropic.com", "/v1/files")
+@pytest.mark.parametrize("path", ["/v1/files", "/v1/completions", "/v1/chat%2Fcompletions", "//v1/responses", "/"])
+def test_nothing_else_is_answered_at_a_rerouted_host(path):
+    """Its owner has a path of its own, and the refusal says so; of a host that nobody owns it names none."""
+    with pytest.raises(NotFound, match="Nothing but inference") as owned:
+        rerouted("api.openai.com", path)
+    assert "/transparent/openai/…" in owned.value.sentence
+    with pytest.raises(NotFound, match="Nothing but inference") as foreign:
+        rerouted("api.anthropic.com", path)
+    assert "/transparent/" not in foreign.value.sentence
 
 
 def test_a_rerouted_host_is_intercepted_and_refused_in_its_protocols_shape():
