@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import time
+import urllib.request
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -37,8 +40,21 @@ def shared_every(tmp_path_factory: pytest.TempPathFactory, shared_emulators: Emu
         level="info",
     )
     serving.key()
+    _wait_for_credentials(serving)
     yield serving
     serving.stop()
+
+
+def _wait_for_credentials(serving: Serving) -> None:
+    """Until every instance has its own: IBM's is asked for at start, and would arrive in the midst of a test."""
+    ends, instances = time.monotonic() + 20, {}
+    while time.monotonic() < ends:
+        with urllib.request.urlopen(f"{serving.url}/ready", timeout=5) as told:
+            instances = json.load(told)["instances"]
+        if all(instance["status"] == "ready" for instance in instances.values()):
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"credentials are missing: {instances}")
 
 
 @pytest.fixture
