@@ -21,8 +21,7 @@ from llmauth.gateway import Gateway
 from llmauth.http import Field, Headers, Response
 from llmauth.protocol import Prepared
 from llmauth.reflection import mask
-from llmauth.secrets import MASK
-from llmauth.storage.key_text import PREFIX
+from llmauth.storage.key_text import shown
 from llmauth.translation import StreamTranslator
 
 _STREAMS = (b"text/event-stream", b"application/vnd.amazon.eventstream")
@@ -113,8 +112,6 @@ def _said(exchange: Exchange, status: int, body: bytes) -> Said:
     """What an answer becomes; it changes nothing, and may be asked for in a thread."""
     prepared = exchange.prepared
     assert prepared is not None
-    if status not in GOOD and status < _REFUSALS:
-        raise BrokenAnswer("The provider led elsewhere, where nobody follows.")
     if status >= _REFUSALS:
         body = mask(exchange.secrets, body)
     if prepared.whole is not None:
@@ -137,6 +134,14 @@ def fail_served(flow: http.HTTPFlow, exchange: Exchange, error: Exception) -> No
     flow.response.headers.fields += told
 
 
+def check_head(status: int, index: Mapping[bytes, Sequence[bytes]]) -> None:
+    """BrokenAnswer where the body is none that could be translated, whatever it says."""
+    if status not in GOOD and status < _REFUSALS:
+        raise BrokenAnswer("The provider led elsewhere, where nobody follows.")
+    if index.get(b"content-encoding", (b"identity",))[0].lower() not in (b"", b"identity"):
+        raise BrokenAnswer("The provider compressed its answer, though it was asked not to.")
+
+
 def _begin(response: http.Response, exchange: Exchange, prepared: Prepared) -> None:
     index = Headers(response.headers.fields).index()
     served = ((b"x-llmauth-served-by", prepared.route.instance.encode()), *_named(exchange, index))
@@ -147,8 +152,7 @@ def _begin(response: http.Response, exchange: Exchange, prepared: Prepared) -> N
         return
     exchange.provider_request_id = _first(index, _IDS)
     told = (*served, *_dropped(prepared))
-    if index.get(b"content-encoding", [b"identity"])[0].lower() != b"identity":
-        raise BrokenAnswer("The provider compressed its answer, though it was asked not to.")
+    check_head(response.status_code, index)
     translation = prepared.translation
     if response.status_code < _REFUSALS and translation is not None and translation.request.stream:
         if response.status_code != _OK or not _is_stream(index):
@@ -193,15 +197,14 @@ def _is_stream(index: Mapping[bytes, Sequence[bytes]]) -> bool:
     return index.get(b"content-type", (b"",))[0].lower().startswith(_STREAMS)
 
 
-# A client that makes up hundreds of names, or long ones, is told the beginning.
+# A client that makes up hundreds of names is told the first.
 _LISTED = 50
-_LONGEST_NAME = 100
 
 
 def _dropped(prepared: Prepared) -> tuple[Field, ...]:
-    # A client chose them: what is no plain character would be the end of the header, and a key is shown to nobody.
-    shown = (MASK if PREFIX in name else name[:_LONGEST_NAME] for name in prepared.dropped[:_LISTED])
-    names = "".join(c if " " <= c <= "~" else "?" for c in ", ".join(shown))
+    # A client chose them: what is no plain character would be the end of the header.
+    listed = ", ".join(shown(name) for name in prepared.dropped[:_LISTED])
+    names = "".join(c if " " <= c <= "~" else "?" for c in listed)
     return ((b"x-llmauth-dropped", names.encode("ascii", "replace")),) if names else ()
 
 

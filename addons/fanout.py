@@ -10,13 +10,13 @@ from functools import partial
 from mitmproxy import flow as flows
 from mitmproxy import http
 
-from addons.answers import GOOD, fail_served
+from addons.answers import GOOD, check_head, fail_served
 from addons.crew import Crew
 from addons.exchange import Exchange, Exchanges
 from addons.inject import rejected
 from llmauth.codecs.embeddings.base import Vectors
 from llmauth.credentials.outbound import Answer
-from llmauth.errors import BrokenAnswer, InternalError, UpstreamTimeout
+from llmauth.errors import InternalError, UpstreamTimeout
 from llmauth.forwarding import outgoing
 from llmauth.gateway import Gateway
 from llmauth.http import Request
@@ -130,10 +130,7 @@ def _heed(handler: ProviderHandler, answer: Answer) -> None:
         verdict = handler.verdict_of_body(answer.status, answer.headers, answer.body)
     if verdict is not Verdict.PASSES:
         raise _Refused(verdict, answer.status)
-    if answer.status not in GOOD and answer.status < _REFUSALS:
-        raise BrokenAnswer("The provider led elsewhere, where nobody follows.")
-    if (answer.headers.get("content-encoding") or "identity").lower() != "identity":
-        raise BrokenAnswer("The provider compressed its answer, though it was asked not to.")
+    check_head(answer.status, answer.headers.index())
 
 
 async def _awaited(

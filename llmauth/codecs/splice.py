@@ -82,21 +82,11 @@ class Splice:
         return "".join(pieces).encode("utf-8")
 
 
-def model_in(body: bytes) -> str | None:
-    """The model that a request names; None where it names none. BadRequest for a model that is no text."""
-    return _model(Splice(body))
-
-
 def _model(splice: Splice) -> str | None:
     model = splice.value("model")
     if model is not None and not isinstance(model, str):
         raise _refused("'model' is not a string", param="model")
     return model
-
-
-def stream_in(body: bytes) -> bool:
-    """Whether a request asks for a stream. BadRequest for another value than true, false or null."""
-    return _stream(Splice(body))
 
 
 def _stream(splice: Splice) -> bool:
@@ -107,7 +97,10 @@ def _stream(splice: Splice) -> bool:
 
 
 def asked_in(body: bytes) -> tuple[str | None, bool]:
-    """Both at once, the body read once."""
+    """The model that a request names, None where it names none; and whether it asks for a stream.
+
+    BadRequest for a model that is no text, and for a `stream` that is neither true, false nor null.
+    """
     splice = Splice(body)
     return _model(splice), _stream(splice)
 

@@ -78,18 +78,20 @@ def _check_strategies(document: Document, tree: Node) -> Iterable[Problem]:
 
 def _check_instances_named(document: Document, tree: Node) -> Iterable[Problem]:
     """Every instance that a model, a host or a transformation names must be there."""
-    named = {
-        **{f"models.{name}.instance": one.instance for name, one in document.models.items()},
-        **{f"hosts.{name}.instance": one.instance for name, one in document.hosts.items() if one.instance is not None},
-        **{f"transformations.{name}": name for name in document.transformations},
+    named: dict[tuple[str, ...], str] = {
+        **{("models", name, "instance"): one.instance for name, one in document.models.items()},
+        **{
+            ("hosts", name, "instance"): one.instance
+            for name, one in document.hosts.items()
+            if one.instance is not None
+        },
+        **{("transformations", name): name for name in document.transformations},
     }
-    for path, instance in named.items():
+    for steps, instance in named.items():
         if instance not in document.instances:
             near = difflib.get_close_matches(instance, document.instances, n=1)
             message = f"no instance is named '{instance}'" + (f"; did you mean '{near[0]}'?" if near else "")
-            section, _, rest = path.partition(".")
-            steps = (section, rest.removesuffix(".instance"), *(["instance"] if path.endswith(".instance") else []))
-            yield Problem(place=_place(tree, steps), path=path, message=message)
+            yield Problem(place=_place(tree, steps), path=".".join(steps), message=message)
 
 
 def _check_gateway_hosts(document: Document, tree: Node) -> Iterable[Problem]:

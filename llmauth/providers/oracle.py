@@ -102,9 +102,7 @@ class OracleHandler(BoundHandler[OracleOptions]):
         return model_in_json(request.body, "servingMode", "modelId")
 
     def codec(self, model: str) -> ProviderCodec:
-        if self.options.compartment is None:
-            raise unset(self.name, "compartment")
-        return OracleProvider(model, self.options.compartment)
+        return OracleProvider(model, self._compartment)
 
     def locate(self, model: str, *, stream: bool) -> str:
         return "/20231130/actions/chat"
@@ -112,10 +110,15 @@ class OracleHandler(BoundHandler[OracleOptions]):
     def embeddings(self, model: str) -> Embeddings | None:
         if not model.startswith(_EMBEDS):
             return None
+        form = OracleEmbeddings(model, self._compartment, sized=model.startswith(f"{_EMBEDS}v4"))
+        return Embeddings(path="/20231130/actions/embedText", format=form)
+
+    @property
+    def _compartment(self) -> str:
+        """What every call in protocol mode names."""
         if self.options.compartment is None:
             raise unset(self.name, "compartment")
-        form = OracleEmbeddings(model, self.options.compartment, sized=model.startswith(f"{_EMBEDS}v4"))
-        return Embeddings(path="/20231130/actions/embedText", format=form)
+        return self.options.compartment
 
     def is_slow(self, credential: Credential) -> bool:
         return isinstance(credential, OciKey) and oci.is_slow(credential)

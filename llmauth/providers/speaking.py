@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 from urllib.parse import quote, unquote
 
 from llmauth.codecs.embeddings.base import EmbeddingFormat
@@ -14,9 +13,6 @@ from llmauth.codecs.whole import Whole
 from llmauth.context import Operation
 from llmauth.errors import GatewayError, NotFound, UnsupportedParameter
 from llmauth.http import Headers
-
-Chatting = Literal["chat", "responses", "messages"]
-CHATTING: frozenset[Operation] = frozenset({"chat", "responses", "messages"})
 
 # Where each operation of OpenAI's and Anthropic's own APIs stands.
 OPENAI_PATHS: dict[Operation, str] = {
@@ -58,11 +54,6 @@ class Embeddings:
 def under_its_name(model: str) -> Rewrite:
     """A body that names this model; every other byte is as it was."""
     return lambda body, _: model_replaced(body, model)
-
-
-def as_it_is(body: bytes, _: Headers) -> bytes:
-    """The client's own body."""
-    return body
 
 
 # As long as AWS lets an ARN be.

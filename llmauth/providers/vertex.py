@@ -114,7 +114,7 @@ class VertexHandler(BoundHandler[VertexOptions]):
         if operation == "messages" and is_claude(model):
             return Native(path=self._claude(model, stream), rewrite=_for_vertex, refused=refused)
         if operation == "count_tokens" and is_claude(model):
-            return Native(path=self._claude("count-tokens", False), rewrite=_counting(model))
+            return Native(path=self._claude("count-tokens", False), rewrite=_counting(model), refused=refused)
         if operation == "chat" and "/" in model:
             path = f"{self._place}/endpoints/openapi/chat/completions"
             return Native(path=path, rewrite=under_its_name(model), refused=refused)

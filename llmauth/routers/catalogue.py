@@ -13,8 +13,7 @@ from llmauth.providers import ALIASES, TYPES
 from llmauth.providers.base import ProviderHandler
 from llmauth.providers.inference_profiles import serves
 from llmauth.routers.patterns import providers_of
-from llmauth.secrets import MASK
-from llmauth.storage.key_text import PREFIX
+from llmauth.storage.key_text import shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +60,9 @@ class Catalogue:
 
     def within(self, instance: str, model: str) -> Found:
         """The same where the path names the instance: only rules for that one count, and any other name is its own."""
-        rule = next((one for one in self._rules if one.instance == instance and one.matches(model)), None)
-        if rule is not None:
-            return Found(instance, rule.model or model, f"rule '{rule.name}'")
+        found = self._by_rule(model, instance)
+        if found is not None:
+            return found
         prefix, slash, rest = model.partition("/")
         if slash and prefix == instance and self._instances[instance].provider != "ibm":
             return Found(instance, rest, "prefix of the instance")
@@ -104,19 +103,18 @@ class Catalogue:
 
     def unknown(self, model: str) -> UnknownModel:
         """The refusal, with the names that are near."""
-        shown = MASK if PREFIX in model else model[:100]
         names = [name for name, _ in self.names()]
         near = difflib.get_close_matches(model[:100], names, n=5, cutoff=0.5) or names[:10]
         hint = f"Known are: {', '.join(near)}." if near else "No model is named in the configuration."
         return UnknownModel(
-            f"The model '{shown}' is not known here.",
+            f"The model '{shown(model)}' is not known here.",
             hint=f"{hint} A model of an instance can be asked for as instance/model.",
             param="model",
         )
 
-    def _by_rule(self, model: str) -> Found | None:
+    def _by_rule(self, model: str, instance: str | None = None) -> Found | None:
         for rule in self._rules:
-            if rule.matches(model):
+            if instance in (None, rule.instance) and rule.matches(model):
                 return Found(rule.instance, rule.model or model, f"rule '{rule.name}'")
         return None
 

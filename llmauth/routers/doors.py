@@ -12,21 +12,16 @@ from llmauth.codecs.openai.errors import REFUSALS as OPENAI
 from llmauth.context import ClientProtocol, EnvelopeRoute, Operation, ProtocolRoute, Route, TransparentRoute
 from llmauth.errors import BadRequest, NotFound, UnknownInstance
 from llmauth.providers.base import ProviderHandler
-from llmauth.providers.speaking import quoted
+from llmauth.providers.speaking import ANTHROPIC_PATHS, OPENAI_PATHS, quoted
 from llmauth.routers.catalogue import Catalogue
-from llmauth.secrets import MASK
-from llmauth.storage.key_text import PREFIX
+from llmauth.storage.key_text import shown
 
 SHAPES: Mapping[ClientProtocol, RefusalShape] = {"openai": OPENAI, "anthropic": ANTHROPIC}
 
+_PATHS: Mapping[ClientProtocol, Mapping[Operation, str]] = {"openai": OPENAI_PATHS, "anthropic": ANTHROPIC_PATHS}
 _OPERATIONS: Mapping[ClientProtocol, Mapping[str, Operation]] = {
-    "openai": {
-        "chat/completions": "chat",
-        "responses": "responses",
-        "embeddings": "embeddings",
-        "models": "models",
-    },
-    "anthropic": {"messages": "messages", "messages/count_tokens": "count_tokens", "models": "models"},
+    protocol: {**{path.removeprefix("/v1/"): operation for operation, path in paths.items()}, "models": "models"}
+    for protocol, paths in _PATHS.items()
 }
 # The part of a path that is routed on holds these characters only, so that no second spelling of a name exists.
 _NAMED = re.compile(r"/(openai|anthropic)/([A-Za-z0-9._-]+)(?:/v1(?=[/?]|\Z))?(?:/([^?]*))?(?:\?.*)?\Z", re.DOTALL)
@@ -36,7 +31,7 @@ _ENVELOPE = re.compile(r"(?:/v1)?/bedrock/invoke-model(-with-response-stream)?(?
 _INVOKE = re.compile(
     r"/model/([^?]+)/(invoke|invoke-with-response-stream|converse|converse-stream|count-tokens)(\?.*)?\Z", re.DOTALL
 )
-ROOTS = ("/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/messages", "/v1/models")
+ROOTS = (*OPENAI_PATHS.values(), ANTHROPIC_PATHS["messages"], "/v1/models")
 
 
 class Doors:
@@ -92,7 +87,7 @@ class Doors:
             return ProtocolRoute(protocol=protocol, operation=operation, path=path, instance=instance, name=model), why
         served = ", ".join(_OPERATIONS[protocol])
         raise NotFound(
-            f"'{_shown(rest)}' is nothing that can be asked of instance '{instance}' in protocol {protocol}.",
+            f"'{shown(rest)}' is nothing that can be asked of instance '{instance}' in protocol {protocol}.",
             hint=f"Served are: {served}.",
         )
 
@@ -126,7 +121,7 @@ class Doors:
         """The refusal of a name that stands for no instance."""
         names = ", ".join(list(self._instances)[:20]) or "none"
         return UnknownInstance(
-            f"No instance is named '{_shown(name)}'.", hint=f"Call /{protocol}/{{name}}/… with one of: {names}."
+            f"No instance is named '{shown(name)}'.", hint=f"Call /{protocol}/{{name}}/… with one of: {names}."
         )
 
 
@@ -146,7 +141,3 @@ def operation_of(protocol: ClientProtocol, rest: str) -> tuple[Operation, str] |
 
 def _protocol(word: str) -> ClientProtocol:
     return "openai" if word == "openai" else "anthropic"
-
-
-def _shown(text: str) -> str:
-    return MASK if PREFIX in text else text[:100]

@@ -24,8 +24,7 @@ from llmauth.providers.base import ProviderHandler
 from llmauth.providers.speaking import quoted
 from llmauth.routers.catalogue import Catalogue
 from llmauth.routers.doors import ROOTS, SHAPES, Doors
-from llmauth.secrets import MASK
-from llmauth.storage.key_text import PREFIX
+from llmauth.storage.key_text import shown
 from llmauth.token_hosts.base import TokenHost
 
 # The part of a gateway path that we route on: these characters only, between single slashes, so that no second
@@ -202,17 +201,17 @@ class ModeRouter:
 
     def _not_found(self, path: str) -> GatewayError:
         first = path[1:].partition("?")[0].partition("/")[0]
-        shown = _shown(path.partition("?")[0])
-        if first == "transparent" and path.startswith("/transparent/") and len(shown) > len("/transparent/"):
-            return BadRequest(f"No instance name can be read from '{shown}'.", hint=self._paths())
-        return NotFound(f"Nothing is served at '{shown}'.", hint=self._paths())
+        seen = shown(path.partition("?")[0])
+        if first == "transparent" and path.startswith("/transparent/") and len(seen) > len("/transparent/"):
+            return BadRequest(f"No instance name can be read from '{seen}'.", hint=self._paths())
+        return NotFound(f"Nothing is served at '{seen}'.", hint=self._paths())
 
     def _unknown(self, name: str) -> UnknownInstance:
         kind = ALIASES.get(name, name)
         what = (
             f"No instance of type '{kind}' is configured."
             if kind in TYPES
-            else f"No instance is named '{_shown(name)}'."
+            else f"No instance is named '{shown(name)}'."
         )
         return UnknownInstance(what, hint=self._paths())
 
@@ -312,11 +311,6 @@ def _ambiguous(target: HostPort, names: tuple[str, ...]) -> Forbidden:
         f"{target.host} belongs to several instances: {_listed(names)}.",
         hint="Call one by its path /transparent/{name}/…, or have one of them marked 'default: true'.",
     )
-
-
-def _shown(text: str) -> str:
-    """A part of a path as a refusal repeats it, and the log with it: short, and without a key that was put there."""
-    return MASK if PREFIX in text else text[:100]
 
 
 def _normalised(host: str) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 
 import bcrypt
 
-from llmauth.secrets import Secret
+from llmauth.secrets import MASK, Secret
 
 PREFIX: Final = "llmauth_"
 LONGEST: Final = 72
@@ -21,6 +21,7 @@ _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _ID_LENGTH = 10
 _RANDOM_LENGTH = 32  # 190 bits
 _CHECKSUM_LENGTH = 6
+_SHOWN = 100
 _FORM = re.compile(r"llmauth_([0-9A-Za-z]{10})_[0-9A-Za-z]{32,47}[0-9A-Za-z]{6}")
 
 # The secrets are random and cannot be guessed, so a slow hash would protect nothing and would only make a restart with
@@ -41,6 +42,11 @@ def key_id_of(text: str) -> str | None:
     if match is None or _checksum(text[:-_CHECKSUM_LENGTH]) != text[-_CHECKSUM_LENGTH:]:
         return None
     return match[1]
+
+
+def shown(text: str) -> str:
+    """What a client wrote as a refusal repeats it, and the log with it: short, and without a key that was put there."""
+    return MASK if PREFIX in text else text[:_SHOWN]
 
 
 def hash_key(key: Secret) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from llmauth.errors import BadRequest, NotFound, UnsupportedParameter
 from llmauth.http import Headers
-from llmauth.providers.speaking import as_it_is, is_name, not_offered, quoted, under_its_name, unset
+from llmauth.providers.speaking import is_name, not_offered, quoted, under_its_name, unset
 
 NONE = Headers([])
 
@@ -24,10 +24,6 @@ def test_a_body_without_one_model_is_refused(body):
 def test_a_name_cannot_break_out_of_the_body():
     rewritten = under_its_name('a", "store": true, "b": "')(b'{"model": "x"}', NONE)
     assert rewritten == rb'{"model": "a\", \"store\": true, \"b\": \""}'
-
-
-def test_some_bodies_are_what_they_are():
-    assert as_it_is(b"\x00 not json", NONE) == b"\x00 not json"
 
 
 @pytest.mark.parametrize(

@@ -234,7 +234,10 @@ def test_claudes_tokens_are_counted_with_the_model_and_the_version_in_the_body()
     assert sent == {"anthropic_version": "vertex-2023-10-16", "model": "claude-sonnet-4-5@20250929", "messages": []}
 
 
-@pytest.mark.parametrize(("operation", "model"), [("messages", "claude-sonnet-4-5"), ("chat", "meta/llama-4")])
+@pytest.mark.parametrize(
+    ("operation", "model"),
+    [("messages", "claude-sonnet-4-5"), ("count_tokens", "claude-sonnet-4-5"), ("chat", "meta/llama-4")],
+)
 def test_what_answers_in_the_clients_words_refuses_in_googles(operation, model):
     refused = handler(project="demo-project").natively(operation, model, stream=False).refused
     body = b'{"error":{"code":429,"message":"Resource exhausted.","status":"RESOURCE_EXHAUSTED"}}'
