@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from llmauth.chat.messages import Reasoning
+from llmauth.chat.words import Word
+from llmauth.codecs.mapping import Dropped, Rule
 
 Version = tuple[int, int]
 
@@ -16,6 +19,8 @@ LEAST_BUDGET = 1024
 # What each effort is worth where a model takes tokens only; Claude takes no fewer than 1024.
 BUDGETS = {"minimal": 1024, "low": 1024, "medium": 2048, "high": 4096, "xhigh": 16384}
 _EFFORTS = ("low", "medium", "high", "xhigh", "max")
+# "top_p: between 0.95 and 1" is what thinking goes with.
+_TOP_P_WHILE_THINKING = 0.95
 
 _NAME = re.compile(r"claude[-.]?([a-z0-9.@:_-]*)")
 _NUMBER = re.compile(r"v?(\d{1,2})")
@@ -95,6 +100,26 @@ def thinking_fields(reasoning: Reasoning | None, traits: ClaudeTraits, max_token
     if budget < LEAST_BUDGET:
         return {}
     return {"thinking": _shown({"type": "enabled", "budget_tokens": budget}, reasoning)}
+
+
+def thinks(fields: Mapping[str, Any]) -> bool:
+    """Whether these members turn thinking on, which then narrows what else may be asked."""
+    return bool(fields.get("thinking", {}).get("type", "disabled") != "disabled")
+
+
+def sampling_rules(said: Mapping[Word, Any], traits: ClaudeTraits, *, thinking: bool) -> dict[Word, Rule]:
+    """What is left out of these parameters beside what else is asked, where the model takes any of them."""
+    if not traits.sampling:
+        return {}
+    if not thinking:
+        both = traits.one_sampling and Word.TEMPERATURE in said
+        return {Word.TOP_P: Dropped("not beside a temperature")} if both else {}
+    rules: dict[Word, Rule] = {Word.TOP_K: Dropped("not while it thinks")}
+    if said.get(Word.TEMPERATURE, 1) != 1:
+        rules[Word.TEMPERATURE] = Dropped("not while it thinks")
+    if said.get(Word.TOP_P, 1) < _TOP_P_WHILE_THINKING:
+        rules[Word.TOP_P] = Dropped("not while it thinks")
+    return rules
 
 
 def _effort(reasoning: Reasoning, traits: ClaudeTraits) -> str | None:

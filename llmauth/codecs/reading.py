@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -11,6 +12,7 @@ MAX_CONTAINERS = 500_000
 MAX_MEMBERS = 2_000_000
 _SHORT = 64 * 1024
 _read = json.JSONDecoder().raw_decode
+_UNTOLD = re.compile(r"[^A-Za-z0-9_.-]")
 _KINDS = {dict: "an object", list: "a list", str: "a string", bool: "true or false", int: "a number", float: "a number"}
 
 
@@ -34,6 +36,11 @@ def text_of(body: bytes | str) -> str:
     if len(text) > _SHORT and (text.count("{") + text.count("[") > MAX_CONTAINERS or text.count(",") > MAX_MEMBERS):
         raise Malformed("", f"holds more than {MAX_CONTAINERS} lists and objects, or {MAX_MEMBERS} members")
     return text
+
+
+def tellable(name: str, longest: int = 80) -> str:
+    """A member's name as far as it can stand in a header: a client wrote it, and is told it there."""
+    return _UNTOLD.sub("?", name[:longest])
 
 
 def parse(body: bytes | str) -> Any:

@@ -13,6 +13,12 @@ from llmauth.http import Field, Headers
 ESTIMATED: Field = (b"x-llmauth-estimate", b"true")
 
 
+def about_tokens(text: str) -> int:
+    """An estimate: four characters of ASCII to a token, and one of any other script."""
+    plain = len(text.encode("ascii", "ignore"))
+    return -(-plain // 4) + len(text) - plain
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
     """What the client gets; `usage` is None where the provider told none, `choices` are those of a chat."""

@@ -24,7 +24,7 @@ from llmauth.chat.messages import (
     ToolCall,
     ToolResult,
 )
-from llmauth.codecs.anthropic.arguments import to_input
+from llmauth.codecs.arguments import to_input
 from llmauth.errors import BadRequest, UnsupportedParameter
 
 Block = dict[str, Any]

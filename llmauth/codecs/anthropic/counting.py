@@ -25,6 +25,7 @@ from llmauth.codecs.anthropic.table import Host
 from llmauth.codecs.base import to_json
 from llmauth.codecs.reading import Malformed, Node, parse_fast
 from llmauth.codecs.splice import Splice
+from llmauth.codecs.whole import about_tokens
 from llmauth.errors import BrokenAnswer
 
 # `count_tokens` "takes the request minus max_tokens"; of the rest, it knows what shapes the prompt.
@@ -49,13 +50,12 @@ def native_count_body(body: bytes, host: Host, betas: tuple[str, ...] = ()) -> b
     """A client's own `count_tokens` body for a host, changed only where the host wants it otherwise."""
     if host == "direct":
         return body
+    if host == "bedrock":
+        # InvokeModel takes no body without a limit, and counting does not look at it.
+        return _in_bedrock(for_bedrock(body, betas, limit=1))
     splice = Splice(body)
-    if host == "vertex":
-        known = "anthropic_version" in splice.members
-        return body if known else splice.altered(added={"anthropic_version": VERTEX_VERSION})
-    # InvokeModel takes no body without a limit, and counting does not look at it.
-    limited = body if "max_tokens" in splice.members else splice.altered(added={"max_tokens": 1})
-    return _in_bedrock(for_bedrock(limited, betas))
+    known = "anthropic_version" in splice.members
+    return body if known else splice.altered(added={"anthropic_version": VERTEX_VERSION})
 
 
 def _in_bedrock(body: bytes) -> bytes:
@@ -85,9 +85,9 @@ def estimate_tokens(request: ChatRequest) -> int:
     """
     tokens = sum(_OVERHEAD + sum(_of_part(part) for part in message.parts) for message in request.messages)
     for tool in request.tools:
-        tokens += _OVERHEAD + _of_text(tool.name + tool.description + json.dumps(dict(tool.schema)))
+        tokens += _OVERHEAD + about_tokens(tool.name + tool.description + json.dumps(dict(tool.schema)))
     if isinstance(request.output, JsonSchema):
-        tokens += _of_text(json.dumps(dict(request.output.schema)))
+        tokens += about_tokens(json.dumps(dict(request.output.schema)))
     return tokens + (_TOOLS_OVERHEAD if request.tools else 0)
 
 
@@ -97,12 +97,12 @@ def _of_part(part: Part) -> int:
     if isinstance(part, Document):
         return _of_document(part)
     if isinstance(part, ToolCall):
-        return _OVERHEAD + _of_text(part.name + part.arguments)
+        return _OVERHEAD + about_tokens(part.name + part.arguments)
     if isinstance(part, ToolResult):
         return _OVERHEAD + sum(_of_part(inner) for inner in part.content)
     if isinstance(part, Audio):
         return len(part.source.base64) // 100
-    return _of_text(part.data.value) if isinstance(part, Redacted) else _of_text(part.text)
+    return about_tokens(part.data.value) if isinstance(part, Redacted) else about_tokens(part.text)
 
 
 def _of_document(part: Document) -> int:
@@ -110,8 +110,3 @@ def _of_document(part: Document) -> int:
         return 2 * _IMAGE
     size = len(part.source.base64) * 3 // 4
     return ceil(size / 4) if part.source.media_type.startswith("text/") else 2 * _IMAGE * ceil(size / _BYTES_OF_PAGE)
-
-
-def _of_text(text: str) -> int:
-    plain = len(text.encode("ascii", "ignore"))
-    return ceil(plain / 4) + len(text) - plain

@@ -64,6 +64,7 @@ class MessagesEncoder:
         self._kind = ""  # of the block that is open
         self._call = -1
         self._pieces: list[str] = []  # the arguments of the call that is open
+        self._whole: bool | None = None  # whether these are complete, where that was looked at
         self._waiting: list[Event] = []
 
     def encode(self, event: Event) -> bytes:
@@ -119,7 +120,11 @@ class MessagesEncoder:
             return False
         if self._kind != _CALL or (isinstance(event, ArgumentsDelta) and event.call == self._call):
             return False
-        return bool(self._waiting) or not _complete("".join(self._pieces))
+        if self._waiting:
+            return True
+        if self._whole is None:
+            self._whole = _complete("".join(self._pieces))
+        return not self._whole
 
     def _wait(self, event: Event) -> bytes:
         self._waiting.append(event)
@@ -139,7 +144,7 @@ class MessagesEncoder:
     def _end(self) -> bytes:
         if not self._kind:
             return b""
-        self._kind, self._call, self._pieces = "", -1, []
+        self._kind, self._call, self._pieces, self._whole = "", -1, [], None
         return _event("content_block_stop", {"index": self._index})
 
     def _delta(self, form: bytes, text: str) -> bytes:
@@ -194,6 +199,8 @@ class MessagesEncoder:
         if self._kind != _CALL or event.call != self._call or not event.json:
             return b""
         self._pieces.append(event.json)
+        if event.json.strip(" \t\r\n"):  # space makes nothing complete, and nothing less so
+            self._whole = None
         return self._delta(_JSON_DELTA, event.json)
 
     def _take_finished(self, event: Finished) -> bytes:

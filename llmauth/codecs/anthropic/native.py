@@ -58,14 +58,17 @@ def bedrock_betas(betas: Iterable[str]) -> list[str]:
     return [beta for beta in dict.fromkeys(named) if beta in BEDROCK_BETAS]
 
 
-def for_bedrock(body: bytes, betas: tuple[str, ...] = ()) -> bytes:
+def for_bedrock(body: bytes, betas: tuple[str, ...] = (), *, limit: int | None = None) -> bytes:
     """The body for InvokeModel, where the path says model and stream, and the body what are headers elsewhere.
 
     `betas` are the values of the client's `anthropic-beta`. What the body itself says of version and betas stays.
+    `limit` is the `max_tokens` of a body that names none.
     """
     splice = Splice(body)
     refuse_thread(splice.value("thread"))
     added = _version(splice, BEDROCK_VERSION)
+    if limit is not None and "max_tokens" not in splice.members:
+        added["max_tokens"] = limit
     known = bedrock_betas(betas)
     if known and "anthropic_beta" not in splice.members:
         added["anthropic_beta"] = known

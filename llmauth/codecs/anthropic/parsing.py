@@ -23,7 +23,7 @@ from llmauth.codecs.anthropic import parts
 from llmauth.codecs.anthropic.exact import exact
 from llmauth.codecs.anthropic.marks import attached
 from llmauth.codecs.anthropic.threads import refuse_thread
-from llmauth.codecs.reading import Malformed, Node, parse
+from llmauth.codecs.reading import Malformed, Node, parse, tellable
 from llmauth.errors import BadRequest, UnsupportedParameter
 
 # What becomes of each member of the body; every other member is left out, and the client is told.
@@ -93,7 +93,7 @@ def _request(top: Node, counting: bool) -> ChatRequest:
         parameters=dict(_parameters(top, counting)),
         stream=stream is not None and stream.flag(),
         spelling=_spelling(top, config),
-        unknown=tuple(_unknown(top)),
+        unknown=tuple(map(tellable, _unknown(top))),
     )
 
 

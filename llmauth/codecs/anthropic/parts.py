@@ -19,7 +19,7 @@ from llmauth.chat.messages import (
     ToolResult,
 )
 from llmauth.chat.signatures import read
-from llmauth.codecs.anthropic.arguments import from_input
+from llmauth.codecs.arguments import from_input
 from llmauth.codecs.reading import Node
 from llmauth.errors import UnsupportedParameter
 

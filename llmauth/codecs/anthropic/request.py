@@ -19,20 +19,17 @@ from llmauth.chat.messages import (
     Thinking,
     Tool,
     ToolCall,
-    ToolResult,
 )
 from llmauth.chat.turns import folded, leading, merged
 from llmauth.chat.words import Word
 from llmauth.codecs.anthropic import answer_tool
 from llmauth.codecs.anthropic.blocks import blocks_of, cached, said
-from llmauth.codecs.claude_models import ClaudeTraits, thinking_fields
+from llmauth.codecs.claude_models import ClaudeTraits, sampling_rules, thinking_fields, thinks
 from llmauth.codecs.mapping import Admitted, Dropped, Ignored, Rule, Sent, Table, admit, apply
 from llmauth.errors import BadRequest
 
 _IN_JSON = Text("Answer with one JSON object and nothing else: no explanation, and no code fence around it.")
 _SYSTEM = ("system", "developer")
-# "top_p: between 0.95 and 1" is what thinking goes with.
-_TOP_P_WHILE_THINKING = 0.95
 
 
 def render(
@@ -85,14 +82,7 @@ def _thoughtless_loop(request: ChatRequest) -> bool:
 
 def _exceptions(request: ChatRequest, table: Table, traits: ClaudeTraits, thinking: dict[str, Any]) -> dict[Word, Rule]:
     """Rules that depend on what else is asked."""
-    rules: dict[Word, Rule] = {}
-    kind = thinking.get("thinking", {}).get("type", "disabled")
-    if traits.sampling and kind != "disabled":
-        rules |= dict.fromkeys((Word.TEMPERATURE, Word.TOP_K), Dropped("not while it thinks"))
-        if request.parameters.get(Word.TOP_P, 1) < _TOP_P_WHILE_THINKING:
-            rules[Word.TOP_P] = Dropped("not while it thinks")
-    elif traits.sampling and traits.one_sampling and Word.TEMPERATURE in request.parameters:
-        rules[Word.TOP_P] = Dropped("not beside a temperature")
+    rules = sampling_rules(request.parameters, traits, thinking=thinks(thinking))
     if not request.tools or request.tool_choice is Choose.NONE:
         rules[Word.PARALLEL_TOOL_CALLS] = Ignored()
     if not thinking and _unwanted(request):
@@ -105,16 +95,11 @@ def _exceptions(request: ChatRequest, table: Table, traits: ClaudeTraits, thinki
 def _messages(messages: Sequence[Message], traits: ClaudeTraits) -> list[dict[str, Any]]:
     spoken = [replace(message, parts=tuple(filter(said, message.parts))) for message in messages]
     turns = merged(_systems_placed([message for message in spoken if message.parts], traits))
-    return [{"role": _role(turn), "content": blocks_of(_results_first(turn))} for turn in turns]
+    return [{"role": _role(turn), "content": blocks_of(turn.parts)} for turn in turns]
 
 
 def _role(turn: Message) -> str:
     return "system" if turn.role in _SYSTEM else turn.role
-
-
-def _results_first(turn: Message) -> list[Any]:
-    """ "In the user message, the tool_result blocks must come first in the content array." """
-    return sorted(turn.parts, key=lambda part: not isinstance(part, ToolResult))
 
 
 def _systems_placed(messages: list[Message], traits: ClaudeTraits) -> list[Message]:

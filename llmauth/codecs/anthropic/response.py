@@ -20,9 +20,9 @@ from llmauth.chat.messages import (
 )
 from llmauth.chat.signatures import written
 from llmauth.codecs.anthropic import answer_tool, marks
-from llmauth.codecs.anthropic.arguments import from_input, to_input
 from llmauth.codecs.anthropic.failures import told_by
 from llmauth.codecs.anthropic.finishes import STOP_REASONS, TIERS, finish_of, tier_of, usage_body, usage_of
+from llmauth.codecs.arguments import from_input, to_input
 from llmauth.codecs.base import Answering, to_json
 from llmauth.codecs.reading import Malformed, Node, parse_fast
 from llmauth.errors import BrokenAnswer

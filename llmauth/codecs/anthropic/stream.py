@@ -21,11 +21,11 @@ from llmauth.chat.events import (
 )
 from llmauth.chat.messages import Finish, Signature
 from llmauth.codecs.anthropic import answer_tool
-from llmauth.codecs.anthropic.arguments import from_input
 from llmauth.codecs.anthropic.failures import told_by, told_in_frame
 from llmauth.codecs.anthropic.finishes import finish_of, usage_of
 from llmauth.codecs.anthropic.native import chunk
 from llmauth.codecs.anthropic.response import citation_of
+from llmauth.codecs.arguments import from_input
 from llmauth.codecs.reading import Malformed, Node, parse_fast
 from llmauth.errors import BrokenAnswer, GatewayError
 from llmauth.framing import eventstream, sse

@@ -20,15 +20,12 @@ from llmauth.chat.messages import (
     ToolResult,
 )
 from llmauth.chat.words import Word
+from llmauth.codecs.arguments import to_input
 from llmauth.codecs.converse.families import Family, Kind
 from llmauth.codecs.converse.names import DocumentNames, ToolNames, call_id
-from llmauth.codecs.reading import Malformed, parse
 from llmauth.errors import UnsupportedParameter
 
 Block = dict[str, Any]
-
-# Arguments that are no JSON object: Anthropic says to "wrap it in a JSON object with a reasonable key".
-INVALID = "INVALID_JSON"
 
 _IMAGES = {"image/png": "png", "image/jpeg": "jpeg", "image/jpg": "jpeg", "image/gif": "gif", "image/webp": "webp"}
 _OFFICE = "application/vnd.openxmlformats-officedocument"
@@ -158,13 +155,5 @@ def _thinking(thinking: Thinking) -> Block:
 
 
 def _tool_use(call: ToolCall) -> Block:
-    return {"toolUse": {"toolUseId": call_id(call.id), "name": ToolNames.sent(call.name), "input": _input(call)}}
-
-
-def _input(call: ToolCall) -> dict[str, Any]:
-    """What a model wrote that is no JSON object goes in one: a conversation must be able to go on after a slip."""
-    try:
-        value = parse(call.arguments) if call.arguments.strip() else {}
-    except Malformed:
-        value = None
-    return value if isinstance(value, dict) else {INVALID: call.arguments}
+    told = {"toolUseId": call_id(call.id), "name": ToolNames.sent(call.name), "input": to_input(call.arguments)}
+    return {"toolUse": told}

@@ -7,7 +7,7 @@ from typing import Any
 
 from llmauth.chat.messages import ChatRequest, Message, Reasoning, Redacted, Thinking, ToolCall
 from llmauth.chat.words import Word
-from llmauth.codecs.claude_models import ClaudeTraits, thinking_fields
+from llmauth.codecs.claude_models import ClaudeTraits, thinking_fields, thinks
 from llmauth.codecs.converse.families import Family, Kind
 
 _LEVELS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
@@ -33,11 +33,6 @@ def reasoning_fields(request: ChatRequest, family: Family, *, forced: bool) -> d
     if family.kind is Kind.GPT_OSS and reasoning.effort != "none":
         return {"reasoning_effort": _level(reasoning)}
     return {}
-
-
-def thinks(fields: Mapping[str, Any]) -> bool:
-    """Whether these members turn Claude's thinking on, which then narrows what else may be asked."""
-    return bool(fields.get("thinking", {}).get("type", "disabled") != "disabled")
 
 
 def has_budget(fields: Mapping[str, Any]) -> bool:

@@ -10,10 +10,11 @@ from typing import Any
 from llmauth.chat.messages import ChatRequest, Choose, JsonObject, JsonSchema, Message, Text
 from llmauth.chat.turns import folded, leading, merged
 from llmauth.chat.words import Word
+from llmauth.codecs.claude_models import sampling_rules, thinks
 from llmauth.codecs.converse.content import Block, Blocks, says_something
 from llmauth.codecs.converse.families import Family, Kind
 from llmauth.codecs.converse.metadata import MOST
-from llmauth.codecs.converse.reasoning import has_budget, reasoning_fields, thinks
+from llmauth.codecs.converse.reasoning import has_budget, reasoning_fields
 from llmauth.codecs.converse.table import table_for
 from llmauth.codecs.converse.tools import Toolbox, forced, toolbox
 from llmauth.codecs.mapping import Admitted, Dropped, Ignored, Rule, Sent, admit, apply, place
@@ -25,8 +26,6 @@ JSON_ONLY = Text("Answer with one JSON object and nothing else: no words before 
 NO_CALLS = Text("Answer in words. Do not call any tool.")
 # "If the JSON Pointer is valid, but the requested field is not in the model response, it is ignored by Converse."
 _CLAUDE_PATHS = ["/stop_sequence", "/usage/output_tokens_details"]
-# "top_p: between 0.95 and 1" is what thinking goes with.
-_TOP_P_WHILE_THINKING = 0.95
 
 
 def write(request: ChatRequest, family: Family, *, strict: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -59,22 +58,9 @@ def _exceptions(request: ChatRequest, family: Family, thinking: Mapping[str, Any
         rules[Word.METADATA] = Dropped(f"AWS takes {MOST} pairs")
     if not thinking and isinstance(table_for(family)[Word.REASONING], Sent):
         rules[Word.REASONING] = Dropped("not with a forced tool, so low a limit, or calls without their thinking")
-    return rules | _sampling(said, family, thinking)
-
-
-def _sampling(said: Mapping[Word, Any], family: Family, thinking: Mapping[str, Any]) -> dict[Word, Rule]:
-    traits = family.traits
-    if traits is None or not traits.sampling:
-        return {}
-    if thinks(thinking):
-        rules: dict[Word, Rule] = {Word.TOP_K: Dropped("not while it thinks")}
-        if said.get(Word.TEMPERATURE, 1) != 1:
-            rules[Word.TEMPERATURE] = Dropped("not while it thinks")
-        if said.get(Word.TOP_P, 1) < _TOP_P_WHILE_THINKING:
-            rules[Word.TOP_P] = Dropped("not while it thinks")
-        return rules
-    both = traits.one_sampling and Word.TEMPERATURE in said
-    return {Word.TOP_P: Dropped("not beside a temperature")} if both else {}
+    if family.traits is not None:
+        rules |= sampling_rules(said, family.traits, thinking=thinks(thinking))
+    return rules
 
 
 def _in_order(admitted: Admitted) -> Admitted:

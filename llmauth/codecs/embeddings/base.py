@@ -10,6 +10,7 @@ from typing import Protocol
 
 from llmauth.codecs.embeddings.request import EmbeddingRequest
 from llmauth.codecs.reading import Node
+from llmauth.codecs.whole import about_tokens
 from llmauth.errors import UnsupportedParameter
 from llmauth.http import Headers
 
@@ -62,12 +63,6 @@ def batches(inputs: Sequence[str], most: int, tokens: int | None = None) -> Iter
         batch.append(text)
         weight += weighs
     yield tuple(batch)
-
-
-def about_tokens(text: str) -> int:
-    """An estimate: four characters of ASCII to a token, and one of any other script."""
-    plain = len(text.encode("ascii", "ignore"))
-    return -(-plain // 4) + len(text) - plain
 
 
 def one_of(request: EmbeddingRequest, sizes: Sequence[int], model: str) -> int | None:

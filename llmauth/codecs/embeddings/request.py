@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
 
-from llmauth.codecs.reading import Malformed, Node, parse
+from llmauth.codecs.reading import Malformed, Node, parse, tellable
 from llmauth.errors import BadRequest, UnsupportedParameter
 
 Encoding = Literal["float", "base64"]
@@ -15,8 +14,7 @@ InputType = Literal["search_document", "search_query", "classification", "cluste
 # "If an array, it must be 2048 dimensions or less" (OpenAI's reference, of `input`).
 MOST_INPUTS = 2048
 _MEMBERS = frozenset({"model", "input", "dimensions", "encoding_format", "user", "input_type"})
-# Names of members are told in a header, which holds no other characters and is not endless.
-_UNTOLD = re.compile(r"[^A-Za-z0-9_.-]")
+# Names of members are told in a header, which is not endless.
 _LONGEST, _MOST_NAMES = 64, 32
 _INPUT_TYPES: dict[str, InputType] = {
     "search_document": "search_document",
@@ -63,7 +61,7 @@ def _request(top: Node) -> EmbeddingRequest:
 
 def _unknown(members: dict[str, Any]) -> list[str]:
     names = [name for name, value in members.items() if name not in _MEMBERS and value is not None]
-    return [_UNTOLD.sub("?", name[:_LONGEST]) for name in names[:_MOST_NAMES]]
+    return [tellable(name, _LONGEST) for name in names[:_MOST_NAMES]]
 
 
 def _inputs(given: Node) -> tuple[str, ...]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from llmauth.chat.messages import Usage
 from llmauth.codecs.base import ProviderCodec
-from llmauth.codecs.embeddings.base import EmbeddingFormat, Piece, Vectors, about_tokens
+from llmauth.codecs.embeddings.base import EmbeddingFormat, Piece, Vectors
 from llmauth.codecs.embeddings.request import EmbeddingRequest
 from llmauth.codecs.embeddings.response import render
 from llmauth.codecs.reading import Malformed
-from llmauth.codecs.whole import ESTIMATED, Said
+from llmauth.codecs.whole import ESTIMATED, Said, about_tokens
 from llmauth.errors import BadRequest, BrokenAnswer, UnsupportedParameter
 from llmauth.http import Headers
 

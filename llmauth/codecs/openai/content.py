@@ -37,7 +37,7 @@ def user_parts(content: Node) -> tuple[Text | Image | Document | Audio, ...]:
     if isinstance(content.value, str):
         return (Text(content.value),)
     return tuple(
-        _speech(part) if part.value["type"] == "input_audio" else _shown(part)
+        speech_of(part) if part.value["type"] == "input_audio" else _shown(part)
         for part in _filled(content, "text", "image_url", "file", "input_audio")
     )
 
@@ -67,10 +67,11 @@ def data_of(url: Node) -> Data | None:
     head = _DATA_URL.match(text)
     if head is None:
         url.fail("is a data URL of another form than data:<type>/<subtype>;base64,<content>")
-    return Data(head[1].lower(), _base64(url, text[head.end() :]))
+    return Data(head[1].lower(), base64_of(url, text[head.end() :]))
 
 
-def _base64(node: Node, text: str) -> str:
+def base64_of(node: Node, text: str) -> str:
+    """The text, which must be base64; `node` is what holds it."""
     if len(text) % 4 or not _BASE64.fullmatch(text):
         node.fail("is not base64")
     return text
@@ -100,14 +101,20 @@ def _shown(part: Node) -> Text | Image | Document:
 def _image(part: Node) -> Image:
     picture = part.need("image_url")
     url = picture.need("url")
-    source = data_of(url) or _link(url)
-    if isinstance(source, Data) and not source.media_type.startswith("image/"):
-        url.fail(f"holds '{source.media_type[:50]}', which is no image")
+    source = picture_of(url)
     detail = picture.get("detail")
     return Image(source, None if detail is None else detail.one_of("auto", "low", "high"), cache_of(part))
 
 
-def _link(url: Node) -> Link:
+def picture_of(url: Node) -> Data | Link:
+    """An image as a data URL or a link."""
+    source = data_of(url) or link_of(url)
+    if isinstance(source, Data) and not source.media_type.startswith("image/"):
+        url.fail(f"holds '{source.media_type[:50]}', which is no image")
+    return source
+
+
+def link_of(url: Node) -> Link:
     """Only what anybody could fetch: a bucket's name would be looked up with the credentials of this gateway."""
     if not _LINK.fullmatch(url.text()):
         url.fail("is neither an https URL nor a data URL")
@@ -129,8 +136,9 @@ def _file(part: Node) -> Document:
     return Document(data, file.text_of("filename") or None, cache_of(part))
 
 
-def _speech(part: Node) -> Audio:
+def speech_of(part: Node) -> Audio:
+    """What `input_audio` holds."""
     audio = part.need("input_audio")
     form = audio.need("format").one_of(*_SPEECH)
     data = audio.need("data")
-    return Audio(Data(_SPEECH[form], _base64(data, data.text())))
+    return Audio(Data(_SPEECH[form], base64_of(data, data.text())))

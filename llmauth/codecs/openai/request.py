@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from llmauth.chat.messages import ChatRequest, Reasoning
@@ -10,10 +9,8 @@ from llmauth.chat.words import Word
 from llmauth.codecs.openai.parameters import EFFORTS, MEMBERS, parse_parameters
 from llmauth.codecs.openai.tools import parse_output, parse_tools
 from llmauth.codecs.openai.turns import parse_messages
-from llmauth.codecs.reading import Malformed, Node, parse
+from llmauth.codecs.reading import Malformed, Node, parse, tellable
 from llmauth.errors import BadRequest
-
-_UNTOLD = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 def parse_request(body: bytes) -> ChatRequest:
@@ -70,6 +67,4 @@ def _stream(body: Node) -> dict[str, Any]:
 
 
 def _unknown(body: dict[str, Any]) -> tuple[str, ...]:
-    """By their names as far as these can stand in a header: they are told there."""
-    unknown = [name for name, value in body.items() if name not in MEMBERS and value is not None]
-    return tuple(_UNTOLD.sub("?", name[:64]) for name in unknown)
+    return tuple(tellable(name) for name, value in body.items() if name not in MEMBERS and value is not None)

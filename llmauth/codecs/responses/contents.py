@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import NoReturn
 
-from llmauth.chat.messages import Audio, Cache, Data, Document, Image, Link, Part, Refusal, Text
+from llmauth.chat.messages import Cache, Data, Document, Image, Part, Refusal, Text
+from llmauth.codecs.openai.content import base64_of, data_of, link_of, picture_of, speech_of
 from llmauth.codecs.reading import Node
 from llmauth.errors import UnsupportedParameter
 
 Reader = Callable[[Node], Part]
 
-_DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)(?:;[\w.=+-]+)*;base64,", re.ASCII)
-_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}", re.ASCII)
 # Data that comes without a data URL says what it is by its name alone.
 _BY_SUFFIX = {"pdf": "application/pdf", "txt": "text/plain", "md": "text/plain"}
-_SOUNDS = {"wav": "audio/wav", "mp3": "audio/mpeg"}
 # OpenAI promises a least time ("30m", "12h"); the longest time that others offer comes nearest to both.
 _LASTING = "1h"
 
@@ -66,7 +63,7 @@ def _image(part: Node) -> Image:
     wanted = "auto" if detail is None else detail.one_of("auto", "low", "high", "original")
     # "auto" is what happens unasked; "original" is more than "high", which is the most that others have a word for.
     shown = {"auto": None, "original": "high"}.get(wanted, wanted)
-    return Image(_data(url) if url.text().startswith("data:") else _link(url), shown, _cache(part))
+    return Image(picture_of(url), shown, _cache(part))
 
 
 def _file(part: Node) -> Document:
@@ -77,14 +74,7 @@ def _file(part: Node) -> Document:
         return Document(_file_data(data, name or ""), name, _cache(part))
     if url is None:
         part.fail("needs file_data or file_url")
-    return Document(_link(url), name, _cache(part))
-
-
-def _audio(part: Node) -> Audio:
-    sound = part.need("input_audio")
-    kind = sound.need("format").one_of(*_SOUNDS)
-    data = sound.need("data")
-    return Audio(Data(_SOUNDS[kind], _base64(data, data.text())))
+    return Document(link_of(url), name, _cache(part))
 
 
 def _refuse_file_id(part: Node) -> None:
@@ -93,33 +83,13 @@ def _refuse_file_id(part: Node) -> None:
         refused(kept, "'file_id' names a file that only OpenAI keeps.", "Send the content itself.")
 
 
-def _data(url: Node) -> Data:
-    head = _DATA_URL.match(url.text())
-    if head is None:
-        url.fail("is no data URL with a media type and ';base64'")
-    return Data(head[1].lower(), _base64(url, url.text()[head.end() :]))
-
-
-def _base64(node: Node, text: str) -> str:
-    """It is looked at, and not decoded."""
-    if len(text) % 4 or not _BASE64.fullmatch(text):
-        node.fail("is not base64")
-    return text
-
-
 def _file_data(data: Node, name: str) -> Data:
-    if data.text().startswith("data:"):
-        return _data(data)
+    if (told := data_of(data)) is not None:
+        return told
     media_type = _BY_SUFFIX.get(name.rpartition(".")[2].lower())
     if media_type is None:
         data.fail("must be a data URL such as 'data:application/pdf;base64,…'")
-    return Data(media_type, _base64(data, data.text()))
-
-
-def _link(url: Node) -> Link:
-    if not url.text().lower().startswith(("https://", "http://")):
-        url.fail("is neither a web address nor a data URL")
-    return Link(url.text())
+    return Data(media_type, base64_of(data, data.text()))
 
 
 OF_SYSTEM: Mapping[str, Reader] = {"input_text": _text}
@@ -127,7 +97,7 @@ OF_USER: Mapping[str, Reader] = {
     "input_text": _text,
     "input_image": _image,
     "input_file": _file,
-    "input_audio": _audio,
+    "input_audio": speech_of,
 }
 OF_ASSISTANT: Mapping[str, Reader] = {"output_text": _text, "input_text": _text, "refusal": _refusal}
 OF_RESULT: Mapping[str, Reader] = {"input_text": _text, "input_image": _image, "input_file": _file}

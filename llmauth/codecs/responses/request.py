@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from llmauth.chat.messages import ChatRequest, Message, Text
 from llmauth.chat.words import Word
 from llmauth.codecs import reading
-from llmauth.codecs.reading import Malformed, Node
+from llmauth.codecs.reading import Malformed, Node, tellable
 from llmauth.codecs.responses import items, options
 from llmauth.codecs.responses.members import ENCRYPTED, LOGPROBS, Draft, read
 from llmauth.errors import BadRequest
@@ -27,7 +26,6 @@ SPELLING: Mapping[Word, str] = {
     Word.DOCUMENT_URL: "file_url",
     Word.CACHE: "prompt_cache_breakpoint",
 }
-_UNTOLD = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 def parse(body: bytes) -> ChatRequest:
@@ -62,7 +60,7 @@ def _request(body: Node) -> ChatRequest:
         parameters=draft.parameters,
         stream=_flag(body, "stream"),
         spelling={**SPELLING, Word.USER: user},
-        unknown=_tellable((*draft.unknown, *options.unknown(body))),
+        unknown=tuple(dict.fromkeys(map(tellable, (*draft.unknown, *options.unknown(body))))),
     )
 
 
@@ -96,11 +94,6 @@ def _model(body: Node) -> str:
 def _instructions(body: Node) -> tuple[Message, ...]:
     text = body.text_of("instructions")
     return (Message("system", (Text(text),)),) if text else ()
-
-
-def _tellable(names: Iterable[str]) -> tuple[str, ...]:
-    """Each once, as far as it can stand in a header: they are told there."""
-    return tuple(dict.fromkeys(_UNTOLD.sub("?", name[:80]) for name in names))
 
 
 def _flag(body: Node, name: str) -> bool:

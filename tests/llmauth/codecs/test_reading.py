@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmauth.codecs.reading import MAX_DEPTH, Malformed, Node, parse, parse_fast
+from llmauth.codecs.reading import MAX_DEPTH, Malformed, Node, parse, parse_fast, tellable
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
@@ -213,3 +213,7 @@ def test_a_long_text_is_no_large_structure():
 def test_json_is_utf_8(coding):
     with pytest.raises(Malformed):
         parse('{"a":1}'.encode(coding))
+
+
+def test_a_name_is_told_in_characters_that_a_header_holds():
+    assert (tellable("a\r\nb: ü"), tellable("x" * 99), tellable("xyz", 2)) == ("a??b???", "x" * 80, "xy")

@@ -194,6 +194,18 @@ def test_signatures_of_others():
     assert data[4] == "llmauth.gemini.text.Zw=="
 
 
+def test_arguments_that_are_complete_are_looked_at_once_while_nothing_is_written():
+    coder = encoder(Reasoning("low", shown=False))
+    arguments = json.dumps([1] * 50_000)
+    for event in (Started(), CallStarted(0, "c", "f"), ArgumentsDelta(0, arguments)):
+        coder.encode(event)
+    begun = time.process_time()
+    for _ in range(1000):
+        assert not coder.encode(ThinkingDelta("x"))
+        coder.encode(ArgumentsDelta(0, " "))
+    assert time.process_time() - begun < 2
+
+
 def test_thinking_that_is_not_to_be_shown():
     own = ThinkingSigned(Signature("anthropic", "s"))
     found = written(

@@ -4,8 +4,9 @@ import pytest
 
 from llmauth.chat.messages import Message, Reasoning, Signature, Text, Thinking, ToolCall, ToolResult
 from llmauth.chat.words import Word
+from llmauth.codecs.claude_models import thinks
 from llmauth.codecs.converse.families import family_of
-from llmauth.codecs.converse.reasoning import has_budget, reasoning_fields, thinks
+from llmauth.codecs.converse.reasoning import has_budget, reasoning_fields
 from tests.golden.cases import asked, user
 
 OLD = family_of("anthropic.claude-sonnet-4-5-20250929-v1:0")

@@ -4,7 +4,7 @@ from array import array
 
 import pytest
 
-from llmauth.codecs.embeddings.base import about_tokens, at_most, batches, one_of, vector
+from llmauth.codecs.embeddings.base import at_most, batches, one_of, vector
 from llmauth.codecs.reading import Malformed, Node
 from llmauth.errors import UnsupportedParameter
 from tests.llmauth.codecs.embeddings.goldens import asked
@@ -20,10 +20,6 @@ def test_batches_are_closed_by_tokens_too_and_one_long_text_stands_alone():
     texts = ["x" * 40, "y" * 40, "z" * 4000, "w" * 4]
     assert [len(batch) for batch in batches(texts, 250, tokens=20)] == [2, 1, 1]
     assert [text for batch in batches(texts, 250, tokens=20) for text in batch] == texts
-
-
-def test_an_estimate_counts_scripts_without_spaces_by_their_characters():
-    assert (about_tokens("abcdefgh"), about_tokens("日本語"), about_tokens("a")) == (2, 3, 1)
 
 
 def test_dimensions_are_among_those_of_the_model_or_refused_by_name():

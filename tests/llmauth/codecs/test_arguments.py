@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmauth.codecs.anthropic.arguments import from_input, to_input
+from llmauth.codecs.arguments import from_input, to_input
 
 
 @pytest.mark.parametrize("text", ["", "  ", "{}"])

@@ -1,4 +1,4 @@
-"""A call's arguments: JSON text in the neutral form, an object in Messages."""
+"""A call's arguments: JSON text in the neutral form, an object in Messages and in Converse."""
 
 from __future__ import annotations
 
