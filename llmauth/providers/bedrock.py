@@ -9,12 +9,12 @@ from urllib.parse import unquote
 from pydantic import Field
 
 from llmauth.addresses import HostPort
+from llmauth.codecs import aws_exceptions
 from llmauth.codecs.anthropic.counted import Counted
-from llmauth.codecs.anthropic.counting import native_count_body
+from llmauth.codecs.anthropic.counting import asking_bedrock
 from llmauth.codecs.anthropic.native import betas_in, for_bedrock
 from llmauth.codecs.base import ProviderCodec
 from llmauth.codecs.claude_models import is_claude
-from llmauth.codecs.converse import exceptions
 from llmauth.codecs.converse.codec import ConverseProvider
 from llmauth.codecs.converse.errors import REFUSALS
 from llmauth.codecs.embeddings.base import EmbeddingFormat
@@ -181,14 +181,14 @@ def _for_invoke(body: bytes, headers: Headers) -> bytes:
 
 def _for_counting(body: bytes, headers: Headers) -> bytes:
     """The same, as a question of how long it is."""
-    return native_count_body(body, "bedrock", betas_in(headers.all("anthropic-beta")))
+    return asking_bedrock(body, betas_in(headers.all("anthropic-beta")))
 
 
 def _refused_by_either(status: int, headers: Headers, body: bytes) -> UpstreamError:
     """What stands before the endpoint of OpenAI's refuses in AWS's words, and names them in a header."""
     if headers.get("x-amzn-errortype") is None:
         return parse_failure(status, headers, body)
-    return exceptions.of_answer(status, headers, body)
+    return aws_exceptions.of_answer(status, headers, body)
 
 
 def _embedding_format(model: str) -> EmbeddingFormat | None:

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 from pydantic import Field
 
 from llmauth.codecs.anthropic.codec import AnthropicProvider
-from llmauth.codecs.anthropic.counting import native_count_body
+from llmauth.codecs.anthropic.counting import asking_vertex
 from llmauth.codecs.anthropic.errors import REFUSALS as ANTHROPIC
 from llmauth.codecs.anthropic.native import for_vertex
 from llmauth.codecs.base import ProviderCodec, RefusalShape
@@ -216,4 +216,4 @@ def _for_vertex(body: bytes, _: Headers) -> bytes:
 
 def _counting(model: str) -> Rewrite:
     """There the model stays in the body, beside the version."""
-    return lambda body, _: native_count_body(model_replaced(body, model), "vertex")
+    return lambda body, _: asking_vertex(model_replaced(body, model))

@@ -7,8 +7,8 @@ from typing import Any
 
 from llmauth.chat.messages import Usage
 from llmauth.codecs.anthropic.counting import estimate_tokens, parse_count, render_count
-from llmauth.codecs.anthropic.failures import parse_error
 from llmauth.codecs.anthropic.parsing import parse_request
+from llmauth.codecs.aws_exceptions import of_answer
 from llmauth.codecs.whole import ESTIMATED, Said
 from llmauth.http import Headers
 
@@ -30,7 +30,7 @@ class Counted:
         """The count; an estimate, which says that it is one, where the host has none for this model."""
         if status < _REFUSALS:
             return Said(body=render_count(parse_count(body)), usage=Usage())
-        refusal = parse_error(status, headers, body)
+        refusal = of_answer(status, headers, body)
         if any(words in refusal.message for words in _CANNOT):
             return estimated(self._asked)
         raise refusal

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from math import ceil
-from typing import Any
 
 from llmauth.chat.messages import (
     Audio,
@@ -19,17 +18,13 @@ from llmauth.chat.messages import (
     ToolCall,
     ToolResult,
 )
-from llmauth.codecs.anthropic.native import BEDROCK_VERSION, VERTEX_VERSION, for_bedrock
-from llmauth.codecs.anthropic.request import encoded
-from llmauth.codecs.anthropic.table import Host
+from llmauth.codecs.anthropic.native import VERTEX_VERSION, for_bedrock
 from llmauth.codecs.base import to_json
 from llmauth.codecs.reading import Malformed, Node, parse_fast
 from llmauth.codecs.splice import Splice
 from llmauth.codecs.whole import about_tokens
 from llmauth.errors import BrokenAnswer
 
-# `count_tokens` "takes the request minus max_tokens"; of the rest, it knows what shapes the prompt.
-_COUNTED = ("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config")
 # A picture costs at most about this ("tokens = width × height / 750", scaled to fit), a page of a PDF about twice it.
 _IMAGE = 1600
 _BYTES_OF_PAGE = 50_000
@@ -37,29 +32,18 @@ _OVERHEAD = 4  # of a message, a call, a result: the marks round it
 _TOOLS_OVERHEAD = 300  # the instruction that Anthropic adds where there are tools
 
 
-def count_body(body: dict[str, Any], host: Host) -> bytes:
-    """A rendered request as the host's counting wants it; at Vertex the model stays in the body."""
-    if host == "bedrock":
-        invoke = {name: value for name, value in body.items() if name not in ("model", "stream")}
-        return _in_bedrock(encoded({"anthropic_version": BEDROCK_VERSION, **invoke}))
-    counted = {name: body[name] for name in _COUNTED if name in body}
-    return encoded(counted if host == "direct" else {"anthropic_version": VERTEX_VERSION, **counted})
-
-
-def native_count_body(body: bytes, host: Host, betas: tuple[str, ...] = ()) -> bytes:
-    """A client's own `count_tokens` body for a host, changed only where the host wants it otherwise."""
-    if host == "direct":
-        return body
-    if host == "bedrock":
-        # InvokeModel takes no body without a limit, and counting does not look at it.
-        return _in_bedrock(for_bedrock(body, betas, limit=1))
+def asking_vertex(body: bytes) -> bytes:
+    """A client's own `count_tokens` body, changed only where Vertex wants it otherwise."""
     splice = Splice(body)
     known = "anthropic_version" in splice.members
     return body if known else splice.altered(added={"anthropic_version": VERTEX_VERSION})
 
 
-def _in_bedrock(body: bytes) -> bytes:
-    return to_json({"input": {"invokeModel": {"body": b64encode(body).decode("ascii")}}})
+def asking_bedrock(body: bytes, betas: tuple[str, ...] = ()) -> bytes:
+    """The same as Bedrock's CountTokens takes it."""
+    # InvokeModel takes no body without a limit, and counting does not look at it.
+    invoked = b64encode(for_bedrock(body, betas, limit=1)).decode("ascii")
+    return to_json({"input": {"invokeModel": {"body": invoked}}})
 
 
 def parse_count(body: bytes) -> int:

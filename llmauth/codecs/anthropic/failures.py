@@ -1,4 +1,4 @@
-"""What a provider of Messages refuses, in neutral words: Anthropic's own errors, and those of its two other hosts."""
+"""What a provider of Messages refuses, in neutral words: Anthropic's own errors, and Google's for Claude at Vertex."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 from llmauth.codecs.reading import Malformed, Node, parse_fast
 from llmauth.codecs.statuses import cause_of, kept
 from llmauth.errors import Cause, UpstreamError
-from llmauth.framing.eventstream import Message
 from llmauth.http import Field, Headers
 
 _LONGEST = 1000
@@ -28,26 +27,6 @@ _OF_TYPE: Mapping[str, Cause] = {
     "authentication_error": "server",
     # `api_error` is not here: the status says it better.
 }
-# Names of AWS's exceptions in lower case: a stream spells them with a small first letter.
-_OF_EXCEPTION: Mapping[str, Cause] = {
-    "validationexception": "invalid_request",
-    "accessdeniedexception": "permission",
-    "resourcenotfoundexception": "not_found",
-    "conflictexception": "conflict",
-    "throttlingexception": "rate_limited",
-    "servicequotaexceededexception": "rate_limited",
-    "modelnotreadyexception": "overloaded",
-    "serviceunavailableexception": "overloaded",
-    "modeltimeoutexception": "timeout",
-    "modelerrorexception": "server",
-    "modelstreamerrorexception": "server",
-    "internalserverexception": "server",
-    "invalidsignatureexception": "server",
-    "unrecognizedclientexception": "server",
-    "expiredtokenexception": "server",
-    "incompletesignatureexception": "server",
-    "missingauthenticationtokenexception": "server",
-}
 
 
 def told_by(top: Node) -> UpstreamError:
@@ -56,18 +35,10 @@ def told_by(top: Node) -> UpstreamError:
     return UpstreamError(_sentence(error.text_of("message")), cause=_cause(error) or "server")
 
 
-def told_in_frame(message: Message) -> UpstreamError:
-    """What ends a stream of AWS's: an exception with a body, or an error that is all in its headers."""
-    headers = message.headers
-    name = headers.get(":exception-type") or headers.get(":error-code") or ""
-    words = _message(_json(message.payload)) or headers.get(":error-message", "")
-    return UpstreamError(_sentence(words), cause=_OF_EXCEPTION.get(name.lower(), "server"))
-
-
 def parse_error(status: int, headers: Headers, body: bytes) -> UpstreamError:
     """Any refusal, whatever its body holds."""
     value = _json(body)
-    cause = _named(headers, value) or (cause_of(status) if status != 401 else "server")
+    cause = _named(value) or (cause_of(status) if status != 401 else "server")
     return UpstreamError(_sentence(_message(value)), cause=cause, kept=kept(headers) or _retry_info(value))
 
 
@@ -78,11 +49,8 @@ def _json(body: bytes) -> Any:
         return None
 
 
-def _named(headers: Headers, value: Any) -> Cause | None:
-    """The cause that an answer names beside its status: AWS in a header, Anthropic in its body."""
-    exception = (headers.get("x-amzn-errortype") or "").partition(":")[0].lower()
-    if exception in _OF_EXCEPTION:
-        return _OF_EXCEPTION[exception]
+def _named(value: Any) -> Cause | None:
+    """The cause that a body names beside its status."""
     try:
         error = Node(value).get("error")
         return None if error is None else _cause(error)

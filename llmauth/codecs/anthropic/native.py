@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from llmauth.codecs.anthropic.errors import error_fields
-from llmauth.codecs.anthropic.failures import told_in_frame
 from llmauth.codecs.anthropic.threads import refuse_thread
+from llmauth.codecs.aws_exceptions import of_stream
 from llmauth.codecs.base import to_json
 from llmauth.codecs.reading import Malformed, parse_fast
 from llmauth.codecs.splice import Splice
@@ -122,7 +122,7 @@ class ChunkUnwrapper:
             return b""
         kind = message.headers.get(":message-type")
         if kind != "event":
-            return self._fail(told_in_frame(message))
+            return self._fail(of_stream(message))
         if message.headers.get(":event-type") != "chunk":
             return b""
         try:

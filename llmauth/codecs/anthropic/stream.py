@@ -21,14 +21,13 @@ from llmauth.chat.events import (
 )
 from llmauth.chat.messages import Finish, Signature
 from llmauth.codecs.anthropic import answer_tool
-from llmauth.codecs.anthropic.failures import told_by, told_in_frame
+from llmauth.codecs.anthropic.failures import told_by
 from llmauth.codecs.anthropic.finishes import finish_of, usage_of
-from llmauth.codecs.anthropic.native import chunk
 from llmauth.codecs.anthropic.response import citation_of
 from llmauth.codecs.arguments import from_input
 from llmauth.codecs.reading import Malformed, Node, parse_fast
 from llmauth.errors import BrokenAnswer, GatewayError
-from llmauth.framing import eventstream, sse
+from llmauth.framing import sse
 
 _ANSWER = -1  # the block of our own answer tool, whose arguments are text
 
@@ -53,35 +52,6 @@ class MessagesDecoder:
 
     def _take(self, told: list[sse.ServerEvent]) -> list[Event]:
         return [event for server_event in told for event in self._answer.take(server_event.data)]
-
-
-class ChunksDecoder:
-    """The same events in the frames of Bedrock's InvokeModelWithResponseStream."""
-
-    def __init__(self) -> None:
-        self._frames = eventstream.Decoder()
-        self._answer = _Answer()
-
-    def feed(self, data: bytes) -> list[Event]:
-        """The events that are complete with these bytes."""
-        events = [event for message in self._frames.feed(data) for event in self._take(message)]
-        if self._frames.fault:
-            events += self._answer.fail(_broken(self._frames.fault))
-        return events
-
-    def close(self) -> list[Event]:
-        """The body is over."""
-        return self._answer.close()
-
-    def _take(self, message: eventstream.Message) -> list[Event]:
-        if message.headers.get(":message-type") != "event":
-            return self._answer.fail(told_in_frame(message))
-        if message.headers.get(":event-type") != "chunk":
-            return []
-        try:
-            return self._answer.take(chunk(message.payload))
-        except Malformed as fault:
-            return self._answer.fail(_broken(fault.fault))
 
 
 class _Answer:

@@ -11,7 +11,7 @@ from llmauth.codecs.claude_models import ClaudeTraits
 from llmauth.codecs.mapping import Dropped, Refused, Rule, Sent, Table
 from llmauth.errors import UnsupportedParameter
 
-Host = Literal["direct", "bedrock", "vertex"]
+Host = Literal["direct", "vertex"]
 
 # "maxLength 256"
 _LONGEST_USER = 256
@@ -102,11 +102,6 @@ TABLE: Table = {
 
 _OF_HOST: dict[Host, dict[Word, Rule]] = {
     "direct": {},
-    "bedrock": {
-        Word.IMAGE_URL: Refused("Bedrock takes images as data alone"),
-        Word.DOCUMENT_URL: Refused("Bedrock takes documents as data alone"),
-        Word.SERVICE_TIER: Dropped("it is Anthropic's own"),
-    },
     "vertex": {Word.SERVICE_TIER: Dropped("it is Anthropic's own")},
 }
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from llmauth.chat.messages import ChatRequest, ChatResponse
+from llmauth.codecs import aws_exceptions
 from llmauth.codecs.base import Asked, StreamDecoder, to_json
-from llmauth.codecs.converse import exceptions
 from llmauth.codecs.converse.families import family_of
 from llmauth.codecs.converse.names import ToolNames
 from llmauth.codecs.converse.request import write
@@ -50,4 +50,4 @@ class ConverseProvider:
 
     def parse_error(self, status: int, headers: Headers, body: bytes) -> UpstreamError:
         """By the exception's name, and by the status where there is none."""
-        return exceptions.of_answer(status, headers, body)
+        return aws_exceptions.of_answer(status, headers, body)

@@ -20,7 +20,7 @@ from llmauth.chat.messages import (
     ToolCall,
     Usage,
 )
-from llmauth.codecs.converse.exceptions import of_members
+from llmauth.codecs.aws_exceptions import of_members
 from llmauth.codecs.converse.names import ANSWER, ToolNames
 from llmauth.codecs.reading import Malformed, Node, parse_fast
 from llmauth.errors import BrokenAnswer

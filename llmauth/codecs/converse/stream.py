@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +20,7 @@ from llmauth.chat.events import (
     UsageTold,
 )
 from llmauth.chat.messages import Finish
-from llmauth.codecs.converse.exceptions import of_stream
+from llmauth.codecs.aws_exceptions import of_stream
 from llmauth.codecs.converse.names import ANSWER
 from llmauth.codecs.converse.response import (
     Reader,
@@ -97,11 +96,8 @@ class ConverseStream:
             handler = self._handlers.get(headers.get(":event-type", ""))
             if handler is not None:
                 self._handle(handler, message.payload)
-        elif kind == "exception":
-            self._fail(of_stream(headers.get(":exception-type", ""), message.payload))
-        elif kind == "error":
-            told = json.dumps({"message": headers.get(":error-message", "")}).encode("ascii")
-            self._fail(of_stream(headers.get(":error-code", ""), told))
+        elif kind in ("exception", "error"):
+            self._fail(of_stream(message))
 
     def _handle(self, handler: Callable[[dict[str, Any]], None], payload: bytes) -> None:
         try:

@@ -11,7 +11,7 @@ from llmauth.codecs.base import Answering, ClientCodec, ProviderCodec
 from llmauth.http import Headers
 from tests.golden.cases import cases
 from tests.golden.streams import decoded
-from tests.llmauth.codecs.anthropic.golden import MODEL, golden, in_chunks
+from tests.llmauth.codecs.anthropic.golden import MODEL, golden
 
 CLIENT: ClientCodec = MESSAGES
 PROVIDER: ProviderCodec = AnthropicProvider(MODEL)
@@ -29,13 +29,6 @@ def test_anthropic_itself():
     assert "stream" not in json.loads(sent("direct").body)
 
 
-def test_bedrock():
-    body = json.loads(sent("bedrock", ASKED.streamed).body)
-    assert body["anthropic_version"] == "bedrock-2023-05-31"
-    assert not {"model", "stream"} & set(body)
-    assert sent("bedrock").headers == ()
-
-
 def test_vertex():
     body = json.loads(sent("vertex", ASKED.streamed).body)
     assert (body["anthropic_version"], body["stream"]) == ("vertex-2023-10-16", True)
@@ -43,7 +36,7 @@ def test_vertex():
     assert "stream" not in json.loads(sent("vertex").body)
 
 
-@pytest.mark.parametrize("host", ["direct", "bedrock", "vertex"])
+@pytest.mark.parametrize("host", ["direct", "vertex"])
 def test_from_client_to_provider_and_back(host):
     provider = AnthropicProvider(MODEL, host)
     request = MESSAGES.parse_request(golden("one tool", "request.json"))
@@ -55,12 +48,10 @@ def test_from_client_to_provider_and_back(host):
     assert (answer["id"], answer["model"], answer["stop_reason"]) == ("msg_1", "m", "tool_use")
 
 
-@pytest.mark.parametrize("host", ["direct", "bedrock", "vertex"])
+@pytest.mark.parametrize("host", ["direct", "vertex"])
 def test_streams(host):
     stream = golden("one tool", "stream")
-    events = decoded(
-        AnthropicProvider(MODEL, host).stream_decoder(), [in_chunks(stream) if host == "bedrock" else stream]
-    )
+    events = decoded(AnthropicProvider(MODEL, host).stream_decoder(), [stream])
     assert collect(events).choices == cases()["one tool"].response.choices
     encoder = MESSAGES.stream_encoder(Answering(id="1", created=0, model="m", request=ASKED.request))
     assert (b"".join(map(encoder.encode, events)) + encoder.close()).endswith(b'{"type":"message_stop"}\n\n')
@@ -69,9 +60,3 @@ def test_streams(host):
 def test_refusals():
     assert MESSAGES.shape is REFUSALS
     assert PROVIDER.parse_error(529, Headers(), b"").cause == "overloaded"
-
-
-def test_counting():
-    asked = MESSAGES.parse_count_request(b'{"model":"m","messages":[]}')
-    assert json.loads(PROVIDER.render_request(asked).body)["max_tokens"] == 16384
-    assert AnthropicProvider(MODEL).parse_count(MESSAGES.render_count(3)) == 3

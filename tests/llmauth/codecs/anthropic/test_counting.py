@@ -6,40 +6,16 @@ from base64 import b64decode
 import pytest
 
 from llmauth.chat.messages import Data, Document, Image, JsonSchema, Link, ToolCall, ToolResult
-from llmauth.codecs.anthropic.codec import MESSAGES, AnthropicProvider
-from llmauth.codecs.anthropic.counting import estimate_tokens, native_count_body, parse_count, render_count
+from llmauth.codecs.anthropic.counting import asking_bedrock, asking_vertex, estimate_tokens, parse_count, render_count
 from llmauth.errors import BrokenAnswer
 from tests.golden.cases import PERSON, PNG, WEATHER, asked, cases, user
-
-REQUEST = cases()["cache"].streamed
-
-
-def test_anthropic_counts_what_shapes_the_prompt():
-    sent = AnthropicProvider("claude-opus-4-8").render_count_request(REQUEST)
-    assert set(json.loads(sent.body)) == {"model", "messages", "system", "tools"}
-    assert sent.headers == ((b"anthropic-version", b"2023-06-01"),)
-
-
-def test_bedrock_counts_a_body_of_invoke_model():
-    sent = AnthropicProvider("claude-opus-4-8", "bedrock").render_count_request(REQUEST)
-    inner = json.loads(b64decode(json.loads(sent.body)["input"]["invokeModel"]["body"]))
-    assert set(inner) == {"anthropic_version", "max_tokens", "messages", "system", "tools"}
-    assert sent.headers == ()
-
-
-def test_vertex_wants_the_model_in_the_body():
-    body = json.loads(AnthropicProvider("claude-opus-4-8", "vertex").render_count_request(REQUEST).body)
-    assert (body["model"], body["anthropic_version"]) == ("claude-opus-4-8", "vertex-2023-10-16")
-    assert "max_tokens" not in body
-
 
 OWN = b'{"model":"m", "messages":[ ]}'
 
 
 def test_a_clients_own_body_is_changed_only_where_it_must():
-    assert native_count_body(OWN, "direct") == OWN
-    assert native_count_body(OWN, "vertex") == b'{"anthropic_version":"vertex-2023-10-16",' + OWN[1:]
-    whole = json.loads(native_count_body(OWN, "bedrock", ("context-1m-2025-08-07",)))
+    assert asking_vertex(OWN) == b'{"anthropic_version":"vertex-2023-10-16",' + OWN[1:]
+    whole = json.loads(asking_bedrock(OWN, ("context-1m-2025-08-07",)))
     assert json.loads(b64decode(whole["input"]["invokeModel"]["body"])) == {
         "anthropic_version": "bedrock-2023-05-31",
         "anthropic_beta": ["context-1m-2025-08-07"],
@@ -60,7 +36,7 @@ def test_what_is_no_count_is_broken(body):
 
 
 def test_a_count_is_written():
-    assert json.loads(MESSAGES.render_count(7)) == {"input_tokens": 7}
+    assert json.loads(render_count(7)) == {"input_tokens": 7}
     assert parse_count(render_count(7)) == 7
 
 

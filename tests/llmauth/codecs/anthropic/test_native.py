@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from llmauth.codecs.anthropic.native import (
     BEDROCK_BETAS,
@@ -149,3 +151,17 @@ def test_a_provider_that_breaks_off_is_told_unless_the_answer_was_complete():
     complete.feed(whole)
     assert complete.cut(BrokenAnswer("Gone.")) + complete.close() == b""
     assert complete.failure is None
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.sampled_from(["one tool", "thinking", "refusal", "cache"]), st.data())
+def test_hostile_bytes_end_with_one_error_or_none(name, data):
+    stream = bytearray(in_chunks(golden(name, "stream")))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(stream) - 1))
+        new = data.draw(st.sampled_from([b"", b"null", b'"', b"{", b"-1", b"\xff", b"\n\n", b'"type":"error"']))
+        stream[at : at + data.draw(st.integers(0, 8))] = new
+    unwrapper = ChunkUnwrapper()
+    told = unwrapper.feed(bytes(stream)) + unwrapper.close()
+    assert told.count(b"event: error\n") == (unwrapper.failure is not None)
+    assert told.count(b"event: error\n") + told.count(b"event: message_stop\n") == 1

@@ -9,9 +9,7 @@ import pytest
 from llmauth.chat.messages import (
     ChatRequest,
     Choose,
-    Image,
     JsonSchema,
-    Link,
     Message,
     Named,
     Reasoning,
@@ -233,7 +231,7 @@ def test_strict_refuses_what_only_this_request_cannot_have():
 def test_tiers(tier, said):
     request = asked(user("Hi"), parameters={Word.SERVICE_TIER: tier})
     assert rendered(request)["service_tier"] == said
-    assert dropped(request, host="bedrock") == ("service_tier",)
+    assert dropped(request, host="vertex") == ("service_tier",)
 
 
 def test_a_blank_stop_sequence_is_refused():
@@ -251,12 +249,6 @@ def test_a_user_is_not_told_by_address(name):
     assert re.fullmatch("[0-9a-f]{64}", body["metadata"]["user_id"])
     assert body == rendered(asked(user("Hi"), parameters={Word.USER: name}))
     assert body != rendered(asked(user("Hi"), parameters={Word.USER: f"{name}1"}))
-
-
-def test_bedrock_takes_no_links():
-    request = asked(user(Image(Link("https://example.com/a.png"))))
-    with pytest.raises(UnsupportedParameter, match="image by URL"):
-        rendered(request, host="bedrock")
 
 
 def test_an_endless_number_is_refused():

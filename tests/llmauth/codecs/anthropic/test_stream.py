@@ -1,4 +1,4 @@
-"""Streams of Anthropic, and of Bedrock's frames round them, under every split."""
+"""Streams of Anthropic under every split."""
 
 import json
 from dataclasses import replace
@@ -14,18 +14,16 @@ from llmauth.chat.events import (
     Cited,
     Failed,
     Finished,
-    Started,
     TextDelta,
     UsageTold,
 )
 from llmauth.chat.messages import Citation, Finish, Usage
 from llmauth.codecs.anthropic import answer_tool
-from llmauth.codecs.anthropic.stream import ChunksDecoder, MessagesDecoder
-from llmauth.demo import eventstream
+from llmauth.codecs.anthropic.stream import MessagesDecoder
 from llmauth.errors import BrokenAnswer, UpstreamError
 from tests.golden.cases import cases
 from tests.golden.streams import decoded, same_under_every_split
-from tests.llmauth.codecs.anthropic.golden import ANSWER_ID, ANSWERED_AS, chunk, golden, in_chunks
+from tests.llmauth.codecs.anthropic.golden import ANSWER_ID, ANSWERED_AS, golden
 
 CASES = [name for name in cases() if name != "content filter"]
 START = {
@@ -59,17 +57,6 @@ def ended(reason="end_turn", **usage):
 def test_golden_streams(name):
     expected = replace(cases()[name].response, id=ANSWER_ID, model=ANSWERED_AS)
     assert collect(same_under_every_split(MessagesDecoder, golden(name, "stream"))) == expected
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_golden_streams_in_chunks(name):
-    data = in_chunks(golden(name, "stream"))
-    assert decoded(ChunksDecoder(), [data]) == decoded(MessagesDecoder(), [golden(name, "stream")])
-
-
-def test_chunks_under_every_split():
-    events = same_under_every_split(ChunksDecoder, in_chunks(golden("one tool", "stream")))
-    assert isinstance(events[0], Started)
 
 
 def test_usage_is_cumulative_and_told_each_time():
@@ -177,51 +164,6 @@ def test_an_end_without_a_reason_is_one():
     assert told(STOP) == [Finished(Finish.STOP)]
 
 
-def test_frames_that_are_cut_or_wrong_fail():
-    whole = in_chunks(golden("text", "stream"))
-    for broken in (whole[:-3], whole[:200], whole[:100] + b"\x00" + whole[101:], b"HTTP/1.1 200 OK\r\n\r\n"):
-        events = decoded(ChunksDecoder(), [broken])
-        assert isinstance(events[-1], Failed)
-        assert sum(isinstance(event, Failed) for event in events) == 1
-
-
-@pytest.mark.parametrize(
-    ("frame", "cause"),
-    [
-        (eventstream.exception("throttlingException", b'{"message":"Slow down"}'), "rate_limited"),
-        (eventstream.exception("validationException", b'{"message":"Bad"}'), "invalid_request"),
-        (eventstream.exception("modelTimeoutException", b"{}"), "timeout"),
-        (eventstream.exception("brandNewException", b"no json"), "server"),
-        (
-            eventstream.encode(
-                (
-                    (":message-type", "error"),
-                    (":error-code", "serviceUnavailableException"),
-                    (":error-message", "Later"),
-                ),
-                b"",
-            ),
-            "overloaded",
-        ),
-    ],
-)
-def test_exceptions_in_frames(frame, cause):
-    events = decoded(ChunksDecoder(), [chunk(START), frame, chunk(STOP)])
-    assert isinstance(events[-1], Failed)
-    assert getattr(events[-1].error, "cause", None) == cause
-
-
-@pytest.mark.parametrize("payload", [b"{}", b'{"bytes":1}', b'{"bytes":"%%%"}', b'{"bytes":"e30="}', b"[]", b"no"])
-def test_chunks_that_hold_no_event_fail(payload):
-    events = decoded(ChunksDecoder(), [eventstream.event("chunk", payload)])
-    assert isinstance(events[-1].error, BrokenAnswer)
-
-
-def test_other_events_in_frames_are_skipped():
-    events = decoded(ChunksDecoder(), [eventstream.event("news", b"{}"), chunk(START), chunk(ended()), chunk(STOP)])
-    assert not any(isinstance(event, Failed) for event in events)
-
-
 @pytest.mark.parametrize(
     "event",
     [
@@ -246,13 +188,13 @@ def test_what_cannot_be_read_fails_once(event):
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.sampled_from(["one tool", "thinking", "refusal", "cache"]), st.booleans(), st.data())
-def test_hostile_bytes_never_raise(name, framed, data):
-    stream = bytearray(in_chunks(golden(name, "stream")) if framed else golden(name, "stream"))
+@given(st.sampled_from(["one tool", "thinking", "refusal", "cache"]), st.data())
+def test_hostile_bytes_never_raise(name, data):
+    stream = bytearray(golden(name, "stream"))
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(stream) - 1))
         new = data.draw(st.sampled_from([b"", b"null", b'"', b"{", b"-1", b"\xff", b"\n\n", b'"type":"error"']))
         stream[at : at + data.draw(st.integers(0, 8))] = new
-    events = decoded(ChunksDecoder() if framed else MessagesDecoder(), [bytes(stream)])
+    events = decoded(MessagesDecoder(), [bytes(stream)])
     failures = [number for number, event in enumerate(events) if isinstance(event, Failed)]
     assert failures in ([], [len(events) - 1])

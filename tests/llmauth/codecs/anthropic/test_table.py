@@ -10,7 +10,7 @@ from llmauth.codecs.mapping import Dropped, Refused, Sent, complete
 MODELS = ["claude-3-haiku-20240307", "claude-opus-4-1", "claude-sonnet-4-5", "claude-opus-4-8", "claude-fable-5-2"]
 
 
-@pytest.mark.parametrize("host", ["direct", "bedrock", "vertex"])
+@pytest.mark.parametrize("host", ["direct", "vertex"])
 @pytest.mark.parametrize("model", MODELS)
 def test_no_word_is_forgotten(model, host):
     assert complete(table_of(claude_traits(model), host))
@@ -26,5 +26,5 @@ def test_what_depends_on_the_model():
 
 def test_what_depends_on_the_host():
     traits = claude_traits("claude-opus-4-8")
-    assert isinstance(table_of(traits, "bedrock")[Word.IMAGE_URL], Refused)
-    assert table_of(traits, "direct")[Word.IMAGE_URL] == TABLE[Word.IMAGE_URL]
+    assert isinstance(table_of(traits, "vertex")[Word.SERVICE_TIER], Dropped)
+    assert table_of(traits, "direct")[Word.SERVICE_TIER] == TABLE[Word.SERVICE_TIER]

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmauth.codecs.converse.exceptions import of_stream
+from llmauth.codecs.aws_exceptions import of_stream
+from llmauth.framing.eventstream import Message
 from llmauth.http import Headers
 from tests.llmauth.codecs.converse.goldens import provider
 
@@ -31,6 +32,10 @@ def error(status=400, name=None, body=b'{"message":"m"}', **headers):
     if name is not None:
         fields.append((b"x-amzn-ErrorType", name.encode()))
     return provider().parse_error(status, Headers(fields), body)
+
+
+def exception(name, payload):
+    return of_stream(Message({":message-type": "exception", ":exception-type": name}, payload))
 
 
 @pytest.mark.parametrize(("name", "status", "cause", "told"), TABLE)
@@ -117,12 +122,26 @@ def test_words_are_cut():
     ],
 )
 def test_within_a_stream(name, cause):
-    assert of_stream(name, b'{"message":"m"}').cause == cause
-    assert of_stream(name, b"\xff").message
+    assert exception(name, b'{"message":"m"}').cause == cause
+    assert exception(name, b"\xff").message
 
 
 def test_within_a_stream_the_models_own_message_is_better_than_none():
-    assert of_stream("modelStreamErrorException", b'{"originalMessage":"boom"}').message == "boom"
+    assert exception("modelStreamErrorException", b'{"originalMessage":"boom"}').message == "boom"
+
+
+@pytest.mark.parametrize("name", ["InternalServerException", "internalServerException"])
+def test_an_error_of_a_stream_is_all_in_its_headers(name):
+    headers = {":message-type": "error", ":error-code": name, ":error-message": "Why"}
+    refused = of_stream(Message(headers, b""))
+    assert (refused.cause, refused.message) == ("server", "Why")
+    assert of_stream(Message({**headers, ":error-code": "serviceUnavailableException"}, b"")).cause == "overloaded"
+
+
+def test_a_fault_of_the_gateways_credential_in_a_stream_shows_nothing_of_it():
+    told = exception("expiredTokenException", b'{"message":"IQoJb3JpZ2luX2VjE has expired"}')
+    assert told.cause == "server"
+    assert "IQoJ" not in told.sentence + told.detail
 
 
 @settings(max_examples=100, deadline=None)

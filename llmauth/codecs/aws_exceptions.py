@@ -7,6 +7,7 @@ from typing import Any
 
 from llmauth.codecs.statuses import cause_of, kept
 from llmauth.errors import Cause, UpstreamError
+from llmauth.framing.eventstream import Message as Frame
 from llmauth.http import Field, Headers
 
 _LONGEST = 1000
@@ -51,11 +52,16 @@ def of_answer(status: int, headers: Headers, body: bytes) -> UpstreamError:
     return _error(name, _cause(name, status), _message(told) or fallback, kept(headers))
 
 
-def of_stream(name: str, payload: bytes) -> UpstreamError:
-    """The same names begin with a small letter here."""
-    told = _object(payload)
-    name = _name(name[:1].upper() + name[1:])
-    return _error(name, _cause(name, 500), _message(told) or "Bedrock broke the answer off.", ())
+def of_stream(frame: Frame) -> UpstreamError:
+    """What ends a stream: an exception with a body, or an error that is all in its headers.
+
+    The same names begin with a small letter here.
+    """
+    headers = frame.headers
+    written = headers.get(":exception-type") or headers.get(":error-code") or ""
+    name = _name(written[:1].upper() + written[1:])
+    said = _message(_object(frame.payload)) or headers.get(":error-message") or "Bedrock broke the answer off."
+    return _error(name, _cause(name, 500), said, ())
 
 
 def of_members(told: dict[str, Any]) -> UpstreamError | None:
