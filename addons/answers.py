@@ -16,11 +16,11 @@ from llmauth.codecs.anthropic.errors import REFUSALS as ANTHROPIC
 from llmauth.codecs.base import JSON
 from llmauth.codecs.whole import Said
 from llmauth.context import Authenticated
-from llmauth.errors import BrokenAnswer
+from llmauth.errors import BrokenAnswer, GatewayError
 from llmauth.gateway import Gateway
 from llmauth.http import Field, Headers, Response
 from llmauth.protocol import Prepared
-from llmauth.reflection import mask
+from llmauth.reflection import hide, mask
 from llmauth.storage.key_text import shown
 from llmauth.translation import StreamTranslator
 
@@ -110,6 +110,13 @@ class Answers:
 
 def _said(exchange: Exchange, status: int, body: bytes) -> Said:
     """What an answer becomes; it changes nothing, and may be asked for in a thread."""
+    try:
+        return _read(exchange, status, body)
+    except GatewayError as error:
+        raise hide(exchange.secrets, error) from None
+
+
+def _read(exchange: Exchange, status: int, body: bytes) -> Said:
     prepared = exchange.prepared
     assert prepared is not None
     if status >= _REFUSALS:
@@ -180,7 +187,7 @@ def _is_refused_in_other_words(response: http.Response, prepared: Prepared) -> b
 def _stream(response: http.Response, exchange: Exchange, prepared: Prepared, fields: tuple[Field, ...]) -> None:
     response.headers.fields = fields
     response.stream = True
-    exchange.stream = prepared.stream()
+    exchange.stream = prepared.stream(exchange.secrets)
 
 
 # What we say; a provider that is a gateway like this one says it as well.

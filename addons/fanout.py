@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 from mitmproxy import flow as flows
@@ -16,12 +17,12 @@ from addons.exchange import Exchange, Exchanges
 from addons.inject import rejected
 from llmauth.codecs.embeddings.base import Vectors
 from llmauth.credentials.outbound import Answer
-from llmauth.errors import InternalError, UpstreamTimeout
+from llmauth.errors import GatewayError, InternalError, UpstreamTimeout
 from llmauth.forwarding import outgoing
 from llmauth.gateway import Gateway
 from llmauth.http import Request
 from llmauth.providers.base import ProviderHandler, Verdict
-from llmauth.reflection import mask, secrets_of
+from llmauth.reflection import hide, mask, secrets_of
 
 # Less than a hook may take (30 s), so that the reason told is the real one.
 TIME_LIMIT = 25.0
@@ -83,12 +84,14 @@ class Fanout:
             work.cancel()
 
     async def _work(self, jobs: Sequence[Job]) -> list[Vectors]:
-        async with self._room:
-            crew = Crew(jobs)
-            try:
-                return await asyncio.wrap_future(crew.start(AT_ONCE))
-            finally:
-                crew.stop()
+        await self._room.acquire()
+        # The room is free when the last thread is, and not when the client has left.
+        loop = asyncio.get_running_loop()
+        crew = Crew(jobs, over=partial(_release, loop, self._room))
+        try:
+            return await asyncio.wrap_future(crew.start(AT_ONCE))
+        finally:
+            crew.stop()
 
     def _jobs(self, exchange: Exchange, ends: float) -> Sequence[Job]:
         prepared = exchange.prepared
@@ -108,8 +111,12 @@ class Fanout:
             raise _late(handler)
         answer = self.gateway.outbound.post(signed, time_limit=left, most=MOST_BYTES)
         _heed(handler, answer)
-        body = mask(secrets_of(signed.headers.fields), answer.body) if answer.status >= _REFUSALS else answer.body
-        return prepared.beside.read(number, answer.status, answer.headers, body)
+        secrets = secrets_of(signed.headers.fields)
+        body = mask(secrets, answer.body) if answer.status >= _REFUSALS else answer.body
+        try:
+            return prepared.beside.read(number, answer.status, answer.headers, body)
+        except GatewayError as error:
+            raise hide(secrets, error) from None
 
     def _signed(self, exchange: Exchange, request: Request) -> Request:
         """Bound by its handler as every request is, and to the one host that the gate approved of for this flow."""
@@ -121,6 +128,11 @@ class Fanout:
         if signed.url.scheme != "https" or signed.url.origin != exchange.approved:
             raise InternalError("A part of the request would have left for another place than the first.")
         return signed
+
+
+def _release(loop: asyncio.AbstractEventLoop, room: asyncio.Semaphore) -> None:
+    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(room.release)
 
 
 def _heed(handler: ProviderHandler, answer: Answer) -> None:

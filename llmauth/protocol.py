@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from llmauth.chat.messages import ChatRequest
@@ -92,9 +92,9 @@ class Prepared:
             return self.translation.asked.dropped
         return () if self.whole is None else self.whole.dropped
 
-    def stream(self) -> StreamFilter:
+    def stream(self, secrets: Sequence[bytes] = ()) -> StreamFilter:
         """What the answer's stream goes through, where it does not pass as it is."""
-        return ChunkUnwrapper() if self.translation is None else self.translation.stream()
+        return ChunkUnwrapper(secrets) if self.translation is None else self.translation.stream(secrets)
 
 
 def asking(route: ProtocolRoute, request: Request) -> Asking:

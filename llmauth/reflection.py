@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import unquote_to_bytes
 
+from llmauth.errors import GatewayError, UpstreamError
 from llmauth.http import Field
 
 MASKED = b"[redacted]"
@@ -58,6 +59,31 @@ def mask(secrets: Sequence[bytes], text: bytes) -> bytes:
         text = text.replace(secret, MASKED)
     plain = _decoded(text)
     return MASKED if plain is not text and any(secret in plain for secret in secrets) else text
+
+
+def hide(secrets: Sequence[bytes], error: GatewayError) -> GatewayError:
+    """The same refusal with every secret masked in it: a codec has read what was escaped in the bytes."""
+    error.message, error.hint, error.detail = (_hidden(secrets, t) for t in (error.message, error.hint, error.detail))
+    error.param = None if error.param is None else _hidden(secrets, error.param)
+    error.args = (error.message,)
+    if isinstance(error, UpstreamError):
+        error.kept = masked(secrets, error.kept)
+    return error
+
+
+def _hidden(secrets: Sequence[bytes], text: str) -> str:
+    told = text.encode("utf-8", "surrogatepass")
+    hidden = _end_masked(secrets, mask(secrets, told))
+    return text if hidden == told else hidden.decode("utf-8", "replace")
+
+
+def _end_masked(secrets: Sequence[bytes], text: bytes) -> bytes:
+    """Long sentences are cut: what stands at the end may be the beginning of a secret."""
+    for secret in secrets:
+        for length in range(min(len(secret), len(text)), _SHORTEST - 1, -1):
+            if text.endswith(secret[:length]):
+                return text[:-length] + MASKED
+    return text
 
 
 def _decoded(text: bytes) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from llmauth.chat.messages import ChatRequest, ChatResponse, Usage
 from llmauth.codecs.base import Answering, Asked, ClientCodec, ProviderCodec, StreamEncoder
 from llmauth.errors import GatewayError, InternalError, UpstreamError
 from llmauth.http import Headers
+from llmauth.reflection import hide
 
 logger = logging.getLogger(__name__)
 
@@ -54,9 +55,9 @@ class Translation:
         """What the provider refused, for the client's shape to tell."""
         return self.provider.parse_error(status, headers, body)
 
-    def stream(self) -> StreamTranslator:
-        """A translator for one stream."""
-        return StreamTranslator(self)
+    def stream(self, secrets: Sequence[bytes] = ()) -> StreamTranslator:
+        """A translator for one stream; no failure that it tells of repeats these secrets."""
+        return StreamTranslator(self, secrets)
 
 
 def begin(
@@ -81,7 +82,8 @@ class StreamTranslator:
     `thoughts` gathers what the model thought and which tools it called: what may have to be given back to it.
     """
 
-    def __init__(self, translation: Translation) -> None:
+    def __init__(self, translation: Translation, secrets: Sequence[bytes] = ()) -> None:
+        self._secrets = secrets
         self._decoder = translation.provider.stream_decoder()
         self._encoder: StreamEncoder = translation.client.stream_encoder(translation.answering)
         self.usage: Usage | None = None
@@ -121,7 +123,7 @@ class StreamTranslator:
             if isinstance(event, UsageTold):
                 self.usage = event.usage
             elif isinstance(event, Failed):
-                self.failure = event.error
+                self.failure = hide(self._secrets, event.error)
             elif self.thoughts is not None and not isinstance(event, ArgumentsDelta):
                 self.thoughts.take(event)
             pieces.append(encode(event))

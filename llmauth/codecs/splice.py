@@ -6,11 +6,14 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NoReturn
 
 from llmauth.codecs.reading import Malformed, text_of
 from llmauth.errors import BadRequest
 
+# Members of the outermost object: each is looked at by itself, and no request has more than a few dozen.
+MOST_MEMBERS = 10_000
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -36,7 +39,9 @@ class Splice:
     def __init__(self, body: bytes) -> None:
         try:
             self._text = text_of(body)
-            found = list(_members(self._text))
+            found = list(islice(_members(self._text), MOST_MEMBERS + 1))
+            if len(found) > MOST_MEMBERS:
+                raise Malformed("", f"holds more than {MOST_MEMBERS} members")
         except Malformed as fault:
             raise _refused(fault.fault) from None
         except RecursionError:

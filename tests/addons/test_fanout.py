@@ -326,3 +326,31 @@ async def test_so_many_requests_at_a_time(house: House, monkeypatch: pytest.Monk
     go.set()
     await asyncio.gather(*running)
     assert len(provider.given) == 2
+
+
+async def test_clients_that_leave_do_not_pile_threads_up(house: House) -> None:
+    go = threading.Event()
+
+    def slow(request: Request) -> Answer:
+        go.wait(20)
+        return good(request)
+
+    fanout, *_ = made(house)
+    for _ in range(module.REQUESTS_AT_ONCE + 8):
+        _, _, flow, _ = made(house, 40, slow)
+        rest = fanout.response(flow)
+        assert rest is not None
+        waiting = asyncio.ensure_future(rest)
+        await asyncio.sleep(0.02)
+        flow.client_conn.state = ConnectionState.CLOSED
+        await waiting
+    at_work = sum(thread.name == "beside" for thread in threading.enumerate())
+    go.set()
+    assert at_work <= module.AT_ONCE * module.REQUESTS_AT_ONCE
+    # And all of it is free again.
+    _, _, flow, exchange = made(house, 5)
+    rest = fanout.response(flow)
+    assert rest is not None
+    await asyncio.wait_for(rest, 5)
+    assert exchange.error is None
+    assert len(exchange.read_beside) == 4

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from llmauth.reflection import MASKED, mask, masked, secrets_of, shows
+from llmauth.errors import BrokenAnswer, UpstreamError
+from llmauth.reflection import MASKED, hide, mask, masked, secrets_of, shows
 
 KEY = b"sk-a1b2c3d4e5f6"
 ENCODED = b"sk%2Da1b2c3d4e5%66%36"
@@ -72,3 +73,18 @@ def test_a_value_that_holds_one_percent_encoded_is_masked_whole() -> None:
     assert mask([KEY], b"https://h/?k=" + ENCODED) == MASKED
     assert mask([token], b"https://h/?x=%20&" + token) == b"https://h/?x=%20&" + MASKED
     assert mask([token], b"100 % of %zz") == b"100 % of %zz"
+
+
+def test_nothing_of_it_stands_in_what_a_refusal_tells() -> None:
+    error = UpstreamError(f"bad {KEY.decode()}", cause="server", hint=KEY.decode(), detail=f"x{KEY.decode()}")
+    error.kept = ((b"retry-after", KEY),)
+    told = hide([KEY], error)
+    assert isinstance(told, UpstreamError)
+    assert KEY.decode() not in f"{told} {told.sentence} {told.message} {told.hint} {told.detail} {told.kept}"
+    assert told.message == f"bad {MASKED.decode()}"
+
+
+@pytest.mark.parametrize("length", [8, len(KEY) - 1])
+def test_nor_its_beginning_where_a_sentence_was_cut(length: int) -> None:
+    assert hide([KEY], BrokenAnswer(f"bad {KEY[:length].decode()}")).message == f"bad {MASKED.decode()}"
+    assert hide([KEY], BrokenAnswer(f"bad {KEY[:7].decode()}")).message == f"bad {KEY[:7].decode()}"

@@ -59,7 +59,7 @@ class MessagesEncoder:
         self._usage: Usage | None = None
         self._finished: Finished | None = None
         self._told = False  # whether `message_delta` is written
-        self._refusal = ""
+        self._refusal: list[str] = []
         self._index = -1
         self._kind = ""  # of the block that is open
         self._call = -1
@@ -111,7 +111,7 @@ class MessagesEncoder:
     def _ending(self) -> bytes:
         assert self._finished is not None
         self._told = True
-        delta = ending(self._finished.finish, self._finished.stop_sequence, self._refusal)
+        delta = ending(self._finished.finish, self._finished.stop_sequence, "".join(self._refusal))
         return _event("message_delta", {"delta": delta, "usage": usage_body(self._usage)})
 
     def _must_wait(self, event: Event) -> bool:
@@ -166,7 +166,7 @@ class MessagesEncoder:
         return _event("content_block_delta", {"index": self._index, "delta": delta})
 
     def _take_refusal(self, event: RefusalDelta) -> bytes:
-        self._refusal += event.text
+        self._refusal.append(event.text)
         return b""
 
     def _take_thinking(self, event: ThinkingDelta) -> bytes:

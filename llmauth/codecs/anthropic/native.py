@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64decode
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from llmauth.codecs.anthropic.errors import error_fields
@@ -17,6 +17,7 @@ from llmauth.codecs.splice import Splice
 from llmauth.errors import BrokenAnswer, GatewayError
 from llmauth.framing.eventstream import Decoder, Message
 from llmauth.framing.sse import encode
+from llmauth.reflection import hide
 
 BEDROCK_VERSION = "bedrock-2023-05-31"
 VERTEX_VERSION = "vertex-2023-10-16"
@@ -97,8 +98,9 @@ class ChunkUnwrapper:
     A stream that fails, or is cut before `message_stop`, ends with the protocol's `event: error`. `failure` says why.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: Sequence[bytes] = ()) -> None:
         self.failure: GatewayError | None = None
+        self._secrets = secrets
         self._frames = Decoder()
         self._ended = False
 
@@ -145,7 +147,7 @@ class ChunkUnwrapper:
     def _fail(self, error: GatewayError) -> bytes:
         if self.failure is not None or self._ended:
             return b""
-        self.failure = error
+        self.failure = hide(self._secrets, error)
         self._ended = True
         return encode(to_json({"type": "error", "error": error_fields(error)}), "error")
 

@@ -23,7 +23,7 @@ from llmauth.chat.events import (
 from llmauth.chat.messages import Citation, Finish, Signature, Usage
 from llmauth.codecs.gemini import logprobs
 from llmauth.codecs.gemini.partial import PartialCall
-from llmauth.codecs.gemini.sources import sources
+from llmauth.codecs.gemini.sources import Spoken, sources
 from llmauth.codecs.reading import Malformed, Node
 
 FINISHES = {
@@ -66,13 +66,13 @@ class _Choice:
         self.partial: PartialCall | None = None
         self.cited: set[Citation] = set()
         # Kept for places of citations, which count the text from its beginning; no longer than any real answer.
-        self.said: list[str] = []
+        self.said = Spoken()
         self.length = 0
 
     def say(self, text: str) -> None:
         self.length += len(text)
         if self.length <= _MAX_SAID:
-            self.said.append(text)
+            self.said.say(text)
 
     @property
     def finish(self) -> Finish:
@@ -140,7 +140,7 @@ class Chunks:
         spoken = candidate.get("content")
         for part in spoken.list_of("parts") if spoken else ():
             self._take_part(part, index, choice, events)
-        for source in sources(candidate, "".join(choice.said)) if _has_sources(candidate) else ():
+        for source in sources(candidate, choice.said) if _has_sources(candidate) else ():
             if source not in choice.cited:
                 choice.cited.add(source)
                 events.append(Cited(source, index))

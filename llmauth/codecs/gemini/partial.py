@@ -14,26 +14,52 @@ _VALUES = ("stringValue", "numberValue", "boolValue", "nullValue")
 
 
 class PartialCall:
-    """One call while it comes: `args` is what is known of its arguments."""
+    """One call while it comes."""
 
-    __slots__ = ("_open", "args", "id", "name", "signature")
+    __slots__ = ("_args", "_open", "_pieces", "_put", "id", "name", "signature")
 
     def __init__(self, name: str, call_id: str, signature: str | None) -> None:
         self.name = name
         self.id = call_id
         self.signature = signature
-        self.args: dict[str, Any] = {}
+        self._args: dict[str, Any] = {}
         self._open: str | None = None  # the path of a string that is not complete
+        self._put: tuple[Any, str | int] | None = None  # where it stands
+        self._pieces: list[str] = []  # what comes behind what stands there
+
+    @property
+    def args(self) -> dict[str, Any]:
+        """What is known of its arguments."""
+        self._join()
+        return self._args
+
+    @args.setter
+    def args(self, whole: dict[str, Any]) -> None:
+        self._args = whole
 
     def take(self, piece: Node) -> None:
         """One PartialArg; Malformed for a path that leads nowhere."""
         path = piece.need("jsonPath").text()
         steps = _steps(piece, path)
         value = _value(piece)
-        goes_on = self._open == path
-        _put(piece, self.args, steps, value, add=goes_on)
+        if self._open != path or self._put is None:
+            self._join()
+            self._put = _put(piece, self._args, steps, value)
+        else:
+            self._go_on(piece, *self._put, value)
         more = piece.get("willContinue")
         self._open = path if more is not None and more.flag() else None
+
+    def _go_on(self, piece: Node, into: Any, step: str | int, value: Any) -> None:
+        if not isinstance(into[step], str) or not isinstance(value, str | None):
+            piece.fail("only a string goes on")
+        self._pieces.append(value or "")
+
+    def _join(self) -> None:
+        if self._pieces and self._put is not None:
+            into, step = self._put
+            into[step] = "".join((into[step], *self._pieces))
+            self._pieces.clear()
 
 
 def _value(piece: Node) -> Any:
@@ -64,16 +90,13 @@ def _step(step: re.Match[str]) -> str | int:
     return str(name) if name is not None else _ESCAPED.sub(r"\1", single if single is not None else double)
 
 
-def _put(piece: Node, into: Any, steps: list[str | int], value: Any, *, add: bool) -> None:
+def _put(piece: Node, into: Any, steps: list[str | int], value: Any) -> tuple[Any, str | int]:
+    """Puts it there, and returns where: a container, and the step in it."""
     for step, after in pairwise(steps):
         into = _member(piece, into, step, [] if isinstance(after, int) else {})
-    if not add:
-        _member(piece, into, steps[-1], value)
-        into[steps[-1]] = value
-    elif not isinstance(into[steps[-1]], str) or not isinstance(value, str | None):
-        piece.fail("only a string goes on")
-    else:
-        into[steps[-1]] += value or ""
+    _member(piece, into, steps[-1], value)
+    into[steps[-1]] = value
+    return into, steps[-1]
 
 
 def _member(piece: Node, into: Any, step: str | int, default: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl
 import threading
@@ -459,3 +460,37 @@ def test_a_translated_stream_that_falls_silent_is_told_so(serve: Callable[..., S
     told = ask(gateway, CHAT, chat("nova", stream=True))
     assert told.cut
     assert "took too long" in told.events[-1]["error"]["message"]
+
+
+SENT_KEY = re.compile(rb"^x-api-key: *(\S+)", re.IGNORECASE | re.MULTILINE)
+BAD_KEY = '{"type":"error","error":{"type":"invalid_request_error","message":"bad key %s"}}'
+
+
+@pytest.mark.parametrize("escaped", [False, True])
+@pytest.mark.parametrize("how", ["400", "200", "stream"])
+def test_a_refusal_shows_no_credential(
+    rigged: Rigged, monkeypatch: pytest.MonkeyPatch, how: str, escaped: bool
+) -> None:
+    """S10: what a provider repeats of our credential is masked, also where a codec has unescaped it."""
+    seen: list[str] = []
+
+    def provider(tls: ssl.SSLSocket) -> None:
+        head, _, body = read_request(tls).partition(b"\r\n\r\n")
+        length = int(re.findall(rb"(?im)^content-length: *(\d+)", head)[0])
+        while len(body) < length:
+            body += tls.recv(1 << 20)
+        found = SENT_KEY.search(head)
+        assert found
+        seen.append(found[1].decode())
+        error = (BAD_KEY % ("".join(f"\\u{ord(c):04x}" for c in seen[0]) if escaped else seen[0])).encode()
+        if how == "stream":
+            tls.sendall(streamed(b"event: error\ndata: " + error + b"\n\n", kind="text/event-stream"))
+        else:
+            tls.sendall(whole(error, "400 Bad Request" if how == "400" else "200 OK"))
+
+    monkeypatch.setattr(rigged, "provider", provider)
+    told = ask(rigged.gateway, "/openai/anthropic/chat/completions", chat("claude-x", stream=how == "stream"))
+    assert seen
+    assert seen[0].encode() not in told.body
+    assert b"[redacted]" in told.body
+    assert seen[0] not in rigged.gateway.log()

@@ -1,6 +1,7 @@
 """Members of a JSON object changed in its bytes."""
 
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -152,3 +153,11 @@ def test_any_bytes_are_read_or_refused(data):
     except BadRequest:
         return
     assert isinstance(json.loads(data), dict)
+
+
+def test_a_million_members_of_its_own_are_refused_at_once():
+    body = b'{"model":"m",' + b",".join(b'"%d":1' % number for number in range(900_000)) + b"}"
+    began = time.process_time()
+    with pytest.raises(BadRequest, match="members"):
+        asked_in(body)
+    assert time.process_time() - began < 1

@@ -206,6 +206,15 @@ def test_arguments_that_are_complete_are_looked_at_once_while_nothing_is_written
     assert time.process_time() - begun < 2
 
 
+def test_a_refusal_in_many_pieces_costs_what_it_is_long():
+    coder = encoder()
+    coder.encode(Started())
+    begun = time.process_time()
+    for _ in range(40_000):
+        coder.encode(RefusalDelta("x" * 100))
+    assert time.process_time() - begun < 2
+
+
 def test_thinking_that_is_not_to_be_shown():
     own = ThinkingSigned(Signature("anthropic", "s"))
     found = written(
