@@ -48,13 +48,15 @@ class Listing:
         convert.answer(flow, Response(status=200, headers=Headers((JSON,)), body=body))
 
     def _all(self, route: ProtocolRoute) -> list[Listed]:
-        named = self.gateway.catalogue.names()
-        return [self._listed(model, instance) for model, instance in named if route.instance in (None, instance)]
+        if route.instance is not None:
+            names = self.gateway.catalogue.names_within(route.instance)
+            return [self._listed(model, route.instance) for model in names]
+        return [self._listed(model, instance) for model, instance in self.gateway.catalogue.names()]
 
     def _one(self, protocol: ClientProtocol, route: ProtocolRoute) -> bytes:
         """Also one that no list shows, where it is known whose it is."""
-        if route.instance is not None and not any(one.id == route.name for one in self._all(route)):
-            raise self.gateway.catalogue.unknown(route.name)
+        if route.instance is not None and not self.gateway.catalogue.serves(route.instance, route.name):
+            raise self.gateway.catalogue.unknown(route.name, route.instance)
         found = self.gateway.catalogue.find(route.name) if route.instance is None else None
         instance = route.instance if found is None else found.instance
         assert instance is not None

@@ -64,17 +64,29 @@ class Catalogue:
         if found is not None:
             return found
         prefix, slash, rest = model.partition("/")
-        if slash and prefix == instance and self._instances[instance].provider != "ibm":
+        if slash and prefix == instance and not self._begins_with_maker(instance, rest):
             return Found(instance, rest, "prefix of the instance")
         return Found(instance, model, "the instance of the path")
 
     def names(self) -> tuple[tuple[str, str], ...]:
         """The models that the configuration names, each with its instance: what a list of models shows."""
-        named = {rule.name: rule.instance for rule in self._exact.values()}
+        named = {name: found.instance for name in self._exact if (found := self._by_rule(name)) is not None}
         for instance, handler in self._instances.items():
             for model in handler.models():
                 named.setdefault(model, instance)
         return tuple(sorted(named.items()))
+
+    def names_within(self, instance: str) -> tuple[str, ...]:
+        """The same for one instance, whoever else has models of these names."""
+        named = {rule.name for rule in self._rules if rule.instance == instance and not rule.is_glob}
+        return tuple(sorted(named.union(self._instances[instance].models())))
+
+    def serves(self, instance: str, model: str) -> bool:
+        """Whether a model is known to be this instance's: by its names, a rule, a prefix, or the form of the id."""
+        if model in self.names_within(instance) or self._by_rule(model, instance) is not None:
+            return True
+        own = self.within(instance, model).model
+        return own != model or self._instances[instance].provider in providers_of(own)
 
     def known(self) -> frozenset[str]:
         """Every name of a model that the configuration gives, to callers or to providers: no caller makes one up."""
@@ -101,9 +113,9 @@ class Catalogue:
         marked = (name for name in fitting if self._instances[name].options.default)
         return next(marked, fitting[0] if fitting else None)
 
-    def unknown(self, model: str) -> UnknownModel:
-        """The refusal, with the names that are near."""
-        names = [name for name, _ in self.names()]
+    def unknown(self, model: str, instance: str | None = None) -> UnknownModel:
+        """The refusal, with the names that are near; of those of an instance, where the path names one."""
+        names = [name for name, _ in self.names()] if instance is None else list(self.names_within(instance))
         near = difflib.get_close_matches(model[:100], names, n=5, cutoff=0.5) or names[:10]
         hint = f"Known are: {', '.join(near)}." if near else "No model is named in the configuration."
         return UnknownModel(
@@ -125,9 +137,12 @@ class Catalogue:
         instance = prefix if prefix in self._instances else self.default(prefix, rest)
         if instance is None:
             return None
-        # Ids of watsonx begin with their maker's name, and IBM is one of the makers.
-        kept = self._instances[instance].provider == "ibm" and prefix == "ibm"
+        kept = prefix == "ibm" and self._begins_with_maker(instance, rest)
         return Found(instance, model if kept else rest, f"prefix '{prefix}'")
+
+    def _begins_with_maker(self, instance: str, rest: str) -> bool:
+        """Ids of watsonx are `maker/name`, and IBM is one of the makers: `ibm/granite` is an id, and has no prefix."""
+        return self._instances[instance].provider == "ibm" and "/" not in rest
 
     def _by_form(self, model: str) -> Found | None:
         for provider in providers_of(model):
@@ -142,6 +157,14 @@ def unreachable(rules: Sequence[Rule]) -> list[tuple[Rule, Rule]]:
     return [
         (later, earlier)
         for position, later in enumerate(rules)
-        for earlier in [next((one for one in rules[:position] if one.matches(later.name)), None)]
+        for earlier in [next((one for one in rules[:position] if _takes_all(one, later)), None)]
         if earlier is not None
     ]
+
+
+# What a `*` may stand for, beside itself: nothing, and more than any number of `?` asks for.
+_STANDING_FOR_ANY = ("*", "", "\0" * 1000)
+
+
+def _takes_all(earlier: Rule, later: Rule) -> bool:
+    return all(earlier.matches(later.name.replace("*", some)) for some in _STANDING_FOR_ANY)

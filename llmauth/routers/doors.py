@@ -70,6 +70,11 @@ class Doors:
         route = ProtocolRoute(protocol=protocol, operation=operation, path=path, instance=instance, name=name)
         return route, f"host of {protocol}, rerouted"
 
+    @staticmethod
+    def inference(protocol: ClientProtocol) -> tuple[str, ...]:
+        """The paths that are answered at a rerouted host of a protocol."""
+        return tuple(f"/v1/{rest}" for rest in _OPERATIONS[protocol])
+
     def _named(self, protocol: ClientProtocol, name: str, rest: str, path: str) -> tuple[Route, str]:
         instance = self._names.get(name)
         if instance is None:

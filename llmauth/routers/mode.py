@@ -160,7 +160,7 @@ class ModeRouter:
         if reroute is not None:
             found = self._doors.at_host(reroute.protocol, request.url.path, reroute.instance)
             if found is None:
-                raise self._no_inference(target)
+                raise self._no_inference(target, reroute.protocol)
             return _protocol_mode(*found)
         way = self._by_host.get(target)
         if way is not None:
@@ -224,11 +224,12 @@ class ModeRouter:
             f"provider's own path after one of: {names}."
         )
 
-    def _no_inference(self, target: HostPort) -> NotFound:
+    def _no_inference(self, target: HostPort, protocol: ClientProtocol) -> NotFound:
         owners = _listed(f"/transparent/{name}/…" for name in self._owners.get(target, ()))
         return NotFound(
             f"Nothing but inference is answered in the place of {target.host}.",
-            hint=f"Served are: {', '.join(ROOTS)}" + (f"; the host itself by the path {owners}." if owners else "."),
+            hint=f"Served are: {', '.join(Doors.inference(protocol))}"
+            + (f"; the host itself by the path {owners}." if owners else "."),
         )
 
     def _not_served(self, target: HostPort) -> HostNotServed:

@@ -73,6 +73,11 @@ async def test_one_model_is_told_where_it_is_known_whose_it_is(house: House, pat
     assert told(asked(house, path))["owned_by"] == owner
 
 
+async def test_below_an_instance_a_model_is_told_by_the_form_of_its_id(house: House) -> None:
+    assert told(asked(house, b"/openai/anthropic/v1/models/claude-opus-4-1"))["owned_by"] == "anthropic"
+    assert status(asked(house, b"/openai/anthropic/v1/models/gpt-4o")) == 404
+
+
 @pytest.mark.parametrize("path", [b"/v1/models/llama", b"/openai/anthropic/v1/models/llama"])
 async def test_a_model_that_nobody_knows_is_a_404(house: House, path: bytes) -> None:
     flow = asked(house, path)

@@ -96,11 +96,26 @@ def test_the_answer_never_depends_on_how_names_begin():
         ("openai", "openai/gpt-4o", "gpt-4o"),
         ("openai", "vertex/gemini", "vertex/gemini"),
         ("watson", "watson/x", "watson/x"),
+        ("watson", "watson/meta-llama/llama-3-3-70b-instruct", "meta-llama/llama-3-3-70b-instruct"),
     ],
 )
 def test_an_instance_that_was_named_is_not_left(instance, model, expected):
     one = Catalogue(INSTANCES, RULES).within(instance, model)
     assert (one.instance, one.model) == (instance, expected)
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("ibm/meta-llama/llama-3-3-70b-instruct", "meta-llama/llama-3-3-70b-instruct"),
+        ("ibm/ibm/granite-3-8b-instruct", "ibm/granite-3-8b-instruct"),
+        ("ibm/granite-3-8b-instruct", "ibm/granite-3-8b-instruct"),
+    ],
+)
+def test_ibm_is_a_maker_where_one_name_follows_and_an_instance_where_two_do(model, expected):
+    among = instances(ibm="ibm")
+    assert found(model, (), among) == ("ibm", expected)
+    assert Catalogue(among).within("ibm", model).model == expected
 
 
 def test_an_unknown_name_is_told_its_neighbours():
@@ -118,6 +133,42 @@ def test_a_key_that_was_put_there_is_not_repeated():
 
 def test_the_list_names_what_the_configuration_names():
     assert Catalogue(INSTANCES, RULES).names() == (("claude-3", "bedrock_us1"), ("gpt-4o", "azure_main"))
+
+
+def test_each_of_two_instances_lists_a_name_that_both_have():
+    address = "azure base_url=https://x.openai.azure.com deployments=gpt-4o>mine"
+    catalogue = Catalogue(instances(east=address, west=address), (Rule(name="fast", instance="west"),))
+    assert catalogue.names_within("east") == ("gpt-4o",)
+    assert catalogue.names_within("west") == ("fast", "gpt-4o")
+    assert catalogue.names() == (("fast", "west"), ("gpt-4o", "east"))
+
+
+def test_a_name_is_listed_with_whom_a_caller_reaches_by_it():
+    rules = (Rule(name="gpt-*", instance="azure_main"), Rule(name="gpt-5", instance="openai"))
+    assert ("gpt-5", "azure_main") in Catalogue(INSTANCES, rules).names()
+
+
+@pytest.mark.parametrize(
+    ("instance", "model", "served"),
+    [
+        ("azure_main", "gpt-4o", True),
+        ("bedrock_us1", "claude-3", True),
+        ("bedrock_eu1", "claude-3", True),
+        ("bedrock_eu1", CLAUDE, True),
+        ("openai", "gpt-5", True),
+        ("openai", "openai/anything", True),
+        ("openai", "claude-3", False),
+        ("watson", "nobodys-model", False),
+    ],
+)
+def test_what_is_known_to_be_an_instances(instance, model, served):
+    assert Catalogue(INSTANCES, RULES).serves(instance, model) is served
+
+
+def test_of_an_instance_only_its_own_neighbours_are_told():
+    hint = Catalogue(INSTANCES, RULES).unknown("claude3", "azure_main").hint
+    assert "gpt-4o" in hint
+    assert "claude-3" not in hint
 
 
 def test_the_names_that_may_be_shown_are_those_of_the_configuration():
@@ -139,6 +190,9 @@ def test_short_names_count_for_their_own_provider():
         (("*", "gpt-*", "x"), [("gpt-*", "*"), ("x", "*")]),
         (("a", "b"), []),
         (("gpt-4*", "gpt-*"), []),
+        (("gpt-?", "gpt-*"), []),
+        (("gpt-?", "gpt-4"), [("gpt-4", "gpt-?")]),
+        (("gpt-*", "gpt-?"), [("gpt-?", "gpt-*")]),
     ],
 )
 def test_rules_that_never_match(names, expected):

@@ -163,6 +163,13 @@ def test_nothing_else_is_answered_at_a_rerouted_host(path):
     assert "/transparent/" not in foreign.value.sentence
 
 
+def test_a_rerouted_host_is_told_of_its_own_protocols_paths_only():
+    with pytest.raises(NotFound) as refused:
+        rerouted("api.anthropic.com", "/v1/files")
+    assert "/v1/messages" in refused.value.hint
+    assert "/v1/chat/completions" not in refused.value.hint
+
+
 def test_a_rerouted_host_is_intercepted_and_refused_in_its_protocols_shape():
     target = HostPort("api.anthropic.com", 443)
     assert REROUTED.passage(target) is Passage.INTERCEPT
