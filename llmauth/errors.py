@@ -18,7 +18,8 @@ GatewayError
 │   └── UnknownModel 404
 ├── RateLimited 429
 ├── InternalError 500
-│   └── NoCredential 500
+│   ├── NoCredential 500
+│   └── InstanceIncomplete 500
 ├── CredentialRejected 502
 ├── UpstreamProxyFailed 502
 ├── UpstreamUnreachable 502
@@ -228,6 +229,12 @@ class NoCredential(InternalError):
     """No strategy gave a credential for the instance."""
 
     code = "credential_unavailable"
+
+
+class InstanceIncomplete(InternalError):
+    """The instance lacks an option that only protocol mode needs."""
+
+    code = "instance_incomplete"
 
 
 class CredentialRejected(GatewayError):

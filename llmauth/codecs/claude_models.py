@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from llmauth.chat.messages import Reasoning
+from llmauth.chat.messages import Message, Part, Reasoning, Redacted, Thinking, ToolCall
 from llmauth.chat.words import Word
 from llmauth.codecs.mapping import Dropped, Rule
 
@@ -105,6 +105,22 @@ def thinking_fields(reasoning: Reasoning | None, traits: ClaudeTraits, max_token
 def thinks(fields: Mapping[str, Any]) -> bool:
     """Whether these members turn thinking on, which then narrows what else may be asked."""
     return bool(fields.get("thinking", {}).get("type", "disabled") != "disabled")
+
+
+def thoughtless_loop(messages: Sequence[Message]) -> bool:
+    """Whether a loop of calls goes on whose thinking, of Claude's own, did not come back.
+
+    A model that is asked for thinking would refuse it: "Expected `thinking` or `redacted_thinking`, but found
+    `tool_use`". What a user says beside the results stands in the same turn, and ends no loop.
+    """
+    last = next((message.parts for message in reversed(messages) if message.role == "assistant"), ())
+    return any(isinstance(part, ToolCall) for part in last) and not any(map(_thought_by_claude, last))
+
+
+def _thought_by_claude(part: Part) -> bool:
+    if isinstance(part, Thinking):
+        return part.signature is not None and part.signature.origin == "anthropic"
+    return isinstance(part, Redacted) and part.data.origin == "anthropic"
 
 
 def sampling_rules(said: Mapping[Word, Any], traits: ClaudeTraits, *, thinking: bool) -> dict[Word, Rule]:

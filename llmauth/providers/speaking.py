@@ -11,7 +11,7 @@ from llmauth.codecs.embeddings.base import EmbeddingFormat
 from llmauth.codecs.splice import model_replaced
 from llmauth.codecs.whole import Whole
 from llmauth.context import Operation
-from llmauth.errors import GatewayError, NotFound, UnsupportedParameter
+from llmauth.errors import GatewayError, InstanceIncomplete, NotFound
 from llmauth.http import Headers
 
 # Where each operation of OpenAI's and Anthropic's own APIs stands.
@@ -82,10 +82,9 @@ def not_offered(operation: Operation, instance: str) -> GatewayError:
     )
 
 
-def unset(instance: str, option: str) -> UnsupportedParameter:
+def unset(instance: str, option: str) -> InstanceIncomplete:
     """The refusal where the configuration lacks what only protocol mode needs."""
-    return UnsupportedParameter(
+    return InstanceIncomplete(
         f"Instance '{instance}' cannot be called in protocol mode: its option '{option}' is not set.",
         hint="Tell whoever runs this gateway.",
-        code="instance_incomplete",
     )

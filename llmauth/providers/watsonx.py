@@ -86,21 +86,23 @@ class WatsonxHandler(BoundHandler[WatsonxOptions]):
         return model_in_json(request.body, member)
 
     def codec(self, model: str) -> ProviderCodec:
-        options = self.options
-        if options.project_id is None and options.space_id is None:
-            raise unset(self.name, "project_id")
-        return WatsonxProvider(model, project_id=options.project_id, space_id=options.space_id)
+        self._check_place()
+        return WatsonxProvider(model, project_id=self.options.project_id, space_id=self.options.space_id)
 
     def locate(self, model: str, *, stream: bool) -> str:
         return f"/ml/v1/text/{'chat_stream' if stream else 'chat'}?version={self.options.version}"
 
     def embeddings(self, model: str) -> Embeddings | None:
         """Of every model: no id tells which of them embed."""
+        self._check_place()
         options = self.options
-        if options.project_id is None and options.space_id is None:
-            raise unset(self.name, "project_id")
         form = WatsonxEmbeddings(model, project_id=options.project_id, space_id=options.space_id)
         return Embeddings(path=f"/ml/v1/text/embeddings?version={options.version}", format=form)
+
+    def _check_place(self) -> None:
+        """InstanceIncomplete without one: "Either space_id or project_id has to be given"."""
+        if self.options.project_id is None and self.options.space_id is None:
+            raise unset(self.name, "project_id")
 
     def _sign(self, request: Request, credential: Credential) -> Request:
         match credential:

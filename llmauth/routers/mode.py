@@ -220,8 +220,8 @@ class ModeRouter:
             return "This gateway has no instance configured."
         names = _listed(f"/transparent/{name}/…" for name in self._instances)
         return (
-            f"Served are {', '.join(ROOTS)}, the same below /openai/{{instance}} and /anthropic/{{instance}}, and the "
-            f"provider's own path after one of: {names}."
+            f"Served are {', '.join(ROOTS)}, those of OpenAI's below /openai/{{instance}} too and those of Anthropic's "
+            f"below /anthropic/{{instance}}, and the provider's own path after one of: {names}."
         )
 
     def _no_inference(self, target: HostPort, protocol: ClientProtocol) -> NotFound:

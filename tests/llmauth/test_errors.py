@@ -28,6 +28,7 @@ TABLE = {
     "RateLimited": (429, "rate_limit_exceeded", "policy", True),
     "InternalError": (500, "internal_error", "proxy", False),
     "NoCredential": (500, "credential_unavailable", "proxy", False),
+    "InstanceIncomplete": (500, "instance_incomplete", "proxy", False),
     "CredentialRejected": (502, "credential_rejected", "proxy", False),
     "UpstreamProxyFailed": (502, "upstream_proxy_failed", "proxy", True),
     "UpstreamUnreachable": (502, "provider_unreachable", "provider", True),

@@ -14,17 +14,14 @@ from llmauth.chat.messages import (
     JsonSchema,
     Message,
     Named,
-    Redacted,
     Text,
-    Thinking,
     Tool,
-    ToolCall,
 )
 from llmauth.chat.turns import folded, leading, merged
 from llmauth.chat.words import Word
 from llmauth.codecs.anthropic import answer_tool
 from llmauth.codecs.anthropic.blocks import blocks_of, cached, said
-from llmauth.codecs.claude_models import ClaudeTraits, sampling_rules, thinking_fields, thinks
+from llmauth.codecs.claude_models import ClaudeTraits, sampling_rules, thinking_fields, thinks, thoughtless_loop
 from llmauth.codecs.mapping import Admitted, Dropped, Ignored, Rule, Sent, Table, admit, apply
 from llmauth.errors import BadRequest
 
@@ -58,7 +55,7 @@ def _thinking(request: ChatRequest, traits: ClaudeTraits, limit: int) -> dict[st
     "Thinking is not compatible with forced tool use." And a model of the older form, asked for it in the middle of a
     loop of calls whose thinking did not come back, refuses: "must start with a thinking block".
     """
-    if _forced(request, traits) or (not traits.adaptive and _thoughtless_loop(request)):
+    if _forced(request, traits) or (not traits.adaptive and thoughtless_loop(request.messages)):
         return thinking_fields(request.reasoning, traits, limit) if _unwanted(request) else {}
     return thinking_fields(request.reasoning, traits, limit)
 
@@ -70,14 +67,6 @@ def _unwanted(request: ChatRequest) -> bool:
 def _forced(request: ChatRequest, traits: ClaudeTraits) -> bool:
     by_schema = isinstance(request.output, JsonSchema) and not traits.structured
     return by_schema or request.tool_choice is Choose.REQUIRED or isinstance(request.tool_choice, Named)
-
-
-def _thoughtless_loop(request: ChatRequest) -> bool:
-    """Whether the model's last turn calls tools, and does not begin with thinking of Claude's."""
-    calling = next((message for message in reversed(request.messages) if message.role == "assistant"), None)
-    parts = [] if calling is None else [part for part in calling.parts if said(part)]
-    thought = bool(parts) and isinstance(parts[0], Thinking | Redacted)
-    return not thought and any(isinstance(part, ToolCall) for part in parts)
 
 
 def _exceptions(request: ChatRequest, table: Table, traits: ClaudeTraits, thinking: dict[str, Any]) -> dict[Word, Rule]:

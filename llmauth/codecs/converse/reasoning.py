@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llmauth.chat.messages import ChatRequest, Message, Reasoning, Redacted, Thinking, ToolCall
+from llmauth.chat.messages import ChatRequest, Reasoning
 from llmauth.chat.words import Word
-from llmauth.codecs.claude_models import ClaudeTraits, thinking_fields, thinks
+from llmauth.codecs.claude_models import ClaudeTraits, thinking_fields, thinks, thoughtless_loop
 from llmauth.codecs.converse.families import Family, Kind
 
 _LEVELS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
@@ -43,23 +43,8 @@ def has_budget(fields: Mapping[str, Any]) -> bool:
 def _of_claude(request: ChatRequest, reasoning: Reasoning, traits: ClaudeTraits, forced: bool) -> dict[str, Any]:
     limit = request.parameters.get(Word.MAX_TOKENS, traits.default_max_tokens)
     fields = thinking_fields(reasoning, traits, limit)
-    against = forced or (has_budget(fields) and _thoughtless(request.messages, "anthropic"))
+    against = forced or (has_budget(fields) and thoughtless_loop(request.messages))
     return {} if against and thinks(fields) else fields
-
-
-def _thoughtless(messages: tuple[Message, ...], origin: str) -> bool:
-    """Whether a loop of calls goes on whose thinking did not come back.
-
-    The model would refuse it: "Expected `thinking` or `redacted_thinking`, but found `tool_use`".
-    """
-    last = next((message for message in reversed(messages) if message.role == "assistant"), None)
-    if last is None or messages[-1].role != "tool":
-        return False
-    return any(isinstance(part, ToolCall) for part in last.parts) and not any(
-        (isinstance(part, Thinking) and part.signature is not None and part.signature.origin == origin)
-        or (isinstance(part, Redacted) and part.data.origin == origin)
-        for part in last.parts
-    )
 
 
 def _of_nova(reasoning: Reasoning, parameters: Mapping[Word, Any]) -> dict[str, str]:

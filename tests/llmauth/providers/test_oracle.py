@@ -8,7 +8,7 @@ from llmauth.addresses import HostPort
 from llmauth.clock import ManualClock
 from llmauth.codecs.embeddings.request import EmbeddingRequest
 from llmauth.demo.credentials import OciIdentity
-from llmauth.errors import InternalError, NoCredential, UnsupportedParameter
+from llmauth.errors import InstanceIncomplete, InternalError, NoCredential
 from llmauth.http import Door, Headers, Request, Url
 from llmauth.providers.base import Verdict
 from llmauth.providers.oracle import REALMS, OracleHandler, OracleOptions
@@ -177,7 +177,7 @@ def test_coheres_models_embed(model, sized):
     assert way.path == "/20231130/actions/embedText"
     request = EmbeddingRequest(model=model, inputs=("a",), dimensions=512)
     if not sized:
-        with pytest.raises(UnsupportedParameter):
+        with pytest.raises(InstanceIncomplete):
             way.format.render(request)
         return
     told = json.loads(way.format.render(request)[0].body)
@@ -186,5 +186,5 @@ def test_coheres_models_embed(model, sized):
 
 def test_other_models_do_not_and_without_a_compartment_none_does():
     assert HANDLER.embeddings("cohere.command-a-03-2025") is None
-    with pytest.raises(UnsupportedParameter):
+    with pytest.raises(InstanceIncomplete):
         HANDLER.embeddings("cohere.embed-v4.0")

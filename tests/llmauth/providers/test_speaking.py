@@ -2,7 +2,7 @@
 
 import pytest
 
-from llmauth.errors import BadRequest, NotFound, UnsupportedParameter
+from llmauth.errors import BadRequest, InstanceIncomplete, NotFound
 from llmauth.http import Headers
 from llmauth.providers.speaking import is_name, not_offered, quoted, under_its_name, unset
 
@@ -46,8 +46,8 @@ def test_refusals_name_the_instance_and_what_to_do():
     assert "claude" in lacking.sentence
     assert "/transparent/" in lacking.hint
     incomplete = unset("watsonx", "project_id")
-    assert isinstance(incomplete, UnsupportedParameter)
-    assert incomplete.code == "instance_incomplete"
+    assert isinstance(incomplete, InstanceIncomplete)
+    assert incomplete.fault == "proxy"
     assert "project_id" in incomplete.sentence
 
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from llmauth.addresses import HostPort
 from llmauth.codecs.embeddings.gemini import GeminiEmbeddings
 from llmauth.codecs.embeddings.predict import PredictEmbeddings
-from llmauth.errors import InternalError, UnsupportedParameter
+from llmauth.errors import InstanceIncomplete, InternalError
 from llmauth.http import Door, Headers, Request, Url
 from llmauth.providers.base import Verdict
 from llmauth.providers.vertex import VertexHandler, VertexOptions
@@ -223,7 +223,7 @@ def test_models_that_embed_each_have_their_call(model, verb, kind):
 def test_other_models_do_not_embed_and_without_a_project_none_does():
     assert handler(project="demo-project").embeddings("gemini-2.5-pro") is None
     assert handler(project="demo-project").embeddings("google/text-embedding-005") is None
-    with pytest.raises(UnsupportedParameter):
+    with pytest.raises(InstanceIncomplete):
         handler().embeddings("text-embedding-005")
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from llmauth.addresses import HostPort
 from llmauth.codecs.embeddings.request import EmbeddingRequest
-from llmauth.errors import InternalError, UnsupportedParameter
+from llmauth.errors import InstanceIncomplete, InternalError
 from llmauth.http import Door, Headers, Request, Url
 from llmauth.providers.base import Verdict
 from llmauth.providers.watsonx import WatsonxHandler, WatsonxOptions
@@ -134,5 +134,5 @@ def test_embeddings_are_asked_for_a_project_or_a_space():
         way = WatsonxHandler("x", WatsonxOptions.model_validate(scope)).embeddings("ibm/slate")
         assert way.path == "/ml/v1/text/embeddings?version=2026-10-14"
         assert scope.items() <= json.loads(way.format.render(request)[0].body).items()
-    with pytest.raises(UnsupportedParameter):
+    with pytest.raises(InstanceIncomplete):
         HANDLER.embeddings("ibm/slate")

@@ -81,7 +81,8 @@ def test_a_budget_wants_the_thinking_of_a_loop_back(thinking, told):
     )
     assert thinks(fields(Reasoning("low"), OLD, LIMITED, *loop)) is told
     assert thinks(fields(Reasoning("low"), NEW, LIMITED, *loop))
-    assert thinks(fields(Reasoning("low"), OLD, LIMITED, *loop, user("Anew.")))
+    assert thinks(fields(Reasoning("low"), OLD, LIMITED, *loop, user("Anew."))) is told
+    assert thinks(fields(Reasoning("low"), OLD, LIMITED, *loop, Message("assistant", (Text("b"),)), user("Anew.")))
 
 
 def test_what_the_members_say():
