@@ -8,7 +8,7 @@ from llmauth.addresses import HostPort
 from llmauth.clock import ManualClock
 from llmauth.codecs.embeddings.request import EmbeddingRequest
 from llmauth.demo.credentials import OciIdentity
-from llmauth.errors import InstanceIncomplete, InternalError, NoCredential
+from llmauth.errors import InstanceIncomplete, InternalError, NoCredential, UnsupportedParameter
 from llmauth.http import Door, Headers, Request, Url
 from llmauth.providers.base import Verdict
 from llmauth.providers.oracle import REALMS, OracleHandler, OracleOptions
@@ -177,7 +177,7 @@ def test_coheres_models_embed(model, sized):
     assert way.path == "/20231130/actions/embedText"
     request = EmbeddingRequest(model=model, inputs=("a",), dimensions=512)
     if not sized:
-        with pytest.raises(InstanceIncomplete):
+        with pytest.raises(UnsupportedParameter):
             way.format.render(request)
         return
     told = json.loads(way.format.render(request)[0].body)
