@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +14,7 @@ from addons import convert
 from addons.exchange import Exchange, Exchanges
 from addons.stage import stage
 from llmauth.context import Authenticated, RequestContext
+from llmauth.credentials.status import InstanceStatus, StrategyStatus
 from llmauth.gateway import Gateway
 from llmauth.http import Door, Headers, Response
 from llmauth.screening import screen_framing
@@ -47,9 +49,7 @@ class Endpoints:
         readiness = self.gateway.readiness()
         ready = readiness.ready and not self.exchanges.draining
         status = "draining" if self.exchanges.draining else "ready" if ready else "not_ready"
-        instances = {
-            name: {"status": state.state, "strategy": state.strategy} for name, state in readiness.instances.items()
-        }
+        instances = {name: _state(state, time.time()) for name, state in readiness.instances.items()}
         facts = {"status": status, "keys": readiness.keys, "instances": instances}
         return _answer(200 if ready else 503, {**facts, "stats": {"instances": len(instances)}})
 
@@ -70,6 +70,20 @@ class Scrape:
             self._settle()
             body, content_type = self.gateway.render_metrics()
             convert.answer(flow, Response(status=200, headers=_type(content_type), body=body))
+
+
+def _state(status: InstanceStatus, now: float) -> dict[str, Any]:
+    """Names, states and times; no reason, host or account, since anybody may ask."""
+    left = None if status.expires_at is None else max(0, round(status.expires_at - now))
+    strategies = {one.label: _standing(one) for one in status.strategies}
+    told = {"status": status.state, "strategy": status.strategy, "expires_in": left, "degraded": status.degraded}
+    return {**told, "strategies": strategies}
+
+
+def _standing(one: StrategyStatus) -> str:
+    if one.active:
+        return "active"
+    return "standby" if one.reason is None else "not_used"
 
 
 def _is_read(exchange: Exchange) -> bool:

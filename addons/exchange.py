@@ -19,6 +19,7 @@ from llmauth.chat.messages import Usage
 from llmauth.codecs.base import RefusalShape
 from llmauth.config.limits import Limits
 from llmauth.context import Decision, Identity, ProtocolRoute, RequestContext, Route
+from llmauth.credentials.cache import Leased
 from llmauth.errors import GatewayError
 from llmauth.http import Door, Headers, Request
 from llmauth.protocol import Prepared
@@ -93,7 +94,9 @@ class Exchange:
     route: Route | None = None
     handler: ProviderHandler | None = None
     approved: HostPort | None = None
-    generation: int = 0
+    leased: Leased | None = field(default=None, repr=False)  # the credential that is on the request
+    renewed: bool = False  # whether another one was looked for, after the provider had refused it
+    again: bool = False  # whether the request is sent once more, with the credential that is on it now
     error: GatewayError | None = None
     head_took: float = 0.0
     body_in_at: float | None = None

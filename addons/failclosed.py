@@ -33,7 +33,7 @@ class Settled:
 HOOK_TIME_LIMIT = 30.0
 
 _REQUEST_HOOKS = frozenset({"http_connect", "requestheaders", "request"})
-_RESPONSE_HOOKS = frozenset({"server_ready", "responseheaders", "response"})
+_RESPONSE_HOOKS = frozenset({"server_ready", "renew", "responseheaders", "response"})
 _TUNNEL_HOOKS = frozenset({"http_connected"})
 _SERVER_HOOKS = frozenset({"server_connect", "server_connected"})
 FAILED = "a hook failed"

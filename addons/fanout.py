@@ -16,11 +16,11 @@ from addons.crew import Crew
 from addons.exchange import Exchange, Exchanges
 from addons.inject import rejected
 from llmauth.codecs.embeddings.base import Vectors
-from llmauth.credentials.outbound import Answer
 from llmauth.errors import GatewayError, InternalError, UpstreamTimeout
 from llmauth.forwarding import outgoing
 from llmauth.gateway import Gateway
 from llmauth.http import Request
+from llmauth.outbound import Answer
 from llmauth.providers.base import ProviderHandler, Verdict
 from llmauth.reflection import hide, mask, secrets_of
 

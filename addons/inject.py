@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable
+from contextlib import suppress
 from functools import partial
 
 from mitmproxy import http
@@ -14,7 +15,7 @@ from addons.exchange import Exchange, Exchanges
 from addons.stage import fail, stage
 from llmauth.context import Credentialed, Decision, Routed, TransparentRoute, advance
 from llmauth.credentials.cache import Leased
-from llmauth.errors import CredentialRejected
+from llmauth.errors import CredentialRejected, NoCredential
 from llmauth.forwarding import outgoing
 from llmauth.gateway import Gateway
 from llmauth.http import Headers, Request
@@ -23,8 +24,9 @@ from llmauth.reflection import secrets_of
 from llmauth.secrets import ApiKey, BearerToken, Credential
 from llmauth.telemetry.access import clocked
 
-# The sixth router's record, for as long as no strategy reads a vault.
+# The sixth router's record, where the strategy asked it nothing.
 NO_VAULT = Decision(router="vault", input="-", outcome="n/a", reason="the strategy reads no vault")
+_OF_A_VAULT = "vault ("
 _REFUSALS = 400
 
 
@@ -92,13 +94,13 @@ class Inject:
         convert.apply(signed, flow)
         exchange.approved = signed.url.origin
         exchange.approved_at = time.monotonic()
-        exchange.generation = leased.generation
+        exchange.leased = leased
         if exchange.prepared is not None and exchange.prepared.beside is not None:
             assert exchange.handler
             exchange.authorize = partial(exchange.handler.authorize, credential=leased.credential)
         exchange.secrets = self._secrets_of(context.target.instance, leased, signed)
         exchange.context = advance(
-            context, Credentialed, decision, NO_VAULT, strategy=leased.strategy, expires_at=leased.expires_at
+            context, Credentialed, decision, _of_vault(leased), strategy=leased.strategy, expires_at=leased.expires_at
         )
 
     def _secrets_of(self, instance: str, leased: Leased, signed: Request) -> tuple[bytes, ...]:
@@ -109,6 +111,28 @@ class Inject:
         if kept is None or kept[0] is not leased.credential:
             kept = self._kept[instance] = (leased.credential, secrets_of(signed.headers.fields))
         return kept[1]
+
+    @stage(Credentialed)
+    async def renew(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """The provider refused the credential before the client heard anything: one that is another is tried, once."""
+        exchange.renewed = True
+        began, refused = time.monotonic(), exchange.leased
+        assert refused is not None
+        assert isinstance(exchange.context, Credentialed)
+        target = exchange.context.target
+        self.gateway.credential.discard(target.instance, refused.generation)
+        with suppress(NoCredential):  # then the refusal stands: a 502, and not the 500 of who never had one
+            leased, decision = await self.gateway.credential.acquire(target)
+            if leased.credential == refused.credential:
+                return
+            bound, first = exchange.approved, exchange.approved_at
+            signing = self._inject(flow, exchange, leased, decision)
+            if signing is not None:
+                await signing
+            if exchange.body_in_at is not None and first is not None:
+                exchange.body_in_at += began - first  # what the provider took to refuse is no time of ours
+            exchange.again = exchange.approved == bound
+            self.gateway.metrics.credential_retried(target.instance)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """The provider refused *our* credential: the client must not read that as its own key being bad."""
@@ -141,10 +165,18 @@ class Inject:
         fail(flow, exchange, rejected(self.gateway, exchange, verdict, flow.response.status_code))
 
 
+def _of_vault(leased: Leased) -> Decision:
+    if not leased.strategy.startswith(_OF_A_VAULT):
+        return NO_VAULT
+    backend = leased.strategy.removeprefix(_OF_A_VAULT).rstrip(")")
+    return Decision(router="vault", input=leased.source, outcome=backend, reason="read by the strategy of the lease")
+
+
 def rejected(gateway: Gateway, exchange: Exchange, verdict: Verdict, status: int) -> CredentialRejected:
     """Take back the credential that was refused; on the event loop alone, as all that touches a lease."""
     assert exchange.handler
     instance = exchange.handler.name
-    gateway.credential.discard(instance, exchange.generation)
+    if exchange.leased is not None:
+        gateway.credential.discard(instance, exchange.leased.generation)
     message = f"The provider refused the gateway's credential for instance '{instance}'. It is not your key."
     return CredentialRejected(message, detail=f"{verdict.name.lower()}: the provider answered {status}")

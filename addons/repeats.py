@@ -121,7 +121,7 @@ def _send(flow: http.HTTPFlow, exchange: Exchange, known: Known, sent: Sent) -> 
     data.host, data.port = sent.approved
     data.headers.fields = sent.fields_for(length, context.request_id)
     leased = sent.leased
-    exchange.approved, exchange.generation, exchange.secrets = sent.approved, leased.generation, sent.secrets
+    exchange.approved, exchange.leased, exchange.secrets = sent.approved, leased, sent.secrets
     exchange.context = advance(
         context,
         Credentialed,
@@ -225,7 +225,7 @@ class Remember:
 
 def _was_sent(leased: Leased, exchange: Exchange) -> bool:
     """Whether it is this exchange's, and is put on as it is: a signature is for one request."""
-    return leased.generation == exchange.generation and isinstance(leased.credential, ApiKey | BearerToken)
+    return leased is exchange.leased and isinstance(leased.credential, ApiKey | BearerToken)
 
 
 def _place(fields: Sequence[Field], name: bytes) -> int:

@@ -12,8 +12,9 @@ from mitmproxy.connection import Client
 
 from addons.exchange import Exchange, Exchanges
 from addons.stage import fail
-from addons.wire.stream import HELD_UP_TO, KEPT_UP_TO
+from addons.wire.stream import KEPT_UP_TO
 from addons.wire.websocket import traffic_of
+from addons.wire.weighing import HELD_UP_TO
 from llmauth.chat.messages import Usage
 from llmauth.errors import UpstreamUnreachable
 from llmauth.gateway import Gateway
@@ -186,6 +187,7 @@ def _outcome(flow: http.HTTPFlow, exchange: Exchange, at: float, cut: bool) -> O
         unmetered=unmetered,
         provider_request_id=exchange.provider_request_id,
         limit=exchange.limit,
+        renewed=exchange.again,
         carried=None if traffic is None else (traffic.received, traffic.sent),
     )
 

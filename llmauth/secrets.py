@@ -86,7 +86,23 @@ class OciKey:
     private_key: Secret
 
 
-Credential = ApiKey | BearerToken | AwsKeys | OciKey
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoogleAccount:
+    """A Google credential file (JSON) that is exchanged for tokens; never sent, and no provider's handler takes it."""
+
+    info: Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntraClient:
+    """An application of Microsoft Entra with its secret, exchanged for tokens; no provider's handler takes it."""
+
+    tenant_id: str
+    client_id: str
+    client_secret: Secret
+
+
+Credential = ApiKey | BearerToken | AwsKeys | OciKey | GoogleAccount | EntraClient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,9 @@ FLOORS = {
     "llmauth.egress": 1,
     "llmauth.errors": 1,
     "llmauth.http": 1,
+    "llmauth.platform": 1,
     "llmauth.secrets": 1,
+    "llmauth.sources": 1,
     "llmauth.ca": 2,
     "llmauth.chat": 2,
     "llmauth.context": 2,
@@ -31,28 +33,30 @@ FLOORS = {
     "llmauth.signing": 2,
     "llmauth.storage": 2,
     "llmauth.upstream_proxy": 2,
-    "llmauth.vaults": 2,
     "llmauth.websocket": 2,
     "llmauth.authenticators": 3,
     "llmauth.codecs": 3,
-    "llmauth.credentials": 3,
     "llmauth.governance": 3,
+    "llmauth.outbound": 3,
     "llmauth.screening": 3,
     "llmauth.telemetry": 3,
     "llmauth.providers": 4,
     "llmauth.token_hosts": 4,
     "llmauth.translation": 4,
     "llmauth.usage": 4,
+    "llmauth.vaults": 4,
+    "llmauth.credentials": 5,
     "llmauth.forwarding": 5,
     "llmauth.protocol": 5,
-    "llmauth.routers": 5,
-    "llmauth.config": 6,
-    "llmauth.gateway": 7,
-    "addons": 8,  # addons.wire with it: the chain and its layers are one room
-    "addons.launch": 9,
-    "llmauth.demo": 9,  # below the command that starts it
-    "llmauth.cli": 10,
-    "llmauth.__main__": 11,  # `python -m llmauth` is the command line
+    "llmauth.routers": 6,
+    "llmauth.config": 7,
+    "llmauth.gateway": 8,
+    "llmauth.control": 9,
+    "addons": 9,  # addons.wire with it: the chain and its layers are one room
+    "addons.launch": 10,
+    "llmauth.demo": 10,  # below the command that starts it
+    "llmauth.cli": 11,
+    "llmauth.__main__": 12,  # `python -m llmauth` is the command line
 }
 
 # Rooms that never meet although their floors would let them: how a credential is used, and where it comes from.
@@ -69,6 +73,9 @@ BESIDE_MITMPROXY = {
     *("jaraco-classes", "jaraco-context", "jaraco-functools", "keyring", "more-itertools"),
     *("jeepney", "pywin32-ctypes", "secretstorage"),  # keyring's stores, on Linux and on Windows
     *("markdown-it-py", "mdurl", "pygments", "rich"),
+    *("azure-core", "azure-identity", "msal", "msal-extensions", "pyjwt"),
+    *("google-auth", "pyasn1-modules"),
+    *("charset-normalizer", "hvac", "idna", "requests"),
     "prometheus-client",
     "python-json-logger",
     "sqlalchemy",

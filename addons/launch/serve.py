@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from addons.launch.listeners import Listeners, listeners, unopened
 from addons.launch.master import GatewayMaster
 from llmauth.config.settings import Settings
-from llmauth.credentials import platform
+from llmauth.control.server import Control
 from llmauth.gateway import Gateway
+from llmauth.platform import detector
 
 logger = logging.getLogger(__name__)
 
@@ -28,25 +29,29 @@ def serve(settings: Settings, environ: Mapping[str, str], started: float | None 
 
 async def _serve(settings: Settings, environ: Mapping[str, str], started: float) -> None:
     gateway = Gateway(settings, environ)
+    control = Control(gateway)
     try:
         ports = listeners(settings)
         master = GatewayMaster(gateway, ports)
-        announce(settings, environ)
+        announce(gateway)
         start_gateway(gateway)
+        await control.open()
         master.obey_signals()
         await master.run(lambda: tell_ready(gateway, ports, started))
     finally:
+        await control.close()
         gateway.close()
     logger.info("Stopped")
 
 
-def announce(settings: Settings, environ: Mapping[str, str]) -> None:
+def announce(gateway: Gateway) -> None:
     """Say what an operator should know of a configuration and of the platform."""
+    settings = gateway.settings
     for warning in settings.warnings:
         logger.warning(warning)
     for part in settings.unavailable:
         logger.warning("Configured, but without effect in this version: %s", part)
-    platform.announce(environ)
+    detector.announce(gateway.platform)
 
 
 def start_gateway(gateway: Gateway) -> None:

@@ -33,6 +33,7 @@ from addons.redact import Redact
 from addons.wire.install import install
 from llmauth.config.sections import is_loopback
 from llmauth.config.settings import Settings, read_settings
+from llmauth.control.server import Control
 from llmauth.gateway import Gateway
 from llmauth.telemetry import logs
 
@@ -212,6 +213,7 @@ class _Doors:
         self._master = master
         self._tool = tool
         self._gateway = gateway
+        self._control = Control(gateway)
         self._ports = ports
         self._started = started
 
@@ -228,8 +230,9 @@ class _Doors:
         _require_scripts(self._master)
         assert isinstance(self._master.addons, Sealed)
         self._master.addons.serve()
-        announce(self._gateway.settings, os.environ)
+        announce(self._gateway)
         start_gateway(self._gateway)
+        await self._control.open()
         proxyserver = _proxyserver(self._master)
         await open_doors(proxyserver, self.exchanges)
         limit = self._gateway.settings.server.drain_timeout
@@ -239,7 +242,8 @@ class _Doors:
             # Its address holds the password where none was chosen, which no log line should.
             print(f"Flows are shown at {self._master.web_url}", file=sys.stdout, flush=True)  # type: ignore[attr-defined]  # noqa: T201
 
-    def done(self) -> None:
+    async def done(self) -> None:
+        await self._control.close()
         self._gateway.close()
         logger.info("Stopped")
 

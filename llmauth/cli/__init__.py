@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = {
     "serve": "Run the proxy.",
     "demo": "Run the proxy with emulated providers, and send real calls through it.",
     "keys": "Issue, list, revoke and rotate the keys of your callers.",
+    "creds": "Show where the providers' credentials come from, and rehearse what may happen to them.",
     "config": "Check a configuration.",
     "ca": "Show, export and replace the certificate authority of intercepted tunnels.",
 }

@@ -17,11 +17,11 @@ from llmauth.config.sections import (
     Ca,
     Egress,
     HostName,
-    Ignored,
     Later,
     Log,
     MetricsListener,
     NotEmpty,
+    PlatformSection,
     Section,
     Server,
     Storage,
@@ -30,6 +30,7 @@ from llmauth.config.sections import (
 from llmauth.credentials import StrategyOptions
 from llmauth.credentials.base import Options
 from llmauth.providers.base import ProviderOptions
+from llmauth.vaults import VaultsOptions
 
 
 class Authentication(Section):
@@ -76,8 +77,8 @@ class Document(Section):
     models: Mapping[ModelName, ModelEntry] = {}
     hosts: Mapping[HostName, HostEntry] = {}
     transformations: Mapping[str, Transformation] = {}
-    vaults: Ignored = None
-    platform: Ignored = None
+    vaults: VaultsOptions = VaultsOptions()
+    platform: PlatformSection = PlatformSection()
     policies: Later = None
     prices: Later = None
     audit: Later = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf
 from pydantic_core import PydanticCustomError, PydanticKnownError
@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError, PydanticKnownError
 from llmauth.addresses import HostPort, is_ip_literal, normalise_host, parse_authority
 from llmauth.authenticators import METHODS, MethodOptions
 from llmauth.durations import parse_duration
+from llmauth.platform import Cloud, PlatformName
 from llmauth.upstream_proxy import NoProxy, ProxyAddress, parse_proxy_url
 
 
@@ -124,8 +125,6 @@ def _text(value: object) -> str:
 
 Later = Annotated[None, BeforeValidator(_later)]
 """A section that is known by name, and refused."""
-Ignored = Mapping[str, Any] | None
-"""A section that is accepted, so that a file for a later version can be served, and has no effect yet."""
 Duration = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
 """Seconds, written `90s` or `12h`; a bare number counts seconds."""
 Port = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=65535)]
@@ -243,6 +242,22 @@ class Ca(Section):
     create: Literal["auto"] | bool = "auto"
     folder: Path | None = None
     domains: tuple[HostName, ...] = ()
+
+
+def _switch(value: object) -> object:
+    # YAML 1.1 reads a bare `on` as true, YAML 1.2 as a word.
+    return {True: "on", False: "off"}.get(value) if isinstance(value, bool) else value
+
+
+class PlatformSection(Section):
+    """What this platform is taken for, and which clouds' identities are held to be there, or not, whatever is seen."""
+
+    type: Literal["auto", PlatformName] = "auto"
+    capabilities: Mapping[Cloud, Annotated[Literal["on", "off", "auto"], BeforeValidator(_switch)]] = {}
+
+    def switched(self) -> Mapping[Cloud, bool]:
+        """The clouds that are turned on or off."""
+        return {cloud: said == "on" for cloud, said in self.capabilities.items() if said != "auto"}
 
 
 class Log(Section):

@@ -14,15 +14,23 @@ from llmauth.config.limits import Limits
 from llmauth.config.loader import read, validate
 from llmauth.config.problems import ConfigError, Place, Problem
 from llmauth.config.routing import HostEntry, ModelEntry, Transformation
-from llmauth.config.sections import Auth, Egress, Log, MetricsListener, Server, Storage, Upstream, is_loopback
+from llmauth.config.sections import (
+    Auth,
+    Egress,
+    Log,
+    MetricsListener,
+    PlatformSection,
+    Server,
+    Storage,
+    Upstream,
+    is_loopback,
+)
 from llmauth.config.tree import Node, join, overlay
 from llmauth.credentials import defaults_for
-from llmauth.credentials.later import LaterOptions
 from llmauth.providers.base import parse_base_url
 from llmauth.routers.catalogue import Rule, unreachable
 from llmauth.storage.home import state_folder
-
-UNAVAILABLE_SECTIONS = ("vaults", "platform")
+from llmauth.vaults import VaultsOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +55,8 @@ class Settings:
     models: Mapping[str, ModelEntry]
     hosts: Mapping[str, HostEntry]
     transformations: Mapping[str, Transformation]
+    vaults: VaultsOptions
+    platform: PlatformSection
     storage: Storage
     metrics: MetricsListener | None
     ca: CaSettings
@@ -102,6 +112,8 @@ def _settings(document: Document, files: tuple[Path, ...], environ: Mapping[str,
         models=document.models,
         hosts=document.hosts,
         transformations=document.transformations,
+        vaults=document.vaults,
+        platform=document.platform,
         storage=storage if storage.url else storage.model_copy(update={"url": f"sqlite:///{home / 'keys.db'}"}),
         metrics=document.metrics,
         ca=CaSettings(folder=ca.folder or home / "ca", create=create, domains=ca.domains),
@@ -123,7 +135,6 @@ def _home(environ: Mapping[str, str]) -> Path:
 
 
 def _unavailable(document: Document, environ: Mapping[str, str]) -> Iterable[str]:
-    yield from (name for name in UNAVAILABLE_SECTIONS if getattr(document, name) is not None)
     if "session_duration" in document.auth.model_fields_set:
         yield "auth.session_duration"
     yield from (name for name in environment.LATER_VARIABLES if environ.get(name, "").lower() not in ("", "false"))
@@ -136,12 +147,6 @@ def _warnings(document: Document) -> Iterable[str]:
     for name, instance in document.instances.items():
         if not (instance.strategies or defaults_for(instance.type)):
             yield f"Instance '{name}' gets no credential: name under `authentication:` where it comes from."
-        later = [strategy.label for strategy in instance.strategies if isinstance(strategy, LaterOptions)]
-        if later and len(later) == len(instance.strategies):
-            yield (
-                f"Instance '{name}' gets no credential: this version has none of its strategies ({', '.join(later)}). "
-                "Add one that it has, such as environment or file."
-            )
     for rule, earlier in unreachable([Rule(name=n, instance=one.instance) for n, one in document.models.items()]):
         yield f"The rule '{rule.name}' under `models:` never matches: '{earlier.name}' stands before it."
     if not document.auth.enabled:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from llmauth.credentials.base import (
-    Options,
-    StrategyFailed,
-    StrategyUnavailable,
-    Surroundings,
-    credential_at,
-)
-from llmauth.credentials.workload_identity.aws import bounded, refusals
+from llmauth.credentials.base import Options, Surroundings
+from llmauth.credentials.fields import credential_at
+from llmauth.credentials.workload_identity.aws_answers import refusals
+from llmauth.outbound.aws import bounded
 from llmauth.secrets import Loaded, Secret
+from llmauth.sources import SourceFailed, SourceUnavailable
 
+_FILES = (("AWS_CONFIG_FILE", "config"), ("AWS_SHARED_CREDENTIALS_FILE", "credentials"))
+_LONG = 60 * 1024  # nearly as much as a machine reads of a file
 # What stands at the end of botocore's chain is no profile: the container's and the machine's own identity.
 _NO_PROFILES = ("ec2-credentials-file", "boto-config", "container-role", "iam-role")
 
@@ -37,18 +38,30 @@ class AwsProfileStrategy:
         environ = surroundings.environ
         self._profile = options.profile or environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE") or "default"
         self._environ = environ
+        self._machine = surroundings.machine
         self._region = surroundings.region
+
+    def unavailable(self) -> str | None:
+        """Where neither of the two files names the profile; one that is too long to be read whole may."""
+        texts = [self._machine.read(self._file(variable, own)) or "" for variable, own in _FILES]
+        header = re.compile(rf"^\s*\[\s*(profile\s+)?[\"']?{re.escape(self._profile)}[\"']?\s*\]", re.MULTILINE)
+        maybe = any(header.search(text) or len(text) >= _LONG for text in texts)
+        return None if maybe else f"there is no AWS profile {self._profile}"
+
+    def _file(self, variable: str, own: str) -> str:
+        home = self._environ.get("HOME") or "~"
+        return os.path.abspath(os.path.expanduser(self._environ.get(variable) or f"{home}/.aws/{own}"))
 
     def load(self) -> Loaded:
         with refusals(f"AWS profile {self._profile}"):
             session = self._session()
             profiles = session.full_config.get("profiles", {})
             if self._profile not in profiles:
-                raise StrategyUnavailable(f"there is no AWS profile {self._profile}")
+                raise SourceUnavailable(f"there is no AWS profile {self._profile}")
             _refuse_prompts(self._profile, profiles)
             found = self._found(session)
         if found is None:
-            raise StrategyUnavailable(f"AWS profile {self._profile} holds no credentials")
+            raise SourceUnavailable(f"AWS profile {self._profile} holds no credentials")
         return found
 
     def _session(self) -> Any:
@@ -75,7 +88,7 @@ class AwsProfileStrategy:
             frozen = credentials.get_frozen_credentials() if credentials else None
         except (SSOError, TokenRetrievalError, UnauthorizedSSOTokenError):
             hint = f"run: aws sso login --profile {self._profile}"
-            raise StrategyFailed(f"the sign-in of AWS profile {self._profile} has ended; {hint}") from None
+            raise SourceFailed(f"the sign-in of AWS profile {self._profile} has ended; {hint}") from None
         return self._loaded(frozen, credentials) if frozen else None
 
     def _loaded(self, frozen: Any, credentials: Any) -> Loaded:
@@ -100,5 +113,5 @@ def _refuse_prompts(profile: str, profiles: dict[str, dict[str, str]]) -> None:
         seen.add(name)
         settings = profiles.get(name, {})
         if "mfa_serial" in settings:
-            raise StrategyFailed(f"AWS profile {name} wants an MFA code, and nobody is there to type it; use SSO")
+            raise SourceFailed(f"AWS profile {name} wants an MFA code, and nobody is there to type it; use SSO")
         name = settings.get("source_profile")

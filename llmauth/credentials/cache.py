@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from enum import Enum
 
 from llmauth.clock import Clock
-from llmauth.credentials.base import CredentialStrategy, StrategyFailed
+from llmauth.credentials.base import CredentialStrategy
 from llmauth.secrets import Credential, Loaded
+from llmauth.sources import SourceFailed
 
 LOAD_DEADLINE = 5.0
-LOADS_AT_ONCE = 4
+LOADS_AT_ONCE = 8
 
 # Of a life of one hour this leaves twelve minutes for further attempts.
 _SHARE_OF_LIFE = 0.8
@@ -219,6 +220,17 @@ class Lease:
         self._not_before = -math.inf
         return True
 
+    def end(self) -> Leased | None:
+        """Treat the credential as one that has ended, and return it; `put_back` undoes that."""
+        ended, self._current = self._current, None
+        self._not_before = -math.inf
+        return ended
+
+    def put_back(self, ended: Leased) -> None:
+        """Use a credential again that was ended too early, unless there is another one by now."""
+        if self._current is None:
+            self._current = ended
+
     def close(self) -> None:
         """Stop a fetch that is running; what is held stays usable until it ends."""
         self._closed = True
@@ -241,7 +253,7 @@ class Source:
         self._late: Future[Loaded] | None = None
 
     async def load(self) -> Loaded:
-        """What the strategy finds. Raises what it raises, and StrategyFailed when it does not answer in time.
+        """What the strategy finds. Raises what it raises, and SourceFailed when it does not answer in time.
 
         The answer of a load that came late is taken by the next call, so a slow source is not asked in vain.
         """
@@ -252,7 +264,7 @@ class Source:
                 await asyncio.wait({_awaitable(outcome)}, timeout=self._deadline)
         self._late = None if outcome.done() else outcome
         if self._late is not None:
-            raise StrategyFailed(f"no answer within {self._deadline:g} s")
+            raise SourceFailed(f"no answer within {self._deadline:g} s")
         return outcome.result()
 
 

@@ -29,15 +29,23 @@ UNAVAILABLE = BackOff(first=5.0, longest=60.0)
 FAILED = BackOff(first=1.0, longest=30.0)
 # While an instance has no credential at all, its recovery shall be noticed soon.
 LONGEST_WITHOUT = 10.0
+# The first minute of a process is often the first of its pod, when Google's metadata server and a token that is to be
+# mounted may be seconds away.
+YOUNG = 60.0
+LONGEST_WHILE_YOUNG = 5.0
 
 
 class Candidate:
-    """One strategy. `reason` says why it gave nothing when it was last asked, `None` when it was not or did."""
+    """One strategy. `reason` says why it gave nothing when it was last asked, `None` when it was not or did.
+
+    `asked_at` is Unix time.
+    """
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self.label = source.strategy.label
         self.reason: str | None = None
+        self.asked_at: float | None = None
         self._failures = 0
         self._failed_at = -math.inf
         self._delay = 0.0
@@ -47,13 +55,14 @@ class Candidate:
         delay = self._delay if usable else min(self._delay, LONGEST_WITHOUT)
         return max(0.0, self._failed_at + delay - now)
 
-    def refused(self, reason: str, back_off: BackOff, now: float, jitter: float) -> bool:
-        """Note a refusal; whether it says something new."""
+    def refused(self, reason: str, back_off: BackOff, now: float, jitter: float, *, young: bool = False) -> bool:
+        """Note a refusal; whether it says something new. `young` says that the process has only just begun."""
         new = reason != self.reason
         self.reason = reason
         self._failures += 1
         self._failed_at = now
-        self._delay = back_off.after(self._failures) * (1 - jitter / 2)
+        delay = back_off.after(self._failures) * (1 - jitter / 2)
+        self._delay = min(delay, LONGEST_WHILE_YOUNG) if young else delay
         return new
 
     def answered(self) -> None:

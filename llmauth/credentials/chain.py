@@ -2,49 +2,50 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import MutableMapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 from llmauth.clock import Clock
-from llmauth.credentials.base import Remembering, StrategyFailed, StrategyUnavailable
-from llmauth.credentials.cache import Found, Freshness, Lease, NothingFound, Source
-from llmauth.credentials.candidate import FAILED, LONGEST_WITHOUT, UNAVAILABLE, BackOff, Candidate, Jitter
+from llmauth.credentials.base import Remembering
+from llmauth.credentials.cache import Found, Freshness, Lease, Leased, NothingFound, Source
+from llmauth.credentials.candidate import FAILED, LONGEST_WITHOUT, UNAVAILABLE, YOUNG, BackOff, Candidate, Jitter
+from llmauth.credentials.status import InstanceStatus, Mishap, Rehearsal, StrategyStatus
+from llmauth.credentials.telling import Teller
 from llmauth.errors import NoCredential
 from llmauth.secrets import Loaded
+from llmauth.sources import SourceFailed, SourceUnavailable
 
-logger = logging.getLogger(__name__)
+Result = Literal["success", "unavailable", "error"]
+Observe = Callable[[Result], None]
+"""Is told what came of each time that a source was asked."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstanceStatus:
-    """Whether an instance has a credential now, and by which strategy. `expires_at` is Unix time."""
-
-    state: Literal["ready", "pending", "failed"]
-    strategy: str | None = None
-    expires_at: float | None = None
+def _unobserved(result: Result) -> None:
+    """Nobody wants to know."""
 
 
 class Chain:
     """The strategies of one instance, the one that is active, and the lease that they fill."""
 
-    def __init__(self, instance: str, sources: Sequence[Source], clock: Clock, jitter: Jitter) -> None:
+    def __init__(
+        self,
+        instance: str,
+        sources: Sequence[Source],
+        clock: Clock,
+        jitter: Jitter,
+        observe: Observe = _unobserved,
+    ) -> None:
         self._instance = instance
-        self._log = _InstanceLog(instance)
+        self._teller = Teller(instance, clock)
         self._candidates = [Candidate(source) for source in sources]
         self._active: Candidate | None = None
+        self._mishap: Mishap | None = None
         self._clock = clock
         self._jitter = jitter
+        self._observe = observe
+        self._born = clock.monotonic()
         self.lease = Lease(self._fetch, clock, jitter)
-
-    def status(self) -> InstanceStatus:
-        """How it stands, without asking any source."""
-        current = self.lease.usable()
-        if current is not None:
-            return InstanceStatus(state="ready", strategy=current.strategy, expires_at=current.expires_at)
-        failed = all(candidate.reason is not None for candidate in self._candidates)
-        return InstanceStatus(state="failed" if failed else "pending")
 
     def refusal(self) -> NoCredential:
         """The error for a client, with the labels alone; what each strategy said is for the log."""
@@ -55,15 +56,25 @@ class Chain:
     def discard(self, generation: int) -> None:
         """Forget the credential of this generation, because the provider refused it; at most one in ten seconds."""
         if self.lease.discard(generation):
-            for candidate in self._candidates:
-                if isinstance(candidate.source.strategy, Remembering):
-                    candidate.source.strategy.forget()
+            self._forget()
+
+    def _forget(self) -> None:
+        for candidate in self._candidates:
+            if isinstance(candidate.source.strategy, Remembering):
+                candidate.source.strategy.forget()
+
+    def keep(self) -> None:
+        """Begin what is due: a renewal, or a look whether a better strategy is there by now. Needs the running loop."""
+        if self.lease.freshness() is not Freshness.FRESH or self._better_is_due():
+            self.lease.renew()
 
     # ---- finding a credential --------------------------------------------------------------------------------------
 
     async def _fetch(self) -> Found:
         usable = self._usable()
-        considered = self._considered(usable)
+        # Between two renewals only those are asked that are better than the active one.
+        looking = self.lease.freshness() is Freshness.FRESH
+        considered = self._better() if looking else self._considered(usable)
         for candidate in considered:
             if candidate.wait(self._clock.monotonic(), usable=usable) > 0:
                 continue
@@ -73,7 +84,7 @@ class Chain:
                 return Found(loaded=loaded, strategy=candidate.label)
         now = self._clock.monotonic()
         waits = [candidate.wait(now, usable=usable) for candidate in considered]
-        raise NothingFound(min(waits, default=LONGEST_WITHOUT), usable=usable)
+        raise NothingFound(0.0 if looking else min(waits, default=LONGEST_WITHOUT), usable=usable)
 
     def _usable(self) -> bool:
         return self.lease.freshness() is not Freshness.INVALID
@@ -87,73 +98,121 @@ class Chain:
             return self._candidates
         return self._candidates[: self._candidates.index(self._active) + 1]
 
+    def _better(self) -> Sequence[Candidate]:
+        return [] if self._active is None else self._candidates[: self._candidates.index(self._active)]
+
+    def _better_is_due(self) -> bool:
+        now = self._clock.monotonic()
+        return any(candidate.wait(now, usable=True) == 0 for candidate in self._better())
+
     async def _ask(self, candidate: Candidate, usable: bool) -> Loaded | None:
-        first_time = candidate.reason is None and not usable
-        level = logging.INFO if first_time else logging.DEBUG
-        self._log.log(level, "Trying strategy: %s", candidate.label, extra={"strategy": candidate.label})
+        self._teller.trying(candidate, first_time=candidate.reason is None and not usable)
+        candidate.asked_at = self._clock.wall()
         try:
-            return self._unexpired(await candidate.source.load())
-        except StrategyUnavailable as refusal:
+            loaded = self._unexpired(await candidate.source.load())
+        except SourceUnavailable as refusal:
             self._refused(candidate, refusal.reason, UNAVAILABLE)
-        except StrategyFailed as refusal:
+        except SourceFailed as refusal:
             self._refused(candidate, refusal.reason, FAILED)
         except Exception as error:
             # The class alone: libraries put URLs, headers and answers into their texts.
             self._refused(candidate, f"unexpected {type(error).__name__}", FAILED)
+        else:
+            self._observe("success")
+            return loaded
         return None
 
     def _unexpired(self, loaded: Loaded) -> Loaded:
         if loaded.expires_at is not None and loaded.expires_at <= self._clock.wall():
-            raise StrategyFailed("what it gave has already ended; is the clock of this machine right?")
+            raise SourceFailed("what it gave has already ended; is the clock of this machine right?")
         return loaded
 
-    # ---- telling about it ------------------------------------------------------------------------------------------
-
     def _refused(self, candidate: Candidate, reason: str, back_off: BackOff) -> None:
-        new = candidate.refused(reason, back_off, self._clock.monotonic(), self._jitter())
-        fields = {"strategy": candidate.label}
-        # Said once for each reason: a source that stays away is asked for as long as the process lives.
-        if back_off is UNAVAILABLE:
-            self._log.log(logging.WARNING if new else logging.DEBUG, "⚠️  %s", reason, extra=fields)
-        else:
-            level = logging.ERROR if new else logging.DEBUG
-            self._log.log(level, "❌ %s failed: %s", candidate.label, reason, extra=fields)
+        now = self._clock.monotonic()
+        young = now - self._born < YOUNG
+        new = candidate.refused(reason, back_off, now, self._jitter(), young=young)
+        failed = back_off is FAILED
+        if failed:
+            self._mishap = Mishap(strategy=candidate.label, reason=reason, at=self._clock.wall())
+        self._observe("error" if failed else "unavailable")
+        self._teller.refused(candidate, reason, failed=failed, new=new)
 
     def _activate(self, candidate: Candidate, loaded: Loaded, usable: bool) -> None:
         before, self._active = self._active, candidate
-        label, fields = candidate.label, {"strategy": candidate.label}
-        if before is not None and before is not candidate:
-            why = before.reason or "it is available again"
-            self._log.warning("Credentials now come from %s, not from %s: %s", label, before.label, why, extra=fields)
-        if before is not candidate or not usable:
-            self._log.info("✅ Successfully initialized with %s", label, extra=fields)
-            self._tell_life(candidate, loaded)
-        elif candidate.reason is not None:
-            self._log.info("%s answers again", label, extra=fields)
+        held = self.lease.usable()
+        self._teller.activated(candidate, loaded, before=before, held=held if usable else None)
         candidate.answered()
 
-    def _tell_life(self, candidate: Candidate, loaded: Loaded) -> None:
-        if loaded.expires_at is None:
-            return
-        life = loaded.expires_at - self._clock.wall()
-        fields = {"strategy": candidate.label, "expires_at": loaded.expires_at, "source": loaded.source}
-        if candidate.label.startswith("workload_identity"):
-            minutes = max(1, round(life / 60))
-            self._log.info("Credentials will auto-rotate every %d minutes", minutes, extra=fields)
-        else:
-            self._log.info("Credentials TTL: %d seconds", round(life), extra=fields)
+    # ---- how it stands ---------------------------------------------------------------------------------------------
 
+    def status(self) -> InstanceStatus:
+        """How it stands, without asking any source."""
+        strategies = tuple(self._status_of(candidate) for candidate in self._candidates)
+        current = self.lease.usable()
+        if current is None:
+            failed = all(candidate.reason is not None for candidate in self._candidates)
+            state: Literal["failed", "pending"] = "failed" if failed else "pending"
+            return InstanceStatus(state=state, mishap=self._mishap, strategies=strategies)
+        return InstanceStatus(
+            state="ready",
+            strategy=current.strategy,
+            expires_at=current.expires_at,
+            loaded_at=current.loaded_at,
+            renews_at=self._clock.wall() + max(0.0, current.term.renew - self._clock.monotonic()),
+            source=current.source,
+            degraded=self._active is not None and self._active.reason is not None,
+            mishap=self._mishap,
+            strategies=strategies,
+        )
 
-class _InstanceLog(logging.LoggerAdapter[logging.Logger]):
-    """Puts the instance in front of every line, and among its fields."""
+    def _status_of(self, candidate: Candidate) -> StrategyStatus:
+        return StrategyStatus(
+            label=candidate.label,
+            active=candidate is self._active and self.lease.usable() is not None,
+            reason=candidate.reason,
+            asked_at=candidate.asked_at,
+            retry_in=candidate.wait(self._clock.monotonic(), usable=self._usable()),
+        )
 
-    def __init__(self, instance: str) -> None:
-        super().__init__(logger, {"instance": instance})
-        self._instance = instance
+    # ---- rehearsing ------------------------------------------------------------------------------------------------
 
-    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        kwargs["extra"] = {"instance": self._instance, **kwargs.get("extra", {})}
-        return f"[{self._instance}] {msg}", kwargs
+    async def rehearse(self, patience: float) -> Rehearsal:
+        """End the credential as if its time had come, and see who gives the next one; then ask everybody else.
+
+        Requests that come meanwhile wait, as they would. Where nobody gives another one, the old one is used again: it
+        is still good, and only a rehearsal ended it.
+        """
+        ended = self.lease.end()
+        self._forget()
+        started = self._clock.monotonic()
+        try:
+            found = await self.lease.acquire(patience)
+        finally:
+            if ended is not None:
+                self.lease.put_back(ended)
+        took = self._clock.monotonic() - started
+        return Rehearsal(
+            instance=self._instance,
+            before=None if ended is None else ended.strategy,
+            after=None if found is None else found.strategy,
+            took=took,
+            expires_at=None if found is None else found.expires_at,
+            standby=tuple(await asyncio.gather(*(self._stand_by(one) for one in self._others(found)))),
+        )
+
+    def _others(self, found: Leased | None) -> Sequence[Candidate]:
+        return [] if found is None else [one for one in self._candidates if one is not self._active]
+
+    async def _stand_by(self, candidate: Candidate) -> StrategyStatus:
+        """What a strategy says that is not needed now; nothing is taken from it."""
+        reason: str | None = None
+        try:
+            self._unexpired(await candidate.source.load())
+        except (SourceUnavailable, SourceFailed) as refusal:
+            reason = refusal.reason
+        except Exception as error:
+            reason = f"unexpected {type(error).__name__}"
+        return StrategyStatus(label=candidate.label, active=False, reason=reason, asked_at=self._clock.wall())
 
 
 def no_credential(instance: str, tried: str, detail: str) -> NoCredential:

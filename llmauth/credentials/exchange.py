@@ -7,10 +7,8 @@ from typing import Protocol
 
 from llmauth.clock import Clock
 from llmauth.credentials.base import CredentialStrategy
-from llmauth.secrets import ApiKey, BearerToken, Loaded, Secret
-
-# Less than after which a lease is renewed, jitter included, so that what it gets then is a new token.
-_SHARE_OF_LIFE = 0.7
+from llmauth.credentials.kept import Youth
+from llmauth.secrets import BearerToken, Credential, Loaded, Secret
 
 
 class TokenService(Protocol):
@@ -21,20 +19,25 @@ class TokenService(Protocol):
         """How logs name it: `IBM IAM`."""
         ...
 
-    def token(self, key: Secret) -> tuple[Secret, float]:
-        """A token and its life in seconds; blocks. Raises StrategyFailed."""
+    def takes(self, credential: Credential) -> bool:
+        """Whether this is a secret that it exchanges; any other is used as it is."""
+        ...
+
+    def token(self, credential: Credential) -> tuple[Secret, float]:
+        """A token and its life in seconds; blocks. Raises SourceFailed."""
         ...
 
 
 class Exchanged:
-    """A strategy whose API keys are exchanged. A token that it finds in their place is good as it is.
+    """A strategy whose long-lived secrets are exchanged. A token that it finds in their place is good as it is.
 
-    Its source may be read again every few seconds, to notice a change; the service is asked when the key is another
+    Its source may be read again every few seconds, to notice a change; the service is asked when the secret is another
     one, or when the token grows old.
     """
 
     def __init__(self, strategy: CredentialStrategy, service: TokenService, clock: Clock) -> None:
         self.label = strategy.label
+        self.unavailable = strategy.unavailable
         self._strategy = strategy
         self._service = service
         self._clock = clock
@@ -42,11 +45,11 @@ class Exchanged:
 
     def load(self) -> Loaded:
         found = self._strategy.load()
-        if not isinstance(found.credential, ApiKey):
+        if not self._service.takes(found.credential):
             return found
         held = self._held
-        if held is None or held.key != found.credential.value or held.is_old(self._clock):
-            held = self._held = self._exchanged(found.credential.value)
+        if held is None or held.secret != found.credential or held.youth.is_over(self._clock):
+            held = self._held = self._exchanged(found.credential)
         return Loaded(
             credential=held.token,
             source=f"{found.source}, exchanged by {self._service.name}",
@@ -58,29 +61,18 @@ class Exchanged:
         """The provider refused the token: the next load asks for another."""
         self._held = None
 
-    def _exchanged(self, key: Secret) -> _Held:
-        wall, monotonic = self._clock.wall(), self._clock.monotonic()
-        token, life = self._service.token(key)
-        young = _SHARE_OF_LIFE * life
-        return _Held(
-            key=key,
-            token=BearerToken(value=token),
-            ends=wall + life,
-            old_wall=wall + young,
-            old_monotonic=monotonic + young,
-        )
+    def _exchanged(self, secret: Credential) -> _Held:
+        # Before the call: the time that it takes is of the token's life.
+        wall = self._clock.wall()
+        token, life = self._service.token(secret)
+        return _Held(secret=secret, token=BearerToken(value=token), ends=wall + life, youth=Youth.of(life, self._clock))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Held:
-    """A token, the key that it was given for, and the moment after which another one is asked for."""
+    """A token, the secret that it was given for, its end as Unix time, and until when it is used again."""
 
-    key: Secret
+    secret: Credential
     token: BearerToken
     ends: float
-    old_wall: float
-    old_monotonic: float
-
-    def is_old(self, clock: Clock) -> bool:
-        """By whichever clock comes first: a jump of the wall clock makes no token younger."""
-        return clock.wall() >= self.old_wall or clock.monotonic() >= self.old_monotonic
+    youth: Youth

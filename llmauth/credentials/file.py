@@ -12,16 +12,10 @@ from pathlib import Path
 from typing import Literal
 
 from llmauth.context import ProviderType
-from llmauth.credentials.base import (
-    Options,
-    Seconds,
-    StrategyFailed,
-    StrategyUnavailable,
-    Surroundings,
-    credential_at,
-    field_name,
-)
+from llmauth.credentials.base import Options, Seconds, Surroundings
+from llmauth.credentials.fields import credential_at, field_name
 from llmauth.secrets import Loaded, Secret
+from llmauth.sources import SourceFailed, SourceUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +49,12 @@ class FileStrategy:
         self._refresh_after = options.refresh_interval or REFRESH_AFTER
         self._warned = False
 
+    def unavailable(self) -> str | None:
+        return None
+
     def load(self) -> Loaded:
+        content = read(self._path, self._provider)
         with _explained(self._path):
-            content = _fields(self._path, self._provider) if self._path.is_dir() else _text(self._path)
             self._warn_if_readable_by_all()
         credential = credential_at(str(self._path), content, self._provider)
         return Loaded(credential=credential, source=str(self._path), refresh_after=self._refresh_after)
@@ -76,22 +73,43 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise StrategyUnavailable(f"{path} does not exist") from None
+        raise SourceUnavailable(f"{path} does not exist") from None
     except UnicodeDecodeError:
-        raise StrategyFailed(f"{path} is no UTF-8 text") from None
+        raise SourceFailed(f"{path} is no UTF-8 text") from None
     except OSError as error:
         code = errno.errorcode.get(error.errno or 0, type(error).__name__)
-        raise StrategyFailed(f"{path} cannot be read: {code}") from None
+        raise SourceFailed(f"{path} cannot be read: {code}") from None
 
 
 def _is_mount(path: Path) -> bool:
     return (path / _PUBLISHED).exists() or (path.parent / _PUBLISHED).exists() or path.is_relative_to("/run/secrets")
 
 
-def read_text(path: Path) -> str:
-    """The text of one file, held to the same rules; StrategyUnavailable or StrategyFailed where it cannot be had."""
+def read(path: Path, provider: ProviderType) -> Mapping[str, Secret] | str:
+    """The fields of a folder that mean something to this type of provider, or the text of a file.
+
+    SourceUnavailable where there is neither, SourceFailed where it cannot be read or must not be used.
+    """
     with _explained(path):
-        return _text(path)
+        return _fields(path, provider) if path.is_dir() else _published_text(path, MAX_BYTES)
+
+
+def read_text(path: Path, most: int = MAX_BYTES) -> str:
+    """The text of one file, held to the same rules; SourceUnavailable or SourceFailed where it cannot be had."""
+    with _explained(path):
+        return _published_text(path, most)
+
+
+def _published_text(path: Path, most: int) -> str:
+    """One file of a mount, perhaps: opening it follows two links, and kubelet may delete what the first led to."""
+    for _ in range(_ATTEMPTS):
+        resolved = _resolved(path.parent)
+        try:
+            return _text(path, most)
+        except FileNotFoundError:
+            if _resolved(path.parent) == resolved:
+                raise
+    raise SourceFailed(f"{path} changes all the time")
 
 
 def _fields(folder: Path, provider: ProviderType) -> Mapping[str, Secret]:
@@ -103,7 +121,7 @@ def _fields(folder: Path, provider: ProviderType) -> Mapping[str, Secret]:
             # The old folder is emptied file by file: what was found in it then is no mixture, but may be a part.
             if _resolved(folder) == resolved:
                 return fields
-    raise StrategyFailed(f"{folder} gives no whole set: one of its files is a broken link, or it changes all the time")
+    raise SourceFailed(f"{folder} gives no whole set: one of its files is a broken link, or it changes all the time")
 
 
 def _resolved(folder: Path) -> Path:
@@ -116,22 +134,22 @@ def _read_folder(folder: Path, provider: ProviderType) -> Mapping[str, Secret]:
     return {name: Secret(_text(folder / name)) for name in names}
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, most: int = MAX_BYTES) -> str:
     # O_NONBLOCK, or opening a pipe that nobody writes to would never come back.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     with open(descriptor, "rb") as file:
         _inspect(os.fstat(descriptor), path)
-        content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise StrategyFailed(f"{path} is larger than {MAX_BYTES} bytes, which no key is")
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise SourceFailed(f"{path} is larger than {most} bytes, the most that is read")
     return content.decode()
 
 
 def _inspect(status: os.stat_result, path: Path) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise StrategyFailed(f"{path} is no regular file")
+        raise SourceFailed(f"{path} is no regular file")
     if os.name == "posix" and (status.st_mode & stat.S_IWOTH or _replaceable(path.parent)):
-        raise StrategyFailed(f"{path} can be written or replaced by every user of this machine; chmod o-w")
+        raise SourceFailed(f"{path} can be written or replaced by every user of this machine; chmod o-w")
 
 
 def _replaceable(folder: Path) -> bool:

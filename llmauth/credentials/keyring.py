@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from llmauth.credentials.base import (
-    Options,
-    Seconds,
-    StrategyFailed,
-    StrategyUnavailable,
-    Surroundings,
-    credential_at,
-)
+from llmauth.credentials.base import Options, Seconds, Surroundings
+from llmauth.credentials.fields import credential_at
+from llmauth.platform import PlatformName
 from llmauth.secrets import Loaded
+from llmauth.sources import SourceFailed, SourceUnavailable
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 
 REFRESH_AFTER = 60.0
 
+_CHOSEN = "PYTHON_KEYRING_BACKEND"
+_CONTAINERS: frozenset[PlatformName] = frozenset({"ecs", "lambda", "cloudrun", "codeengine"})
 _REMEDIES = (
     "Either start the desktop's keyring service (gnome-keyring, KWallet), "
     "or use the strategy environment or file in its place."
@@ -43,30 +42,42 @@ class KeyringStrategy:
     label = "keyring"
 
     def __init__(self, options: KeyringOptions, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
         self._service = options.service
         self._username = options.username or surroundings.instance
         self._provider = surroundings.provider
         self._refresh_after = options.refresh_interval or REFRESH_AFTER
 
+    def unavailable(self) -> str | None:
+        platform = self._surroundings.platform
+        # A backend that somebody chose by name may well be one of a container.
+        if not (platform.in_kubernetes or platform.name in _CONTAINERS) or self._surroundings.environ.get(_CHOSEN):
+            return None
+        return f"there is no desktop, and so no keyring, on {platform.name}"
+
     def load(self) -> Loaded:
+        reason = self.unavailable()
+        if reason is not None:
+            raise SourceUnavailable(reason)
         backends = _trusted(_backend())
         secret = next((found for b in backends if (found := self._ask(b)) is not None), None)
         place = f"keyring entry {self._service}/{self._username}"
         if secret is None:
             # The command of the keyring package, which asks for the value and keeps it where we look.
             command = shlex.join(("keyring", "set", self._service, self._username))
-            raise StrategyUnavailable(f"there is no {place}; `{command}` makes one")
+            raise SourceUnavailable(f"there is no {place}; `{command}` makes one")
         credential = credential_at(place, secret, self._provider)
         return Loaded(credential=credential, source=place, refresh_after=self._refresh_after)
 
     def _ask(self, backend: KeyringBackend) -> str | None:
-        from keyring.errors import KeyringError
-
         try:
             return backend.get_password(self._service, self._username)
-        except KeyringError as error:
-            # Locked, refused or broken; the text may quote the entry, the class does not.
-            raise StrategyFailed(f"the keyring {_name(backend)} refused: {type(error).__name__}") from None
+        except Exception as error:
+            # Not the package's own errors alone: a bus that is gone is an OSError, an entry of bytes a
+            # UnicodeDecodeError. The text may quote the entry, the class does not.
+            kind = type(error).__name__
+            hint = "; unlock it, and it is asked again" if kind == "KeyringLocked" else ""
+            raise SourceFailed(f"the keyring {_name(backend)} refused: {kind}{hint}") from None
 
 
 def _backend() -> KeyringBackend:
@@ -74,10 +85,26 @@ def _backend() -> KeyringBackend:
     import keyring
 
     try:
-        return keyring.get_keyring()
-    except (ImportError, AttributeError) as error:
-        reason = f"the backend that PYTHON_KEYRING_BACKEND names cannot be used: {type(error).__name__}. {_REMEDIES}"
-        raise StrategyFailed(reason) from None
+        found = keyring.get_keyring()
+        return _found_anew() if _is_none(found) else found
+    except Exception as error:
+        # Missing, no backend, or (RuntimeError) one that does not work on this machine.
+        reason = (
+            f"the backend that {_CHOSEN} or keyringrc.cfg names cannot be used: {type(error).__name__}. {_REMEDIES}"
+        )
+        raise SourceFailed(reason) from None
+
+
+def _found_anew() -> KeyringBackend:
+    """Look again: the package looks once, and a keyring service may start after us, at a login."""
+    import keyring
+    from keyring.backend import get_all_keyring
+
+    # It remembers the first list; KeyError, as long as there was none.
+    with suppress(AttributeError, KeyError):
+        get_all_keyring.reset()
+    keyring.core.init_backend()
+    return keyring.get_keyring()
 
 
 def _trusted(backend: KeyringBackend) -> list[KeyringBackend]:
@@ -88,8 +115,8 @@ def _trusted(backend: KeyringBackend) -> list[KeyringBackend]:
         return trusted
     if any(_is_clear_text(one) for one in chained):
         # keyrings.alt, once installed, wins over "no keyring" without a word.
-        raise StrategyFailed(f"the only keyring here, {_name(chained[0])}, does not protect what it keeps. {_REMEDIES}")
-    raise StrategyUnavailable(f"there is no keyring on this machine ({_name(chained[0])}). {_REMEDIES}")
+        raise SourceFailed(f"the only keyring here, {_name(chained[0])}, does not protect what it keeps. {_REMEDIES}")
+    raise SourceUnavailable(f"there is no keyring on this machine ({_name(chained[0])}). {_REMEDIES}")
 
 
 def _is_clear_text(backend: KeyringBackend) -> bool:
@@ -97,7 +124,12 @@ def _is_clear_text(backend: KeyringBackend) -> bool:
 
 
 def _is_empty(backend: KeyringBackend) -> bool:
-    return type(backend).__module__ in ("keyring.backends.null", "keyring.backends.fail")
+    return _is_none(backend) or type(backend).__module__ == "keyring.backends.null"
+
+
+def _is_none(backend: KeyringBackend) -> bool:
+    """Whether it stands for the fact that no keyring was found, which nobody has chosen."""
+    return type(backend).__module__ == "keyring.backends.fail"
 
 
 def _name(backend: KeyringBackend) -> str:

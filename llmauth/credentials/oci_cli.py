@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from llmauth.credentials import oci_key
-from llmauth.credentials.base import StrategyFailed, StrategyUnavailable, credential_at
+from llmauth.credentials.fields import credential_at
 from llmauth.credentials.file import read_text
 from llmauth.secrets import Loaded, Secret
+from llmauth.sources import SourceFailed, SourceUnavailable
 
 _PLAIN: Mapping[str, str] = {
     "OCI_CLI_TENANCY": "tenancy",
@@ -27,11 +28,11 @@ _PLACE = "the OCI_CLI_* variables of the environment"
 
 
 def load(environ: Mapping[str, str]) -> Loaded:
-    """The key that they name, read anew from its files; StrategyUnavailable where none is named."""
+    """The key that they name, read anew from its files; SourceUnavailable where none is named."""
     if not any(environ.get(name) for name in _KEYS):
         if any(environ.get(name) for name in ("OCI_CLI_USER", "OCI_CLI_FINGERPRINT", "OCI_CLI_SECURITY_TOKEN_FILE")):
-            raise StrategyFailed(f"{_PLACE} name an OCI identity and no key: set {' or '.join(_KEYS)}")
-        raise StrategyUnavailable(f"neither {' nor '.join(_KEYS)} is set")
+            raise SourceFailed(f"{_PLACE} name an OCI identity and no key: set {' or '.join(_KEYS)}")
+        raise SourceUnavailable(f"neither {' nor '.join(_KEYS)} is set")
     fields = {field: Secret(value) for name, field in _PLAIN.items() if (value := environ.get(name))}
     for name, field in _FILES.items():
         path = environ.get(name)
@@ -47,5 +48,5 @@ def load(environ: Mapping[str, str]) -> Loaded:
 def _read(variable: str, path: str) -> Secret:
     try:
         return Secret(read_text(Path(path).expanduser()))
-    except (StrategyUnavailable, StrategyFailed) as refusal:
-        raise StrategyFailed(f"the file that {variable} names: {refusal.reason}") from None
+    except (SourceUnavailable, SourceFailed) as refusal:
+        raise SourceFailed(f"the file that {variable} names: {refusal.reason}") from None

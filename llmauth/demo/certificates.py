@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import ssl
 import tempfile
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from llmauth.addresses import is_ip_literal
 from llmauth.ca.certificates import SERVER_AUTH, key_pem, key_usage, unsigned
 
 _DAY = timedelta(days=1)
@@ -58,7 +60,7 @@ class Authority:
         """A key and a certificate for these names, as one PEM."""
         key = ec.generate_private_key(ec.SECP256R1())
         start, end = (-_DAY * 30, -_DAY) if expired else (-_DAY, _DAY * 6)
-        names = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])
+        names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
         certificate = (
             _begun(_name("LLM Proxy Auth demo providers"), self.certificate.subject, key, start, end)
@@ -86,6 +88,10 @@ def server_context(authority: Authority, hosts: Iterable[str], kind: Certificate
         file.write_bytes(issuer.issue(names, expired=kind is Certificate.EXPIRED))
         context.load_cert_chain(file)
     return context
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    return x509.IPAddress(ipaddress.ip_address(host)) if is_ip_literal(host) else x509.DNSName(host)
 
 
 def _name(common_name: str) -> x509.Name:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from llmauth.clock import Clock
 from llmauth.context import Decision, Target
 from llmauth.credentials.base import CredentialStrategy
-from llmauth.credentials.cache import LOAD_DEADLINE, LOADS_AT_ONCE, Freshness, Leased, Source
+from llmauth.credentials.cache import LOAD_DEADLINE, LOADS_AT_ONCE, Leased, Source
 from llmauth.credentials.candidate import Jitter
-from llmauth.credentials.chain import Chain, InstanceStatus, no_credential
+from llmauth.credentials.chain import Chain, Result, no_credential
+from llmauth.credentials.status import InstanceStatus, Rehearsal
 
 __all__ = ["CredentialRouter", "InstanceStatus"]
 
@@ -34,10 +36,14 @@ class CredentialRouter:
         deadline: float = LOAD_DEADLINE,
         patience: float = PATIENCE,
         jitter: Jitter = random.random,
+        observe: Callable[[str, Result], None] | None = None,
     ) -> None:
         slots = asyncio.Semaphore(LOADS_AT_ONCE)
+        told = observe or (lambda _instance, _result: None)
         self._chains = {
-            instance: Chain(instance, [Source(one, slots, deadline) for one in ordered], clock, jitter)
+            instance: Chain(
+                instance, [Source(one, slots, deadline) for one in ordered], clock, jitter, partial(told, instance)
+            )
             for instance, ordered in strategies.items()
         }
         self._answers: dict[str, tuple[Leased, Decision]] = {}
@@ -78,6 +84,10 @@ class CredentialRouter:
         """Each instance's state, without asking any source."""
         return {instance: chain.status() for instance, chain in self._chains.items()}
 
+    async def rehearse(self, instance: str) -> Rehearsal:
+        """End an instance's credential as if its time had come, and see what follows. KeyError for an unknown one."""
+        return await self._chains[instance].rehearse(self._patience)
+
     def prime(self) -> None:
         """Begin to load every instance, and to renew what ages; returns at once. Needs the running loop."""
         if self._keeper is None:
@@ -86,8 +96,7 @@ class CredentialRouter:
     async def _keep(self) -> None:
         while True:
             for chain in self._chains.values():
-                if chain.lease.freshness() is not Freshness.FRESH:
-                    chain.lease.renew()
+                chain.keep()
             await asyncio.sleep(_LOOK_EVERY)
 
     def close(self) -> None:

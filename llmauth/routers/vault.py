@@ -1,24 +1,22 @@
-"""The vault router: which backend holds a secret? The interface, until there are backends."""
+"""The vault router: which backend holds a secret?"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
 
-from llmauth.secrets import Secret
-from llmauth.vaults.base import SecretRef, SecretUnavailable
+from llmauth.vaults.base import BackendName, SecretRef, VaultBackend, VaultSecret
 
 
-class VaultRouter(Protocol):
+class VaultRouter:
     """Sends a reference to the backend that it names."""
 
-    def read(self, ref: SecretRef) -> Mapping[str, Secret]:
-        """The secret's fields; SecretUnavailable, with the reason, where they cannot be had."""
-        ...
+    def __init__(self, backends: Mapping[BackendName, VaultBackend]) -> None:
+        self._backends = backends
 
+    def unavailable(self, ref: SecretRef) -> str | None:
+        """Why the backend certainly cannot be asked; `None` where only `read` can tell."""
+        return self._backends[ref.backend].unavailable()
 
-class NoVaults:
-    """The vault router of a gateway without a vault."""
-
-    def read(self, ref: SecretRef) -> Mapping[str, Secret]:
-        raise SecretUnavailable(f"no vault backend is configured, so {ref} cannot be read")
+    def read(self, ref: SecretRef) -> VaultSecret:
+        """The secret; blocks. Raises SourceUnavailable or SourceFailed, with the reason."""
+        return self._backends[ref.backend].read(ref.path)

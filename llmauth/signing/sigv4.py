@@ -65,8 +65,12 @@ def _signed(request: Request) -> dict[str, str]:
     return {
         name.decode("ascii"): _ascii(name, b",".join(values))
         for name, values in request.headers.index().items()
-        if name.startswith(b"x-amz-") or (name == b"content-type" and any(values))
+        if _is_signed(name, values)
     }
+
+
+def _is_signed(name: bytes, values: list[bytes]) -> bool:
+    return name.startswith(b"x-amz-") or (name == b"content-type" and any(values))
 
 
 def _ascii(name: bytes, value: bytes) -> str:

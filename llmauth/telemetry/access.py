@@ -31,7 +31,8 @@ class Outcome:
     `overhead` is what we took to judge and sign, `dial` what it took to have a connection to the provider. `cut` tells
     that the answer had begun and did not end; `provider_request_id` is the provider's own where it differs. `carried`
     are the bytes of a WebSocket, from the client and to it; `limit` names the limit that ended it. `usage` is what the
-    answer told of its tokens, `unmetered` why it did not, or not of all.
+    answer told of its tokens, `unmetered` why it did not, or not of all. `renewed` tells that the provider refused the
+    credential, and the request was sent once more with another one.
     """
 
     context: RequestContext
@@ -49,6 +50,7 @@ class Outcome:
     limit: str | None = None
     usage: Usage | None = None
     unmetered: str | None = None
+    renewed: bool = False
 
 
 def write(outcomes: Sequence[Outcome], metrics: Metrics) -> None:
@@ -132,6 +134,8 @@ def line(outcome: Outcome) -> dict[str, Any]:
         facts["dial_ms"] = _milliseconds(outcome.dial)
     if outcome.first_byte_at is not None:
         facts["first_byte_ms"] = _milliseconds(outcome.first_byte_at - context.started)
+    if outcome.renewed:
+        facts["renewed"] = True
     if outcome.error is not None:
         facts.update(_refusal(outcome.error))
     elif outcome.cut:

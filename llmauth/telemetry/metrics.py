@@ -181,6 +181,14 @@ class Metrics:
         # Removing what was never there is no error to this library.
         self._series.expiry.remove(instance, strategy)
 
+    def credential_asked(self, instance: str, result: str) -> None:
+        """A source of credentials was asked: `success`, `unavailable` or `error`."""
+        self._series.refreshes.labels(instance, result).inc()
+
+    def credential_retried(self, instance: str) -> None:
+        """A request is sent once more, with another credential than the one that the provider refused."""
+        self._series.retries.labels(instance).inc()
+
     def aws_credential_retrieved(self, instance: str, ok: bool) -> None:
         """AWS, or what stands for it here, was asked for a credential."""
         self._series.aws_retrievals.labels(instance, "success" if ok else "error").inc()

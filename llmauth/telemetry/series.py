@@ -180,6 +180,16 @@ class Series:
         self.aws_retrievals = self._counter(
             "aws_credential_retrievals_total", "How often AWS credentials were asked for.", ("instance", "result")
         )
+        self.refreshes = self._counter(
+            "credential_refresh_total",
+            "How often a source of credentials was asked, by what it said.",
+            ("instance", "result"),
+        )
+        self.retries = self._counter(
+            "credential_retries_total",
+            "Requests that were sent once more, after the provider had refused the credential.",
+            ("instance",),
+        )
         self.expiry = self._gauge(
             "credential_expiry_seconds", "Until the credential in use ends.", ("instance", "strategy")
         )

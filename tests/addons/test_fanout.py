@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -20,9 +21,10 @@ from llmauth.addresses import HostPort
 from llmauth.chat.thoughts import Thoughts
 from llmauth.clock import SystemClock
 from llmauth.context import ProtocolRoute, RequestContext, Target
-from llmauth.credentials.outbound import Answer
+from llmauth.credentials.cache import Leased, Term
 from llmauth.errors import CredentialRejected, GatewayError, InternalError, UpstreamError, UpstreamTimeout
 from llmauth.http import Door, Headers, Request, Url
+from llmauth.outbound import Answer
 from llmauth.protocol import Preparation, prepare
 from llmauth.providers.base import ProviderHandler
 from llmauth.providers.bedrock import BedrockHandler, BedrockOptions
@@ -202,7 +204,15 @@ async def test_a_refused_credential_is_ours_to_answer_for_and_is_taken_back(
     )
     fields = Headers([(b"x-amzn-errortype", b"ExpiredTokenException")])
     fanout, _, flow, exchange = made(house, 3, lambda request: Answer(status=403, headers=fields, body=b"{}"))
-    exchange.generation = 9
+    exchange.leased = Leased(
+        credential=KEYS,
+        strategy="environment",
+        source="here",
+        expires_at=None,
+        generation=9,
+        loaded_at=0.0,
+        term=Term(renew=math.inf, end=math.inf, renew_wall=math.inf, end_wall=math.inf),
+    )
     await played(fanout, flow)
     assert isinstance(exchange.error, CredentialRejected)
     assert taken == [("bedrock", 9, threading.main_thread())]

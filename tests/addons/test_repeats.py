@@ -150,7 +150,7 @@ def test_what_is_known_of_both_is_the_same(served: Running, emulators: Emulators
     mine = {"request_id", "received_at", "started"}
     one, other = ({name: value for name, value in vars(each.context).items() if name not in mine} for each in spy.seen)
     assert one == other
-    for name in ("route", "handler", "approved", "generation", "secrets", "door", "decisions", "line"):
+    for name in ("route", "handler", "approved", "leased", "secrets", "door", "decisions", "line"):
         assert getattr(first, name) == getattr(second, name), name
     assert second.request == first.request
 
@@ -394,12 +394,13 @@ def test_a_credential_that_was_replaced_is_sent_with_the_very_next_request(tmp_p
                 file.write_text(second.openai_key)
                 own.credentials = second
                 spy: Spy = running.master.addons.get("spy")
-                generation = spy.seen[-1].generation
-                running.call(lambda: running.master.gateway.credential.discard("openai", generation))
+                leased = spy.seen[-1].leased
+                assert leased is not None
+                running.call(lambda: running.master.gateway.credential.discard("openai", leased.generation))
                 assert [ask(wire, running.key).status for _ in range(2)] == [200, 200]
             assert spy.repeated == [False, True, True, True]
-            assert spy.seen[-1].generation != generation
-            assert spy.seen[-1].known.sent.leased.generation == spy.seen[-1].generation
+            assert spy.seen[-1].leased.generation != leased.generation
+            assert spy.seen[-1].known.sent.leased is spy.seen[-1].leased
         finally:
             running.stop()
 

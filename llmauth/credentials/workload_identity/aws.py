@@ -1,34 +1,44 @@
-"""AWS credentials of the workload itself: IRSA, Pod Identity or ECS, and on a plain EC2 machine its own profile."""
+"""AWS credentials of the workload itself: IRSA, Pod Identity, ECS, Lambda, and on an EC2 machine its own profile."""
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+import time
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from llmauth.credentials import platform
-from llmauth.credentials.base import (
-    Options,
-    StrategyFailed,
-    StrategyUnavailable,
-    Surroundings,
-    credential_at,
-    moment,
-)
+from llmauth.credentials.base import Options, Surroundings
+from llmauth.credentials.fields import credential_at
+from llmauth.credentials.workload_identity import aws_container, aws_instance
+from llmauth.credentials.workload_identity.aws_answers import keys, refusals
+from llmauth.credentials.workload_identity.label import label_of
+from llmauth.credentials.workload_identity.node import check_node, node_refused, not_available
+from llmauth.credentials.workload_identity.token_file import token_of
+from llmauth.outbound import Outbound, aws
 from llmauth.secrets import AwsKeys, Loaded, Secret
+from llmauth.sources import SourceFailed, SourceUnavailable
 
-CONNECT_TIMEOUT = 1.0
-READ_TIMEOUT = 2.0
-# The metadata service answers within milliseconds or is not there; a laptop waits this long, once per attempt.
-METADATA_TIMEOUT = 1.0
+# For all calls of a load together; less than its deadline, so that the reason told is the real one.
+TIME_LIMIT = 3.5
 
-_Answer = Mapping[str, Any]
-_RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z0-9-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]{1,512}$")]
+_WEB_TOKEN = "AWS_WEB_IDENTITY_TOKEN_FILE"
+_FUNCTION = "AWS_LAMBDA_FUNCTION_NAME"
+# What tells of an identity of our own, and where the machine's may be asked for.
+_OWN = (_WEB_TOKEN, aws_container.RELATIVE, aws_container.FULL)
+_ENDPOINTS = (aws_instance.ENDPOINT,)
+# Lambda gives a function the keys of its role, for as long as the function lives.
+_FUNCTION_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+# Where the tokens of a partition are exchanged, when no region of it is named.
+_FIRST_REGION = {
+    "aws": "us-east-1",
+    "aws-cn": "cn-north-1",
+    "aws-us-gov": "us-gov-west-1",
+    "aws-eusc": "eusc-de-east-1",
+}
+
+_ROLE_ARN = r"^arn:aws[a-z0-9-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]{1,512}$"
+_RoleArn = Annotated[str, Field(pattern=_ROLE_ARN)]
 _ExternalId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+=,.@:/-]{2,1224}$")]
 _SessionName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+=,.@-]{2,64}$")]
 
@@ -60,115 +70,81 @@ class AwsWorkloadIdentity:
     def __init__(self, options: AwsWorkloadIdentityOptions, surroundings: Surroundings) -> None:
         self._options = options
         self._environ = surroundings.environ
-        self._platform = platform.detect(surroundings.environ)
+        self._surroundings = surroundings
+        self.label = label_of("aws", surroundings.platform)
         self._session_name = options.session_name or _session_name(surroundings)
-        environ = surroundings.environ
-        self._region = (
-            environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or surroundings.region or "us-east-1"
-        )
-        self._session: Any = None
 
-    @property
-    def label(self) -> str:
-        return "workload_identity" if self._platform == "eks" else "workload_identity (aws)"
+    def unavailable(self) -> str | None:
+        if self._has_own() and self._surroundings.platform.switched.get("aws", True):
+            return None
+        refused = node_refused("aws", self._surroundings, self._options.allow_node_identity, _ENDPOINTS)
+        off = aws_instance.switched_off(self._environ)
+        return refused or (f"{not_available('aws', self._surroundings)}: {off}" if off else None)
 
     def load(self) -> Loaded:
-        loaded = self._web_identity() or self._container() or self._instance_profile()
-        if loaded is None:
-            raise StrategyUnavailable(self._why_unavailable())
-        return self._assumed(loaded)
+        reason = self.unavailable()
+        if reason is not None:
+            raise SourceUnavailable(reason)
+        return _Load(self._options, self._surroundings, self._session_name).made()
 
-    def _why_unavailable(self) -> str:
-        reason = f"AWS workload identity not available on {self._platform}"
-        if platform.in_kubernetes(self._environ) and not self._options.allow_node_identity:
-            return f"{reason} (on AWS nodes, allow_node_identity: true would use the node's own identity)"
-        return reason
+    def _has_own(self) -> bool:
+        return any(map(self._environ.get, _OWN)) or _is_function(self._surroundings)
 
-    # ---- IRSA ------------------------------------------------------------------------------------------------------
+
+class _Load:
+    """One load: whoever is asked in it, all of them share its time."""
+
+    def __init__(self, options: AwsWorkloadIdentityOptions, surroundings: Surroundings, session_name: str) -> None:
+        self._options = options
+        self._surroundings = surroundings
+        self._environ = surroundings.environ
+        self._session_name = session_name
+        self._ends = time.monotonic() + TIME_LIMIT
+
+    def made(self) -> Loaded:
+        """In the order of AWS's own tools; a source that is set up and broken ends the search, as it was meant."""
+        return self._assumed(self._web_identity() or self._container() or self._function() or self._instance_profile())
 
     def _web_identity(self) -> Loaded | None:
-        token_file = self._environ.get("AWS_WEB_IDENTITY_TOKEN_FILE")
+        token_file = self._environ.get(_WEB_TOKEN)
         if not token_file:
             return None
-        role = self._environ.get("AWS_ROLE_ARN") or self._options.role_arn
-        if not role:
-            raise StrategyFailed("AWS_WEB_IDENTITY_TOKEN_FILE is set and names no role: set AWS_ROLE_ARN or role_arn")
+        role = self._role_of_token()
         # Read at every load: Kubernetes rotates the token at 80 % of its life.
-        token = _token(token_file, "AWS_WEB_IDENTITY_TOKEN_FILE")
-        with refusals("AssumeRoleWithWebIdentity"):
-            answer = self._sts(keys=None).assume_role_with_web_identity(
+        token = token_of(token_file, _WEB_TOKEN)
+        operation = "AssumeRoleWithWebIdentity"
+        with refusals(operation):
+            answer = self._sts(role, keys=None).assume_role_with_web_identity(
                 RoleArn=role, RoleSessionName=self._session_name, WebIdentityToken=token
             )
-        return _from_sts(answer, f"web identity {role}")
+        return keys(answer.get("Credentials"), "SessionToken", f"web identity {role}", operation)
 
-    # ---- Pod Identity, ECS -----------------------------------------------------------------------------------------
+    def _role_of_token(self) -> str:
+        role = self._environ.get("AWS_ROLE_ARN") or self._options.role_arn
+        if not role:
+            raise SourceFailed(f"{_WEB_TOKEN} is set and names no role: set AWS_ROLE_ARN or role_arn")
+        if not re.fullmatch(_ROLE_ARN, role):
+            raise SourceFailed("AWS_ROLE_ARN is no ARN of a role: arn:aws:iam::123456789012:role/NAME")
+        return role
 
     def _container(self) -> Loaded | None:
-        from botocore.httpsession import URLLib3Session
-        from botocore.utils import ContainerMetadataFetcher
+        return aws_container.load(self._environ, self._outbound())
 
-        relative = self._environ.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
-        full = self._environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
-        if not relative and not full:
+    def _function(self) -> Loaded | None:
+        if not _is_function(self._surroundings):
             return None
-        fetcher = ContainerMetadataFetcher(session=URLLib3Session(timeout=READ_TIMEOUT), sleep=lambda _: None)
-        # Three attempts of two seconds would outlive the deadline of a load; the cache tries again by itself.
-        fetcher.RETRY_ATTEMPTS = 1
-        with refusals("the container's credential endpoint"):
-            url = fetcher.full_url(relative) if relative else full
-            answer = fetcher.retrieve_full_uri(url, headers=self._container_authorization())
-            return _loaded(answer, "Token", "container endpoint")
+        place = f"Lambda function {self._environ[_FUNCTION]}"
+        fields = {name: Secret(self._environ[name]) for name in _FUNCTION_KEYS}
+        return Loaded(credential=credential_at(place, fields, "bedrock"), source=place)
 
-    def _container_authorization(self) -> dict[str, str] | None:
-        token_file = self._environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
-        if token_file:
-            return {"Authorization": _token(token_file, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")}
-        token = self._environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN")
-        return {"Authorization": token} if token else None
-
-    # ---- EC2 -------------------------------------------------------------------------------------------------------
-
-    def _instance_profile(self) -> Loaded | None:
-        from botocore.exceptions import BotoCoreError
-        from botocore.httpsession import URLLib3Session
-        from botocore.utils import InstanceMetadataFetcher
-
-        if not self._node_identity_allowed():
-            return None
-        fetcher = InstanceMetadataFetcher(
-            timeout=METADATA_TIMEOUT, num_attempts=1, env=dict(self._environ), config=self._metadata_config()
-        )
-        # Its own session would send this request through HTTP_PROXY, and the proxy would be the one to be identified.
-        fetcher._session = URLLib3Session(timeout=METADATA_TIMEOUT)
-        try:
-            answer = fetcher.retrieve_iam_role_credentials()
-        except BotoCoreError:
-            return None
-        if not answer:
-            return None
-        named = {"AccessKeyId": answer["access_key"], "SecretAccessKey": answer["secret_key"]}
-        named |= {"Token": answer["token"], "Expiration": answer["expiry_time"]}
-        with refusals("the instance metadata service"):
-            return _loaded(named, "Token", f"instance profile {answer['role_name']}")
-
-    def _node_identity_allowed(self) -> bool:
-        allowed = self._options.allow_node_identity
-        return not platform.in_kubernetes(self._environ) if allowed is None else allowed
-
-    def _metadata_config(self) -> dict[str, Any]:
-        return {
-            "ec2_metadata_service_endpoint": self._environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT"),
-            "ec2_metadata_service_endpoint_mode": self._environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE"),
-            # The older protocol answers whoever can make this process send a GET; and asking it doubles the wait.
-            "ec2_metadata_v1_disabled": True,
-            # botocore adds up to 25 minutes to the life of a credential that ends soon. Its jitter is at most ten
-            # minutes, so this window keeps the end that AWS named.
-            "ec2_credential_refresh_window": -600,
-        }
-
-    # ---- a role on top ---------------------------------------------------------------------------------------------
+    def _instance_profile(self) -> Loaded:
+        here = self._surroundings
+        check_node("aws", here, self._options.allow_node_identity, _ENDPOINTS)
+        absent = not_available("aws", here)
+        return aws_instance.InstanceMetadata(self._environ, here.outbound, self._left, absent).load()
 
     def _assumed(self, loaded: Loaded) -> Loaded:
+        """With the role on top, where one is configured."""
         role = self._options.role_arn
         if role is None or loaded.source == f"web identity {role}":
             return loaded
@@ -177,105 +153,43 @@ class AwsWorkloadIdentity:
         if self._options.external_id is not None:
             wanted["ExternalId"] = self._options.external_id
         with refusals("AssumeRole"):
-            answer = self._sts(keys=loaded.credential).assume_role(**wanted)
-        return _from_sts(answer, f"role {role} by {loaded.source}")
+            answer = self._sts(role, keys=loaded.credential).assume_role(**wanted)
+        return keys(answer.get("Credentials"), "SessionToken", f"role {role} by {loaded.source}", "AssumeRole")
 
-    def _sts(self, keys: AwsKeys | None) -> Any:
-        from botocore import UNSIGNED
-        from botocore.config import Config
+    def _sts(self, role: str, keys: AwsKeys | None) -> Any:
+        region = region_for(role, self._surroundings)
+        return aws.client("sts", self._outbound(), self._environ, region=region, keys=keys)
 
-        if self._session is None:
-            self._session = _isolated_session()
-        config = bounded().merge(Config(signature_version=UNSIGNED)) if keys is None else bounded()
-        endpoint = self._environ.get("AWS_ENDPOINT_URL_STS") or self._environ.get("AWS_ENDPOINT_URL")
-        return self._session.create_client(
-            "sts",
-            region_name=self._region,
-            endpoint_url=endpoint or None,
-            config=config,
-            aws_access_key_id=keys.access_key_id if keys else None,
-            aws_secret_access_key=keys.secret_access_key.reveal() if keys else None,
-            aws_session_token=keys.session_token.reveal() if keys and keys.session_token else None,
-        )
+    def _outbound(self) -> Outbound:
+        return self._surroundings.outbound.within(self._left())
+
+    def _left(self) -> float:
+        left = self._ends - time.monotonic()
+        if left <= 0:
+            raise SourceFailed(f"AWS was asked for a workload identity for longer than {TIME_LIMIT:g} s")
+        return max(0.1, round(left, 1))  # as it is told
 
 
-def bounded() -> Any:
-    """botocore's client configuration with short limits: its own are 60 s to connect, 60 s to read, three times."""
-    from botocore.config import Config
+def region_for(role: str, surroundings: Surroundings) -> str:
+    """Where a role is asked for: in the region of this process, as far as that is in the role's partition.
 
-    return Config(
-        connect_timeout=CONNECT_TIMEOUT,
-        read_timeout=READ_TIMEOUT,
-        retries={"total_max_attempts": 1, "mode": "standard"},
-    )
+    The STS of another partition (China, GovCloud, Europe's own) knows neither the role nor its keys.
+    """
+    environ = surroundings.environ
+    partition = role.split(":")[1]
+    named = [environ.get("AWS_REGION"), environ.get("AWS_DEFAULT_REGION"), surroundings.region]
+    for region in filter(None, named):
+        if aws.partition_of(region) == partition:
+            return region
+    if partition in _FIRST_REGION:
+        return _FIRST_REGION[partition]
+    raise SourceFailed(f"the role is of the partition {partition}: set AWS_REGION to one of its regions")
 
 
-def _isolated_session() -> Any:
-    """A session that reads no profile: a laptop's ~/.aws, or AWS_PROFILE, must not decide who the workload is."""
-    from botocore.session import Session
-
-    nowhere: Mapping[str, tuple[None, None, str | None, Callable[[Any], Any] | None]] = {
-        "profile": (None, None, None, None),
-        "config_file": (None, None, os.devnull, None),
-        "credentials_file": (None, None, os.devnull, None),
-    }
-    return Session(session_vars=nowhere)
+def _is_function(surroundings: Surroundings) -> bool:
+    return all(map(surroundings.environ.get, (_FUNCTION, *_FUNCTION_KEYS)))
 
 
 def _session_name(surroundings: Surroundings) -> str:
     given = surroundings.environ.get("AWS_ROLE_SESSION_NAME", "")
     return given if re.fullmatch(r"[\w+=,.@-]{2,64}", given, re.ASCII) else f"llmauth-{surroundings.instance}"[:64]
-
-
-def _token(path: str, variable: str) -> str:
-    try:
-        with open(Path(path), encoding="ascii") as file:
-            token = file.read(64 * 1024).strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise StrategyFailed(f"the file that {variable} names cannot be read: {type(error).__name__}") from None
-    if not token or not token.isprintable():
-        raise StrategyFailed(f"the file that {variable} names holds no token")
-    return token
-
-
-@contextmanager
-def refusals(operation: str) -> Iterator[None]:
-    """Turn what botocore raises into StrategyFailed with the code AWS gave, or with the class of the error.
-
-    Their texts stay unsaid: they carry URLs, answers and parts of requests.
-    """
-    from botocore.exceptions import ClientError
-
-    try:
-        yield
-    except (StrategyFailed, StrategyUnavailable):
-        raise
-    except ClientError as error:
-        raise StrategyFailed(f"AWS refused {operation}: {_code(error.response)}") from None
-    except Exception as error:
-        # Not botocore's own classes alone: a broken answer ends in whatever its parser runs into.
-        raise StrategyFailed(f"{operation} gave no credential: {type(error).__name__}") from None
-
-
-def _code(response: _Answer) -> str:
-    code = str(response.get("Error", {}).get("Code", ""))
-    return code if re.fullmatch(r"[A-Za-z0-9.]{1,64}", code) else "unknown"
-
-
-def _from_sts(answer: _Answer, source: str) -> Loaded:
-    with refusals("STS"):
-        return _loaded(answer["Credentials"], "SessionToken", source)
-
-
-def _loaded(answer: _Answer, token_name: str, source: str) -> Loaded:
-    fields = {
-        "access_key_id": Secret(answer["AccessKeyId"]),
-        "secret_access_key": Secret(answer["SecretAccessKey"]),
-        "session_token": Secret(answer[token_name]),
-    }
-    ends = answer["Expiration"]
-    return Loaded(
-        credential=credential_at(source, fields, "bedrock"),
-        source=source,
-        expires_at=moment(ends) if isinstance(ends, str) else ends.timestamp(),
-    )

@@ -48,19 +48,12 @@ def test_files_are_read_together(capsys):
 
 
 def test_what_has_no_effect_and_what_is_open_is_told(capsys):
-    Path("f.yaml").write_text("vaults: {}\n")
+    Path("f.yaml").write_text("auth: {session_duration: 1h}\n")
     assert main(["config", "check", "f.yaml"]) == 0
     captured = capsys.readouterr()
     assert captured.out == "f.yaml: all is well. Instances: none\n"
-    assert "Without effect in this version: vaults" in captured.err
+    assert "Without effect in this version: auth.session_duration" in captured.err
     assert "Warning: No instance is configured" in captured.err
-
-
-def test_an_instance_of_later_strategies_alone_is_a_warning(capsys):
-    strategies = "{type: kubernetes_secret, secret_name: s}"
-    Path("f.yaml").write_text(f"instances: {{o: {{type: openai, authentication: {{strategies: [{strategies}]}}}}}}")
-    assert main(["config", "check", "f.yaml"]) == 0
-    assert "Warning: Instance 'o' gets no credential" in capsys.readouterr().err
 
 
 def test_json_for_scripts(capsys):

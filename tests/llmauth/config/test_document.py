@@ -13,12 +13,11 @@ from llmauth import providers
 from llmauth.config import environment
 from llmauth.config.document import Document, Instance
 from llmauth.config.shapes import shapes_of
-from llmauth.credentials import StrategyOptions
+from llmauth.credentials import StrategyOptions, WorkloadIdentityOptions
+from llmauth.vaults import VaultsOptions
 
 ROOT = Path(__file__).parents[3]
 LATER = {"policies", "prices", "audit"}
-IGNORED = {"vaults", "platform"}
-LATER_STRATEGIES = {"vault", "kubernetes_secret"}
 
 
 def tables() -> dict[str, dict[str, str]]:
@@ -55,6 +54,7 @@ def assert_same(model: type[BaseModel], rows: dict[str, str], skip: frozenset[st
 
 def required(model: type[BaseModel]) -> dict[str, Any]:
     values = {"port": 1, "path": "x", "type": None, "provider": "aws", "instance": "x", "protocol": "openai"}
+    values |= {"backend": "hashicorp", "secret_name": "x"}
     return {
         name: get_args(field.annotation)[0] if name == "type" else values[name]
         for name, field in model.model_fields.items()
@@ -62,7 +62,7 @@ def required(model: type[BaseModel]) -> dict[str, Any]:
     }
 
 
-SECTIONS = [name for name in Document.model_fields if name not in LATER | IGNORED | {"instances"}]
+SECTIONS = [name for name in Document.model_fields if name not in LATER | {"instances", "vaults"}]
 
 
 @pytest.mark.parametrize("name", SECTIONS)
@@ -78,7 +78,8 @@ def test_the_page_has_every_key_of_an_instance():
         for name, field in handler.options_model.model_fields.items()
     }
     assert set(rows) == {*fields, "authentication"}
-    (line,) = re.findall(r"(?m)^\| `region` .*", (ROOT / "docs/CONFIGURATION.md").read_text())
+    lines = re.findall(r"(?m)^\| `region` .*", (ROOT / "docs/CONFIGURATION.md").read_text())
+    line = next(line for line in lines if "`bedrock`: " in line)
     for type_, handler in providers.HANDLERS.items():
         if region := handler.options_model.model_fields.get("region"):
             assert f"`{type_}`: `{region.default}`" in line
@@ -88,9 +89,26 @@ def test_the_page_has_every_key_of_an_instance():
 def test_the_page_has_every_key_of_a_strategy():
     pages = {name[6:]: rows for name, rows in tables().items() if name.startswith("type: ")}
     models = {model.model_fields["type"].default: model for model in reversed(shapes_of(StrategyOptions))}
-    assert set(pages) == set(models) - LATER_STRATEGIES
+    assert set(pages) == set(models)
     for name, rows in pages.items():
         assert_same(models[name], rows, skip=frozenset({"type"}))
+
+
+def test_the_page_has_every_key_of_a_clouds_identity():
+    pages = {name[10:]: rows for name, rows in tables().items() if name.startswith("provider: ")}
+    models = {model.model_fields["provider"].default: model for model in shapes_of(WorkloadIdentityOptions)}
+    assert set(pages) == set(models) - {"aws"}
+    for name, rows in pages.items():
+        assert_same(models[name], rows, skip=frozenset({"type", "provider"}))
+
+
+def test_the_page_has_every_key_of_a_vault():
+    pages = {name[7:]: rows for name, rows in tables().items() if name.startswith("vaults.")}
+    fields = VaultsOptions.model_fields
+    assert set(pages) == set(fields)
+    for name, rows in pages.items():
+        (model,) = shapes_of(fields[name].annotation)
+        assert_same(model, rows)
 
 
 def test_the_page_has_every_environment_variable():

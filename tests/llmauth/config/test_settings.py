@@ -172,16 +172,21 @@ def test_a_pod_does_not_make_its_own_ca(read, written, in_kubernetes, create):
 
 
 def test_parts_without_effect_are_listed(read):
-    text = "vaults: {hashicorp: {address: '${V:-}'}}\nplatform: {type: auto}\n"
-    settings = read(text, RATE_LIMIT_ENABLED="true", RATE_LIMIT_RPM="60")
-    assert settings.unavailable == (
-        "vaults",
-        "platform",
-        "RATE_LIMIT_ENABLED",
-        "RATE_LIMIT_RPM",
-    )
+    settings = read("{}", RATE_LIMIT_ENABLED="true", RATE_LIMIT_RPM="60")
+    assert settings.unavailable == ("RATE_LIMIT_ENABLED", "RATE_LIMIT_RPM")
     assert read("{}", SESSION_DURATION="1h").unavailable == ("auth.session_duration",)
     assert read("{}", RATE_LIMIT_ENABLED="false").unavailable == ()
+
+
+def test_vaults_and_the_platform_are_read(read):
+    switches = "{aws: off, gcp: 'on', ibm: auto}"
+    text = f"vaults: {{hashicorp: {{address: '${{V:-}}'}}}}\nplatform: {{type: eks, capabilities: {switches}}}\n"
+    settings = read(text)
+    assert settings.vaults.hashicorp.address == ""
+    assert settings.platform.type == "eks"
+    assert settings.platform.switched() == {"aws": False, "gcp": True}
+    assert "platform.type" in fault(read, "platform: {type: mars}")
+    assert "platform.capabilities" in fault(read, "platform: {capabilities: {aws: perhaps}}")
 
 
 @pytest.mark.parametrize("section", ["policies", "prices", "audit"])
@@ -203,14 +208,6 @@ def test_vertex_stands_where_googles_own_tools_stand(read):
     found = read("instances: {a: {type: vertex}, b: {type: vertex, region: us-east5}}", **environ).instances
     assert [(one.region, one.project) for one in found.values()] == [("eu", "my-project"), ("us-east5", "my-project")]
     assert "GOOGLE_CLOUD_LOCATION" in fault(read, "instances: {a: {type: vertex}}", GOOGLE_CLOUD_LOCATION="EU")
-
-
-@pytest.mark.parametrize(("type_", "cloud"), [("azure", "azure"), ("vertex", "gcp")])
-def test_an_exchange_that_is_not_there_yet_is_told(read, type_, cloud):
-    identity = f"authentication: {{strategies: [{{type: workload_identity, provider: {cloud}}}]}}"
-    more = ", base_url: 'https://c.openai.azure.com'" if type_ == "azure" else ""
-    (warning,) = read(f"instances: {{a: {{type: {type_}{more}, {identity}}}}}").warnings
-    assert f"this version has none of its strategies (workload_identity ({cloud}))" in warning
 
 
 @pytest.mark.parametrize("name", ["v1", "anthropic", "Big", "_a", "a.b", "a b", "-a"])
@@ -274,17 +271,6 @@ def test_the_ca_is_for_all_provider_types_and_what_is_configured(read):
     domains = ca_domains(settings)
     assert {"api.openai.com", "googleapis.com", "llm.internal", "more.example", "llm.corp.example"} <= set(domains)
     assert not any(name.startswith("vpce") for name in domains)
-
-
-def test_an_instance_that_can_have_no_credential_yet_is_told(read):
-    later = "{type: vault, backend: hashicorp, path: a}, {type: workload_identity, provider: gcp}"
-    text = "instances: {{o: {{type: openai, authentication: {{strategies: [{}]}}}}}}"
-    assert read(text.format(later)).warnings == (
-        "Instance 'o' gets no credential: this version has none of its strategies (vault (hashicorp), "
-        "workload_identity (gcp)). Add one that it has, such as environment or file.",
-    )
-    assert read(text.format(later + ", {type: environment}")).warnings == ()
-    assert read("instances: {o: {type: openai}}").warnings == ()
 
 
 def test_an_instance_that_is_told_no_source_of_a_credential_is_named(read):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -12,6 +12,8 @@ import pytest
 
 from llmauth.context import ProviderType
 from llmauth.credentials.base import Surroundings
+from llmauth.platform import SimulatedMachine
+from llmauth.platform.detector import detect
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,20 @@ def serve() -> Iterator[Serve]:
 
 @pytest.fixture
 def standing() -> Callable[..., Surroundings]:
-    """A factory: surroundings of one instance, its environment given by name."""
+    """A factory: surroundings of one instance, its environment and the files of its machine given by name.
 
-    def make(provider: ProviderType = "bedrock", environ: Mapping[str, str] | None = None, **more: Any) -> Surroundings:
-        return Surroundings(instance=more.pop("instance", "one"), provider=provider, environ=environ or {}, **more)
+    The machine is no cloud's unless it says so: nothing here probes the network.
+    """
+
+    def make(
+        provider: ProviderType = "bedrock",
+        environ: Mapping[str, str] | None = None,
+        files: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> Surroundings:
+        machine = SimulatedMachine(environ or {}, files or {})
+        platform = more.pop("platform", None) or replace(detect(machine), settled=True)
+        instance = more.pop("instance", "one")
+        return Surroundings(instance=instance, provider=provider, machine=machine, platform=platform, **more)
 
     return make

@@ -9,8 +9,8 @@ import time
 import pytest
 
 from llmauth.credentials.aws_profile import AwsProfileOptions, AwsProfileStrategy
-from llmauth.credentials.base import StrategyFailed, StrategyUnavailable
 from llmauth.secrets import AwsKeys, Secret
+from llmauth.sources import SourceFailed, SourceUnavailable
 
 ROLE = "arn:aws:iam::123456789012:role/dev"
 
@@ -62,7 +62,7 @@ def test_a_changed_profile_is_seen(profile) -> None:
 
 @pytest.mark.parametrize("name", ["dev", "default", None])
 def test_an_absent_profile_is_unavailable(profile, name) -> None:
-    with pytest.raises(StrategyUnavailable, match="there is no AWS profile"):
+    with pytest.raises(SourceUnavailable, match="there is no AWS profile"):
         profile("", name).load()
 
 
@@ -70,7 +70,7 @@ def test_a_profile_without_credentials_does_not_become_the_machine(profile, serv
     metadata = serve(lambda _: (200, "{}"))
     monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.url)
     monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", metadata.url)
-    with pytest.raises(StrategyUnavailable, match="holds no credentials"):
+    with pytest.raises(SourceUnavailable, match="holds no credentials"):
         profile("[profile dev]\nregion = eu-west-1\n").load()
     assert not metadata.asked
 
@@ -108,7 +108,7 @@ def test_a_role_carries_its_end(profile, serve, monkeypatch) -> None:
 def test_a_refused_role_is_told_by_its_code(profile, serve, monkeypatch, caplog) -> None:
     loopback = serve(lambda _: sts("AccessDenied"))
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", loopback.url)
-    with pytest.raises(StrategyFailed) as caught:
+    with pytest.raises(SourceFailed) as caught:
         profile(ASSUMING).load()
     assert caught.value.reason == "AWS refused AWS profile dev: AccessDenied"
     assert len(loopback.asked) == 1
@@ -117,7 +117,7 @@ def test_a_refused_role_is_told_by_its_code(profile, serve, monkeypatch, caplog)
 def test_sts_in_trouble_is_asked_once(profile, serve, monkeypatch) -> None:
     loopback = serve(lambda _: (503, ""))
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", loopback.url)
-    with pytest.raises(StrategyFailed, match="AWS refused AWS profile dev: 503"):
+    with pytest.raises(SourceFailed, match="AWS refused AWS profile dev: 503"):
         profile(ASSUMING).load()
     assert len(loopback.asked) == 1
 
@@ -126,7 +126,7 @@ def test_sts_in_trouble_is_asked_once(profile, serve, monkeypatch) -> None:
 def test_nobody_is_asked_for_an_mfa_code(profile, place) -> None:
     serial = "mfa_serial = arn:aws:iam::123456789012:mfa/me\n"
     config = ASSUMING + serial if place == "dev" else ASSUMING.replace("[profile dev]", f"{serial}[profile dev]")
-    with pytest.raises(StrategyFailed, match=f"AWS profile {place} wants an MFA code"):
+    with pytest.raises(SourceFailed, match=f"AWS profile {place} wants an MFA code"):
         profile(config).load()
 
 
@@ -135,7 +135,7 @@ def test_an_ended_sign_in_says_what_to_run(profile) -> None:
         "[profile dev]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = LLM\n"
         "[sso-session corp]\nsso_region = eu-west-1\nsso_start_url = https://corp.awsapps.com/start\n"
     )
-    with pytest.raises(StrategyFailed, match="aws sso login --profile dev"):
+    with pytest.raises(SourceFailed, match="aws sso login --profile dev"):
         profile(config).load()
 
 
@@ -151,5 +151,28 @@ def test_a_circle_of_profiles_ends(profile) -> None:
     config = "".join(
         f"[profile {a}]\nrole_arn = {ROLE}\nsource_profile = {b}\n" for a, b in [("dev", "b"), ("b", "dev")]
     )
-    with pytest.raises(StrategyFailed, match="InfiniteLoopConfigError"):
+    with pytest.raises(SourceFailed, match="InfiniteLoopConfigError"):
         profile(config).load()
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({}, "there is no AWS profile dev"),
+        ({"/home/me/.aws/config": "[profile devel]\n[other]\n# [dev]"}, "there is no AWS profile dev"),
+        ({"/home/me/.aws/config": "[profile  dev]\nregion = x"}, None),
+        ({"/home/me/.aws/config": '[profile "dev"]'}, None),
+        ({"/home/me/.aws/credentials": "[other]\n [dev]\n"}, None),
+        ({"/elsewhere/config": "[profile dev]"}, "there is no AWS profile dev"),
+        ({"/home/me/.aws/config": "#" * 64 * 1024}, None),
+    ],
+)
+def test_a_profile_that_is_certainly_not_there(standing, files, reason) -> None:
+    here = standing("bedrock", {"HOME": "/home/me"}, files)
+    assert AwsProfileStrategy(AwsProfileOptions(profile="dev"), here).unavailable() == reason
+
+
+def test_the_files_that_the_environment_names_count(standing) -> None:
+    environ = {"HOME": "/home/me", "AWS_CONFIG_FILE": "/etc/aws", "AWS_PROFILE": "work"}
+    here = standing("bedrock", environ, {"/etc/aws": "[profile work]"})
+    assert AwsProfileStrategy(AwsProfileOptions(), here).unavailable() is None

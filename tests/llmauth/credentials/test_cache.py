@@ -12,7 +12,6 @@ import time
 import pytest
 
 from llmauth.clock import ManualClock
-from llmauth.credentials.base import StrategyFailed, StrategyUnavailable
 from llmauth.credentials.cache import (
     Found,
     Freshness,
@@ -22,6 +21,7 @@ from llmauth.credentials.cache import (
     term,
 )
 from llmauth.secrets import ApiKey, Loaded, Secret
+from llmauth.sources import SourceFailed, SourceUnavailable
 
 HOUR = 3600.0
 
@@ -298,6 +298,9 @@ class Strategy:
         self.answer = answer
         self.threads: list[str] = []
 
+    def unavailable(self) -> str | None:
+        return None
+
     def load(self) -> Loaded:
         self.threads.append(threading.current_thread().name)
         return self.answer()
@@ -316,9 +319,9 @@ async def test_a_load_runs_beside_the_loop() -> None:
 
 async def test_a_strategy_refuses_through_its_thread() -> None:
     def refuse() -> Loaded:
-        raise StrategyUnavailable("not here")
+        raise SourceUnavailable("not here")
 
-    with pytest.raises(StrategyUnavailable, match="not here"):
+    with pytest.raises(SourceUnavailable, match="not here"):
         await source_of(refuse).load()
 
 
@@ -340,7 +343,7 @@ async def test_a_load_that_hangs_is_given_up_and_not_started_twice() -> None:
     source = source_of(hang, deadline=0.05)
     assert isinstance(source.strategy, Strategy)
     for _ in range(3):
-        with pytest.raises(StrategyFailed, match=r"no answer within 0\.05 s"):
+        with pytest.raises(SourceFailed, match=r"no answer within 0\.05 s"):
             await source.load()
     assert len(source.strategy.threads) == 1
     release.set()
@@ -359,7 +362,7 @@ async def test_loads_that_hang_do_not_hold_up_the_others() -> None:
 
     hanging = [source_of(hang, 0.05, slots) for _ in range(6)]
     results = await asyncio.gather(*(one.load() for one in hanging), return_exceptions=True)
-    assert all(isinstance(one, StrategyFailed) for one in results)
+    assert all(isinstance(one, SourceFailed) for one in results)
     assert (await source_of(loaded, 1.0, slots).load()).source == "here"
     release.set()
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 import pytest
 
 from llmauth.clock import ManualClock
-from llmauth.credentials.base import StrategyFailed, StrategyUnavailable
 from llmauth.credentials.cache import Leased, Source
 from llmauth.credentials.chain import Chain
 from llmauth.errors import NoCredential
+from llmauth.sources import SourceFailed, SourceUnavailable
 from tests.fixtures.strategies import HOUR, Fake
 
 
@@ -66,7 +66,7 @@ async def label_now(chain: Chain) -> str:
 
 
 async def test_the_first_that_yields_is_active_and_the_rest_stand_by(clock, lines) -> None:
-    absent = Fake("workload_identity (aws)", clock, StrategyUnavailable("AWS workload identity not available on aks"))
+    absent = Fake("workload_identity (aws)", clock, SourceUnavailable("AWS workload identity not available on aks"))
     vault, secret = Fake("vault (hashicorp)", clock, HOUR), Fake("kubernetes_secret", clock)
     chain = chain_of(clock, absent, vault, secret)
     leased = await acquired(chain)
@@ -76,7 +76,7 @@ async def test_the_first_that_yields_is_active_and_the_rest_stand_by(clock, line
         "INFO [one] Trying strategy: workload_identity (aws)",
         "WARNING [one] ⚠️  AWS workload identity not available on aks",
         "INFO [one] Trying strategy: vault (hashicorp)",
-        "INFO [one] ✅ Successfully initialized with vault (hashicorp)",
+        "INFO [one] ✅ Successfully initialized with vault",
         "INFO [one] Credentials TTL: 3600 seconds",
     ]
 
@@ -96,7 +96,7 @@ async def test_one_failed_renewal_changes_nothing(clock, lines) -> None:
     chain = chain_of(clock, first, second)
     await acquired(chain)
     lines()
-    first.answer = StrategyFailed("AWS refused AssumeRole: AccessDenied")
+    first.answer = SourceFailed("AWS refused AssumeRole: AccessDenied")
     clock.advance(0.85 * HOUR)
     assert await label_now(chain) == "first"
     await renewed(chain)
@@ -111,7 +111,7 @@ async def test_after_the_end_the_next_serves_and_the_better_returns_at_a_renewal
     chain = chain_of(clock, first, second)
     await acquired(chain)
     lines()
-    first.answer = StrategyFailed("down")
+    first.answer = SourceFailed("down")
     clock.advance(HOUR)
     assert chain.lease.held() is None
     assert await label_now(chain) == "second"
@@ -134,7 +134,7 @@ async def test_a_renewal_that_failed_just_before_the_end_does_not_block_the_next
     first, second = Fake("first", clock, HOUR), Fake("second", clock)
     chain = chain_of(clock, first, second)
     await acquired(chain)
-    first.answer = StrategyFailed("down")
+    first.answer = SourceFailed("down")
     clock.advance(HOUR - 0.5)
     chain.lease.held()
     await renewed(chain)
@@ -144,12 +144,12 @@ async def test_a_renewal_that_failed_just_before_the_end_does_not_block_the_next
 
 
 async def test_a_reason_is_logged_once_and_a_new_one_again(clock, lines) -> None:
-    only = Fake("only", clock, StrategyFailed("down"))
+    only = Fake("only", clock, SourceFailed("down"))
     chain = chain_of(clock, only)
     for _ in range(5):
         await refused(chain)
         clock.advance(60)
-    only.answer = StrategyFailed("still down, differently")
+    only.answer = SourceFailed("still down, differently")
     await refused(chain)
     assert only.loads == 6
     assert lines() == [
@@ -163,8 +163,8 @@ async def test_a_reason_is_logged_once_and_a_new_one_again(clock, lines) -> None
 
 
 async def test_a_client_sees_labels_and_the_log_the_reasons(clock, lines) -> None:
-    absent = Fake("workload_identity (aws)", clock, StrategyUnavailable("not here"))
-    broken = Fake("file", clock, StrategyFailed("/etc/key cannot be read: EACCES"))
+    absent = Fake("workload_identity (aws)", clock, SourceUnavailable("not here"))
+    broken = Fake("file", clock, SourceFailed("/etc/key cannot be read: EACCES"))
     error = await refused(chain_of(clock, absent, broken))
     assert error.status == 500
     assert error.code == "credential_unavailable"
@@ -190,7 +190,7 @@ async def test_nothing_that_has_ended_is_leased(clock) -> None:
 
 async def test_a_source_that_is_away_is_asked_once_a_step_and_soon_noticed_back(clock) -> None:
     """F2: recovery within 15 s, without a restart."""
-    only = Fake("only", clock, StrategyFailed("down"))
+    only = Fake("only", clock, SourceFailed("down"))
     chain = chain_of(clock, only)
     asked: list[float] = []
     begun = clock.monotonic()
@@ -201,14 +201,30 @@ async def test_a_source_that_is_away_is_asked_once_a_step_and_soon_noticed_back(
             asked.append(round(clock.monotonic() - begun, 1))
         clock.advance(0.1)
     steps = [later - earlier for earlier, later in itertools.pairwise(asked)]
-    assert steps == pytest.approx([1, 2, 4, 8, 10, 10, 10, 10], abs=0.11)
+    first_minute = [1, 2, 4, *[5] * 9]
+    assert steps[:12] == pytest.approx(first_minute, abs=0.11)
     only.answer = HOUR
     clock.advance(10)
     assert await label_now(chain) == "only"
 
 
+async def test_after_the_first_minute_the_steps_grow_longer(clock) -> None:
+    only = Fake("only", clock, SourceFailed("down"))
+    chain = chain_of(clock, only)
+    clock.advance(60)
+    asked: list[float] = []
+    for _ in range(400):
+        before = only.loads
+        await refused(chain)
+        if only.loads > before:
+            asked.append(clock.monotonic())
+        clock.advance(0.1)
+    steps = [later - earlier for earlier, later in itertools.pairwise(asked)]
+    assert steps == pytest.approx([1, 2, 4, 8, 10, 10], abs=0.11)
+
+
 async def test_an_answer_ends_the_back_off(clock) -> None:
-    only = Fake("only", clock, StrategyFailed("down"))
+    only = Fake("only", clock, SourceFailed("down"))
     chain = chain_of(clock, only)
     for wait in (0, 1, 2):
         clock.advance(wait)
@@ -216,7 +232,7 @@ async def test_an_answer_ends_the_back_off(clock) -> None:
     clock.advance(4)
     only.answer = HOUR
     leased = await acquired(chain)
-    only.answer = StrategyFailed("down")
+    only.answer = SourceFailed("down")
     chain.lease.discard(leased.generation)
     for wait, loads in ((0, 5), (1, 6)):
         clock.advance(wait)
@@ -225,8 +241,9 @@ async def test_an_answer_ends_the_back_off(clock) -> None:
 
 
 async def test_what_is_not_available_here_is_not_asked_again_for_five_seconds(clock) -> None:
-    only = Fake("only", clock, StrategyUnavailable("not here"))
+    only = Fake("only", clock, SourceUnavailable("not here"))
     chain = chain_of(clock, only)
+    clock.advance(60)
     for wait, loads in [(0, 1), (4.9, 1), (0.1, 2), (9.9, 2), (0.1, 3)]:
         clock.advance(wait)
         await refused(chain)
@@ -234,7 +251,7 @@ async def test_what_is_not_available_here_is_not_asked_again_for_five_seconds(cl
 
 
 async def test_a_better_strategy_that_stays_away_is_asked_less_and_less(clock) -> None:
-    absent, only = Fake("absent", clock, StrategyUnavailable("not here")), Fake("only", clock)
+    absent, only = Fake("absent", clock, SourceUnavailable("not here")), Fake("only", clock)
     chain = chain_of(clock, absent, only)
     await acquired(chain)
     for _ in range(30):
@@ -247,3 +264,85 @@ async def test_a_better_strategy_that_stays_away_is_asked_less_and_less(clock) -
     chain.lease.held()
     await renewed(chain)
     assert absent.loads == 31
+
+
+# Between two renewals
+
+
+async def test_a_better_strategy_is_returned_to_when_it_recovers_and_not_only_at_a_renewal(clock, lines) -> None:
+    better, worse = Fake("workload_identity", clock, SourceFailed("down")), Fake("vault (hashicorp)", clock, HOUR)
+    chain = chain_of(clock, better, worse)
+    await acquired(chain)
+    lines()
+    chain.keep()
+    await renewed(chain)
+    assert better.loads == 1  # its wait is not over
+    better.answer = HOUR
+    clock.advance(1)
+    chain.keep()
+    await renewed(chain)
+    assert await label_now(chain) == "workload_identity"
+    assert worse.loads == 1  # nobody asks the worse one about this
+    assert lines() == [
+        "WARNING [one] Credentials now come from workload_identity, not from vault (hashicorp): it is available again",
+        "INFO [one] ✅ Successfully initialized with workload_identity",
+        "INFO [one] Credentials will auto-rotate every 60 minutes",
+    ]
+
+
+async def test_a_look_in_vain_changes_nothing(clock) -> None:
+    better, worse = Fake("better", clock, SourceFailed("down")), Fake("worse", clock, HOUR)
+    chain = chain_of(clock, better, worse)
+    leased = await acquired(chain)
+    for _ in range(100):
+        clock.advance(1)
+        chain.keep()
+        await renewed(chain)
+    assert await acquired(chain) is leased
+    assert worse.loads == 1
+    assert 5 < better.loads < 25
+    clock.advance(HOUR * 0.8)
+    chain.keep()
+    await renewed(chain)
+    assert worse.loads == 2  # its own renewal was not put off by the looks
+
+
+async def test_a_renewal_is_told_where_it_changed_something(clock, lines) -> None:
+    only = Fake("only", clock, HOUR)
+    chain = chain_of(clock, only)
+    await acquired(chain)
+    lines()
+    for value, said in (("only", []), ("another", ["INFO [one] Credentials renewed by only"])):
+        only.value = value
+        clock.advance(HOUR * 0.8)
+        chain.keep()
+        await renewed(chain)
+        assert lines() == said
+
+
+# An expiry that is rehearsed
+
+
+async def test_an_expiry_is_rehearsed_with_all_that_stand_by(clock) -> None:
+    one, two, three = Fake("one", clock, HOUR), Fake("two", clock, HOUR), Fake("three", clock, SourceFailed("locked"))
+    chain = chain_of(clock, one, two, three)
+    await acquired(chain)
+    one.answer = SourceFailed("down")
+    told = await chain.rehearse(10.0)
+    assert (told.instance, told.before, told.after, told.expires_at) == ("one", "one", "two", clock.wall() + HOUR)
+    assert [(each.label, each.reason) for each in told.standby] == [("one", "down"), ("three", "locked")]
+    assert await label_now(chain) == "two"
+
+
+async def test_a_rehearsal_in_which_nobody_gives_another_one_harms_nobody(clock) -> None:
+    only = Fake("only", clock, HOUR)
+    chain = chain_of(clock, only)
+    leased = await acquired(chain)
+    only.answer = SourceFailed("down")
+    told = await chain.rehearse(10.0)
+    assert (told.before, told.after, told.standby) == ("only", None, ())
+    assert await acquired(chain) is leased
+    status = chain.status()
+    assert (status.state, status.degraded) == ("ready", True)
+    assert status.mishap is not None
+    assert (status.mishap.strategy, status.mishap.reason) == ("only", "down")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from llmauth.credentials.base import StrategyFailed, StrategyUnavailable
 from llmauth.credentials.environment import EnvironmentOptions, EnvironmentStrategy
 from llmauth.secrets import ApiKey, AwsKeys, BearerToken, Secret
+from llmauth.sources import SourceFailed, SourceUnavailable
 
 
 def strategy(standing, provider, environ, variable=None) -> EnvironmentStrategy:
@@ -27,12 +27,12 @@ def test_each_type_has_its_own_variable(standing, provider, name) -> None:
 
 
 def test_an_unset_variable_is_unavailable(standing) -> None:
-    with pytest.raises(StrategyUnavailable, match="OPENAI_API_KEY is not set"):
+    with pytest.raises(SourceUnavailable, match="OPENAI_API_KEY is not set"):
         strategy(standing, "openai", {}).load()
 
 
 def test_an_empty_variable_is_a_failure(standing) -> None:
-    with pytest.raises(StrategyFailed, match="OPENAI_API_KEY: it is empty"):
+    with pytest.raises(SourceFailed, match="OPENAI_API_KEY: it is empty"):
         strategy(standing, "openai", {"OPENAI_API_KEY": ""}).load()
 
 
@@ -48,11 +48,11 @@ def test_a_key_and_a_token_have_a_variable_each(standing, provider, key, token) 
     loaded = strategy(standing, provider, {token: "t-1", key: ""}).load()
     assert loaded.credential == BearerToken(value=Secret("t-1"))
     assert loaded.source == f"environment variable {token}"
-    with pytest.raises(StrategyUnavailable, match=f"neither of the environment variables {key} and {token}"):
+    with pytest.raises(SourceUnavailable, match=f"neither of the environment variables {key} and {token}"):
         strategy(standing, provider, {}).load()
-    with pytest.raises(StrategyFailed, match=f"{key}: its field api_key is empty"):
+    with pytest.raises(SourceFailed, match=f"{key}: its field api_key is empty"):
         strategy(standing, provider, {key: ""}).load()
-    with pytest.raises(StrategyFailed, match="both api_key and token") as caught:
+    with pytest.raises(SourceFailed, match="both api_key and token") as caught:
         strategy(standing, provider, {key: "k-1", token: "t-1"}).load()
     assert "k-1" not in caught.value.reason
 
@@ -64,9 +64,9 @@ def test_ibm_has_two_names_for_one_key(standing) -> None:
         strategy(standing, "ibm", {"IBM_CLOUD_API_KEY": "k-2"}).load().source
         == "environment variable IBM_CLOUD_API_KEY"
     )
-    with pytest.raises(StrategyUnavailable, match="WATSONX_APIKEY is not set"):
+    with pytest.raises(SourceUnavailable, match="WATSONX_APIKEY is not set"):
         strategy(standing, "ibm", {}).load()
-    with pytest.raises(StrategyFailed, match="WATSONX_APIKEY: it is empty"):
+    with pytest.raises(SourceFailed, match="WATSONX_APIKEY: it is empty"):
         strategy(standing, "ibm", both | {"WATSONX_APIKEY": ""}).load()
 
 
@@ -89,7 +89,7 @@ def test_an_empty_session_token_is_none(standing) -> None:
 def test_exported_keys_carry_their_end(standing) -> None:
     environ = AWS | {"AWS_CREDENTIAL_EXPIRATION": "2027-01-15T08:00:00+00:00"}
     assert strategy(standing, "bedrock", environ).load().expires_at == 1_800_000_000
-    with pytest.raises(StrategyFailed, match="ISO 8601"):
+    with pytest.raises(SourceFailed, match="ISO 8601"):
         strategy(standing, "bedrock", AWS | {"AWS_CREDENTIAL_EXPIRATION": "soon"}).load()
 
 
@@ -107,12 +107,12 @@ def test_a_bedrock_api_key_where_there_is_no_key_pair(standing) -> None:
     ],
 )
 def test_half_a_pair_is_a_clear_failure(standing, environ, missing) -> None:
-    with pytest.raises(StrategyFailed, match=f"{missing} is empty or not set"):
+    with pytest.raises(SourceFailed, match=f"{missing} is empty or not set"):
         strategy(standing, "bedrock", environ).load()
 
 
 def test_nothing_for_bedrock(standing) -> None:
-    with pytest.raises(StrategyUnavailable, match="AWS_BEARER_TOKEN_BEDROCK is not set"):
+    with pytest.raises(SourceUnavailable, match="AWS_BEARER_TOKEN_BEDROCK is not set"):
         strategy(standing, "bedrock", {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}).load()
 
 

@@ -7,11 +7,12 @@ import asyncio
 import pytest
 
 from llmauth.clock import ManualClock
-from llmauth.credentials.base import Remembering, StrategyFailed, StrategyUnavailable
+from llmauth.credentials.base import Remembering
 from llmauth.credentials.cache import Source
 from llmauth.credentials.chain import Chain
 from llmauth.credentials.exchange import Exchanged
 from llmauth.secrets import ApiKey, BearerToken, Credential, Loaded, Secret
+from llmauth.sources import SourceFailed, SourceUnavailable
 
 HOUR = 3600.0
 
@@ -25,6 +26,9 @@ class Finds:
         self.credential = credential
         self.refresh_after = refresh_after
         self.loads = 0
+
+    def unavailable(self) -> str | None:
+        return None
 
     def load(self) -> Loaded:
         self.loads += 1
@@ -42,11 +46,16 @@ class Service:
         self.asked: list[str] = []
         self.failure: Exception | None = None
 
-    def token(self, key: Secret) -> tuple[Secret, float]:
-        self.asked.append(key.reveal())
+    def takes(self, credential: Credential) -> bool:
+        return isinstance(credential, ApiKey)
+
+    def token(self, credential: Credential) -> tuple[Secret, float]:
+        assert isinstance(credential, ApiKey)
+        key = credential.value.reveal()
+        self.asked.append(key)
         if self.failure is not None:
             raise self.failure
-        return Secret(f"token {len(self.asked)} of {key.reveal()}"), HOUR
+        return Secret(f"token {len(self.asked)} of {key}"), HOUR
 
 
 @pytest.fixture
@@ -130,11 +139,11 @@ def test_a_refused_token_is_not_given_again(clock: ManualClock, service: Service
 
 
 def test_what_the_source_and_the_service_say_is_passed_on(clock: ManualClock, service: Service) -> None:
-    with pytest.raises(StrategyUnavailable, match="nowhere"):
-        Exchanged(Finds(StrategyUnavailable("nowhere")), service, clock).load()
-    service.failure = StrategyFailed("refused")
+    with pytest.raises(SourceUnavailable, match="nowhere"):
+        Exchanged(Finds(SourceUnavailable("nowhere")), service, clock).load()
+    service.failure = SourceFailed("refused")
     exchanged = Exchanged(Finds(key()), service, clock)
-    with pytest.raises(StrategyFailed, match="refused"):
+    with pytest.raises(SourceFailed, match="refused"):
         exchanged.load()
     service.failure = None
     assert token(exchanged.load()) == "token 2 of k1"
@@ -177,7 +186,7 @@ async def test_a_lease_renews_a_token_before_it_ends_and_serves_it_while_the_ser
 ) -> None:
     chain = chain_of(Exchanged(Finds(key(), None), service, clock), clock)
     await acquired(chain)
-    service.failure = StrategyFailed("away")
+    service.failure = SourceFailed("away")
     clock.advance(0.9 * HOUR)
     await settled(chain)
     assert await acquired(chain) == "token 1 of k1"
@@ -186,7 +195,7 @@ async def test_a_lease_renews_a_token_before_it_ends_and_serves_it_while_the_ser
     await settled(chain)
     assert await acquired(chain) == f"token {len(service.asked)} of k1"
     assert len(service.asked) > 2
-    service.failure = StrategyFailed("away")
+    service.failure = SourceFailed("away")
     clock.advance(HOUR)
     assert await chain.lease.acquire(0.1) is None
 

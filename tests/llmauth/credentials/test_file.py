@@ -3,51 +3,25 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from llmauth.credentials.base import StrategyFailed, StrategyUnavailable
 from llmauth.credentials.file import MAX_BYTES, FileOptions, FileStrategy
 from llmauth.secrets import ApiKey, AwsKeys, Secret
+from llmauth.sources import SourceFailed, SourceUnavailable
+from tests.fixtures.kubernetes import mounted, publish, written
 
 
 def strategy(standing, path: Path, provider="openai") -> FileStrategy:
     return FileStrategy(FileOptions(path=path), standing(provider))
 
 
-def written(path: Path, content: str, mode: int = 0o600) -> Path:
-    path.write_text(content)
-    path.chmod(mode)
-    return path
-
-
-def publish(mount: Path, version: int, fields: Mapping[str, str]) -> None:
-    """What kubelet's atomic writer does: a new folder, links for new names, one rename of `..data`, old folder gone."""
-    old = mount / os.readlink(mount / "..data") if (mount / "..data").is_symlink() else None
-    folder = mount / f"..2027_01_15_08_00_00.{version}"
-    folder.mkdir(mode=0o755)
-    for name, value in fields.items():
-        written(folder / name, value, 0o644)
-    (mount / "..data_tmp").symlink_to(folder.name)
-    (mount / "..data_tmp").rename(mount / "..data")
-    for name in fields:
-        if not (mount / name).is_symlink():
-            (mount / name).symlink_to(f"..data/{name}")
-    if old is not None:
-        shutil.rmtree(old)
-
-
 @pytest.fixture
 def mount(tmp_path: Path) -> Path:
-    folder = tmp_path / "mount"
-    folder.mkdir()
-    folder.chmod(0o1777)  # as the tmpfs of a secret volume is
-    return folder
+    return mounted(tmp_path / "mount")
 
 
 def test_a_file(standing, tmp_path) -> None:
@@ -136,6 +110,22 @@ def test_a_set_is_never_mixed_from_two_publications(standing, mount) -> None:
     assert len(versions) > 1, "nothing was rotated while reading"
 
 
+def test_one_file_of_a_mount_is_there_while_it_is_rotated(standing, mount, monkeypatch) -> None:
+    """Kubelet may delete the old folder between the two links that lead to a file."""
+    publish(mount, 1, {"api_key": "sk-old"})
+    one, open_file, seen = strategy(standing, mount / "api_key"), os.open, []
+
+    def late(path: object, *rest: int, **more: int) -> int:
+        seen.append(path)
+        if len(seen) == 1:
+            publish(mount, 2, {"api_key": "sk-new"})
+            raise FileNotFoundError(2, "it went meanwhile")
+        return open_file(path, *rest, **more)
+
+    monkeypatch.setattr(os, "open", late)
+    assert one.load().credential == ApiKey(value=Secret("sk-new"))
+
+
 def test_a_mounted_secret_may_be_readable_by_all(standing, mount, caplog) -> None:
     publish(mount, 1, {"api_key": "sk-old"})
     strategy(standing, mount / "api_key").load()
@@ -152,25 +142,25 @@ def test_a_file_readable_by_all_is_used_and_mentioned_once(standing, tmp_path, c
 
 @pytest.mark.parametrize("mode", [0o602, 0o666])
 def test_a_file_that_all_may_write_is_refused(standing, tmp_path, mode) -> None:
-    with pytest.raises(StrategyFailed, match="chmod o-w"):
+    with pytest.raises(SourceFailed, match="chmod o-w"):
         strategy(standing, written(tmp_path / "key", "sk-1", mode)).load()
 
 
 def test_a_file_that_all_may_replace_is_refused(standing, tmp_path) -> None:
     path = written(tmp_path / "key", "sk-1")
     tmp_path.chmod(0o777)
-    with pytest.raises(StrategyFailed, match="replaced"):
+    with pytest.raises(SourceFailed, match="replaced"):
         strategy(standing, path).load()
 
 
 def test_an_absent_file_is_unavailable(standing, tmp_path) -> None:
-    with pytest.raises(StrategyUnavailable, match="does not exist"):
+    with pytest.raises(SourceUnavailable, match="does not exist"):
         strategy(standing, tmp_path / "absent").load()
 
 
 def test_a_link_to_itself_is_a_failure(standing, tmp_path) -> None:
     (tmp_path / "loop").symlink_to("loop")
-    with pytest.raises(StrategyFailed, match="ELOOP"):
+    with pytest.raises(SourceFailed, match="ELOOP"):
         strategy(standing, tmp_path / "loop").load()
 
 
@@ -182,23 +172,23 @@ def test_content_that_is_no_key(standing, tmp_path, content, reason) -> None:
     path = tmp_path / "key"
     path.write_bytes(content)
     path.chmod(0o600)
-    with pytest.raises(StrategyFailed, match=reason):
+    with pytest.raises(SourceFailed, match=reason):
         strategy(standing, path).load()
 
 
 def test_a_pipe_does_not_hang(standing, tmp_path) -> None:
     os.mkfifo(tmp_path / "pipe", 0o600)
-    with pytest.raises(StrategyFailed, match="no regular file"):
+    with pytest.raises(SourceFailed, match="no regular file"):
         strategy(standing, tmp_path / "pipe").load()
 
 
 def test_a_socket_is_no_file(standing, tmp_path) -> None:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "s"))
-        with pytest.raises(StrategyFailed, match="cannot be read: ENXIO"):
+        with pytest.raises(SourceFailed, match="cannot be read: ENXIO"):
             strategy(standing, tmp_path / "s").load()
 
 
 def test_a_folder_without_any_field(standing, tmp_path) -> None:
-    with pytest.raises(StrategyFailed, match="no field of a name"):
+    with pytest.raises(SourceFailed, match="no field of a name"):
         strategy(standing, tmp_path).load()

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from llmauth.addresses import HostPort
-from llmauth.credentials.base import StrategyFailed
 from llmauth.credentials.ibm_iam import HOST, IbmIam
-from llmauth.credentials.outbound import Answer, Outbound
 from llmauth.demo.behaviour import Behaviour
 from llmauth.demo.emulators import Emulators
-from llmauth.secrets import Secret
+from llmauth.outbound import Answer, Outbound
+from llmauth.secrets import ApiKey, Secret
+from llmauth.sources import SourceFailed
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def iam(emulators: Emulators) -> IbmIam:
 
 
 def test_a_good_key_gives_a_token_of_an_hour(emulators: Emulators, iam: IbmIam) -> None:
-    token, life = iam.token(Secret(emulators.credentials.ibm_api_key))
+    token, life = iam.token(ApiKey(value=Secret(emulators.credentials.ibm_api_key)))
     assert emulators.ibm_tokens.are_good(token.reveal())
     assert life == 3600.0
     (seen,) = emulators.requests(HOST)
@@ -39,15 +39,15 @@ def test_a_good_key_gives_a_token_of_an_hour(emulators: Emulators, iam: IbmIam) 
 
 
 def test_a_wrong_key_is_refused_with_ibms_code_and_nothing_of_the_key(iam: IbmIam) -> None:
-    with pytest.raises(StrategyFailed) as caught:
-        iam.token(Secret("canary-7f3a"))
+    with pytest.raises(SourceFailed) as caught:
+        iam.token(ApiKey(value=Secret("canary-7f3a")))
     assert caught.value.reason == "IBM IAM refused the API key: BXNIM0415E"
 
 
 def test_a_service_that_fails_did_not_refuse(emulators: Emulators, iam: IbmIam) -> None:
     emulators.behave(HOST, Behaviour(status=503))
-    with pytest.raises(StrategyFailed, match="IBM IAM gave no token: BXNIM0001E"):
-        iam.token(Secret(emulators.credentials.ibm_api_key))
+    with pytest.raises(SourceFailed, match="IBM IAM gave no token: BXNIM0001E"):
+        iam.token(ApiKey(value=Secret(emulators.credentials.ibm_api_key)))
 
 
 class Said(Outbound):
@@ -88,11 +88,14 @@ GOOD = {"access_token": "canary-7f3a", "expires_in": 3600}
     ],
 )
 def test_no_other_answer_is_a_token(status: int, body: bytes, reason: str) -> None:
-    with pytest.raises(StrategyFailed, match=reason) as caught:
-        IbmIam(Said(status, body)).token(Secret("k"))
+    with pytest.raises(SourceFailed, match=reason) as caught:
+        IbmIam(Said(status, body)).token(ApiKey(value=Secret("k")))
     assert "canary" not in caught.value.reason
 
 
 def test_the_good_one_is() -> None:
     """So that the table above refuses for its own reasons."""
-    assert IbmIam(Said(200, json.dumps(GOOD).encode())).token(Secret("k")) == (Secret("canary-7f3a"), 3600.0)
+    assert IbmIam(Said(200, json.dumps(GOOD).encode())).token(ApiKey(value=Secret("k"))) == (
+        Secret("canary-7f3a"),
+        3600.0,
+    )

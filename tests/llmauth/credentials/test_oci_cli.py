@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from llmauth.credentials import oci_cli
-from llmauth.credentials.base import StrategyFailed, StrategyUnavailable
 from llmauth.credentials.environment import EnvironmentOptions, EnvironmentStrategy
 from llmauth.demo.credentials import OciIdentity
 from llmauth.secrets import ApiKey, OciKey, Secret
+from llmauth.sources import SourceFailed, SourceUnavailable
 
 IDENTITY = OciIdentity.random()
 USER = {
@@ -48,7 +48,7 @@ def test_a_file_is_read_anew_each_time(key_file: Path) -> None:
     environ = USER | {"OCI_CLI_KEY_FILE": str(key_file)}
     assert key_id(environ) == IDENTITY.key_id
     key_file.write_text("rotated")
-    with pytest.raises(StrategyFailed, match=r"OCI_CLI_. variables of the environment: .*no private key in PEM form"):
+    with pytest.raises(SourceFailed, match=r"OCI_CLI_. variables of the environment: .*no private key in PEM form"):
         oci_cli.load(environ)
 
 
@@ -66,25 +66,25 @@ def test_a_security_token_and_its_end(tmp_path: Path, key_file: Path) -> None:
 
 
 def test_nothing_is_set() -> None:
-    with pytest.raises(StrategyUnavailable, match="neither OCI_CLI_KEY_CONTENT nor OCI_CLI_KEY_FILE is set"):
+    with pytest.raises(SourceUnavailable, match="neither OCI_CLI_KEY_CONTENT nor OCI_CLI_KEY_FILE is set"):
         oci_cli.load({"OCI_CLI_TENANCY": IDENTITY.tenancy, "OCI_CLI_REGION": "eu-frankfurt-1"})
 
 
 @pytest.mark.parametrize("name", ["OCI_CLI_USER", "OCI_CLI_FINGERPRINT", "OCI_CLI_SECURITY_TOKEN_FILE"])
 def test_a_user_without_a_key_is_a_mistake_to_be_told(name: str) -> None:
-    with pytest.raises(StrategyFailed, match="an OCI identity and no key"):
+    with pytest.raises(SourceFailed, match="an OCI identity and no key"):
         oci_cli.load({name: "x"})
 
 
 @pytest.mark.parametrize("name", ["OCI_CLI_KEY_FILE", "OCI_CLI_SECURITY_TOKEN_FILE"])
 def test_a_file_that_is_not_there_is_named_by_its_variable(tmp_path: Path, key_file: Path, name: str) -> None:
     environ = {"OCI_CLI_KEY_FILE": str(key_file), name: str(tmp_path / "none")}
-    with pytest.raises(StrategyFailed, match=f"the file that {name} names: .*does not exist"):
+    with pytest.raises(SourceFailed, match=f"the file that {name} names: .*does not exist"):
         oci_cli.load(USER | environ)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes of files")
 def test_a_key_that_anybody_may_replace_is_refused(key_file: Path) -> None:
     key_file.chmod(0o666)
-    with pytest.raises(StrategyFailed, match="can be written or replaced"):
+    with pytest.raises(SourceFailed, match="can be written or replaced"):
         oci_cli.load(USER | {"OCI_CLI_KEY_FILE": str(key_file)})

@@ -18,10 +18,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from llmauth.credentials import oci_key
-from llmauth.credentials.base import StrategyFailed, credential_from
+from llmauth.credentials.fields import credential_from
 from llmauth.demo.credentials import OciIdentity
 from llmauth.secrets import ApiKey, OciKey, Secret
 from llmauth.signing import oci
+from llmauth.sources import SourceFailed
 
 IDENTITY = OciIdentity.random()
 USER = {"tenancy": IDENTITY.tenancy, "user": IDENTITY.user, "fingerprint": IDENTITY.fingerprint}
@@ -69,9 +70,9 @@ def test_a_passphrase_opens_the_key_and_is_not_kept() -> None:
     assert (
         credential_from(json.dumps({**FIELDS, "private_key": encrypted, "pass_phrase": "two words"}), "oracle") == found
     )
-    with pytest.raises(StrategyFailed, match="encrypted; give its passphrase"):
+    with pytest.raises(SourceFailed, match="encrypted; give its passphrase"):
         made(private_key=encrypted)
-    with pytest.raises(StrategyFailed, match="or its passphrase is wrong"):
+    with pytest.raises(SourceFailed, match="or its passphrase is wrong"):
         made(private_key=encrypted, passphrase="canary")
 
 
@@ -125,16 +126,16 @@ NO_PRIVATE_KEY = LARGE.public_key().public_bytes(Encoding.PEM, PublicFormat.Subj
     ],
 )
 def test_what_is_no_key_is_refused_without_its_value(changed: dict[str, str | None], reason: str) -> None:
-    with pytest.raises(StrategyFailed, match=reason) as caught:
+    with pytest.raises(SourceFailed, match=reason) as caught:
         made(**changed)
     assert "canary" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_one_string_is_an_api_key_and_a_key_without_its_owner_is_told() -> None:
     assert credential_from("sk-1\n", "oracle") == ApiKey(value=Secret("sk-1"))
-    with pytest.raises(StrategyFailed, match="private key alone; give tenancy, user and fingerprint"):
+    with pytest.raises(SourceFailed, match="private key alone; give tenancy, user and fingerprint"):
         credential_from(IDENTITY.private_key, "oracle")
-    with pytest.raises(StrategyFailed, match="tenancy, user, fingerprint and private_key, or api_key"):
+    with pytest.raises(SourceFailed, match="tenancy, user, fingerprint and private_key, or api_key"):
         credential_from("{}", "oracle")
 
 

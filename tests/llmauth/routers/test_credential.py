@@ -14,11 +14,12 @@ from keyring.backend import KeyringBackend
 
 from llmauth.clock import ManualClock, SystemClock
 from llmauth.context import Target
-from llmauth.credentials.base import StrategyFailed, StrategyUnavailable, Surroundings
+from llmauth.credentials.base import Surroundings
 from llmauth.credentials.keyring import KeyringOptions, KeyringStrategy
 from llmauth.errors import NoCredential
-from llmauth.routers.credential import CredentialRouter, InstanceStatus
+from llmauth.routers.credential import CredentialRouter
 from llmauth.secrets import ApiKey, Loaded, Secret
+from llmauth.sources import SourceFailed, SourceUnavailable
 from tests.fixtures.strategies import HOUR, Fake
 
 ONE = Target(instance="one", provider="openai")
@@ -50,7 +51,7 @@ async def label_now(router: CredentialRouter) -> str:
 
 
 async def test_the_first_that_yields_is_active_and_the_rest_stand_by(clock) -> None:
-    absent = Fake("workload_identity (aws)", clock, StrategyUnavailable("AWS workload identity not available on aks"))
+    absent = Fake("workload_identity (aws)", clock, SourceUnavailable("AWS workload identity not available on aks"))
     vault, secret = Fake("vault (hashicorp)", clock, HOUR), Fake("kubernetes_secret", clock)
     router = router_of(clock, absent, vault, secret)
     leased, decision = await router.acquire(ONE)
@@ -75,6 +76,9 @@ async def test_a_thousand_requests_make_one_load() -> None:
     release = threading.Event()
 
     class Slow(Fake):
+        def unavailable(self) -> str | None:
+            return None
+
         def load(self) -> Loaded:
             release.wait(5)
             return super().load()
@@ -94,10 +98,13 @@ async def test_a_strategy_that_hangs_gives_way_to_the_next_and_to_other_instance
     release = threading.Event()
 
     class Hanging(Fake):
+        def unavailable(self) -> str | None:
+            return None
+
         def load(self) -> Loaded:
             self.loads += 1
             release.wait(30)
-            raise StrategyFailed("late")
+            raise SourceFailed("late")
 
     hanging = [Hanging("hanging", clock) for _ in range(8)]
     strategies: dict[str, list[Fake]] = {f"i{n}": [one] for n, one in enumerate(hanging[:7])}
@@ -131,7 +138,7 @@ async def test_a_keyring_that_waits_for_its_password_is_given_up(clock) -> None:
     before = keyring.core._keyring_backend
     keyring.set_keyring(Prompting())
     try:
-        surroundings = Surroundings(instance="one", provider="openai", environ={})
+        surroundings = Surroundings(instance="one", provider="openai")
         prompting = KeyringStrategy(KeyringOptions(), surroundings)
         router = router_of(clock, prompting, Fake("second", clock), deadline=0.05)
         assert await label_now(router) == "second"
@@ -142,6 +149,9 @@ async def test_a_keyring_that_waits_for_its_password_is_given_up(clock) -> None:
 
 async def test_the_loop_goes_on_while_a_source_is_slow(clock) -> None:
     class Slow(Fake):
+        def unavailable(self) -> str | None:
+            return None
+
         def load(self) -> Loaded:
             time.sleep(0.2)
             return super().load()
@@ -187,17 +197,28 @@ async def test_five_hundred_refusals_make_one_load(clock) -> None:
 
 
 async def test_status_from_pending_to_ready_and_failed(clock) -> None:
-    broken = Fake("broken", clock, StrategyFailed("down"))
+    broken = Fake("broken", clock, SourceFailed("down"))
     router = CredentialRouter({"one": [Fake("good", clock, HOUR)], "two": [broken]}, clock, jitter=lambda: 0.0)
-    pending = InstanceStatus(state="pending")
-    assert router.status() == {"one": pending, "two": pending}
+
+    def states() -> list[str]:
+        return [one.state for one in router.status().values()]
+
+    assert states() == ["pending", "pending"]
     router.prime()
-    assert router.status() == {"one": pending, "two": pending}
+    assert states() == ["pending", "pending"]
     await router.acquire(ONE)
     with pytest.raises(NoCredential):
         await router.acquire(TWO)
-    ready = InstanceStatus(state="ready", strategy="good", expires_at=clock.wall() + HOUR)
-    assert router.status() == {"one": ready, "two": InstanceStatus(state="failed")}
+    one, two = router.status().values()
+    assert (one.state, one.strategy, one.expires_at) == ("ready", "good", clock.wall() + HOUR)
+    assert (one.source, one.degraded, one.mishap) == ("at good", False, None)
+    assert one.renews_at is not None
+    assert clock.wall() < one.renews_at < clock.wall() + HOUR
+    assert (two.state, two.mishap and two.mishap.reason) == ("failed", "down")
+    assert [(each.label, each.active, each.reason) for each in (*one.strategies, *two.strategies)] == [
+        ("good", True, None),
+        ("broken", False, "down"),
+    ]
     clock.advance(HOUR)
     assert router.status()["one"].state == "pending"
     router.close()

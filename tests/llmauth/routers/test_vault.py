@@ -1,12 +1,36 @@
-"""Without a vault, every reference is unavailable, and says which it was."""
+"""The vault router sends a reference to the backend that it names, with the path alone."""
 
 import pytest
 
-from llmauth.routers.vault import NoVaults, VaultRouter
-from llmauth.vaults.base import SecretRef, SecretUnavailable
+from llmauth.routers.vault import VaultRouter
+from llmauth.secrets import Secret
+from llmauth.sources import SourceUnavailable
+from llmauth.vaults.base import NoVaults, SecretRef, VaultSecret
 
 
-def test_nothing_can_be_read_without_a_vault():
-    router: VaultRouter = NoVaults()
-    with pytest.raises(SecretUnavailable, match="no vault backend is configured, so hashicorp:a/b#c cannot be read"):
-        router.read(SecretRef(backend="hashicorp", path="a/b", field="c"))
+class Shelf:
+    def __init__(self, name):
+        self.name = name
+        self.asked = []
+
+    def unavailable(self):
+        return f"{self.name} is far"
+
+    def read(self, path):
+        self.asked.append(path)
+        return VaultSecret(content=Secret(self.name))
+
+
+def test_each_reference_goes_to_its_own_backend():
+    shelves = {name: Shelf(name) for name in ("hashicorp", "azure_key_vault")}
+    router = VaultRouter(shelves)
+    assert router.read(SecretRef(backend="azure_key_vault", path="a/b", field="c")).content == Secret("azure_key_vault")
+    assert (shelves["azure_key_vault"].asked, shelves["hashicorp"].asked) == (["a/b"], [])
+    assert router.unavailable(SecretRef(backend="hashicorp", path="x")) == "hashicorp is far"
+
+
+def test_without_vaults_nothing_is_read():
+    ref = SecretRef(backend="hashicorp", path="a/b", field="c")
+    with pytest.raises(SourceUnavailable, match="no vault is configured, so hashicorp:a/b#c cannot be read"):
+        NoVaults().read(ref)
+    assert NoVaults().unavailable(ref) == "no vault is configured, so hashicorp:a/b#c cannot be read"

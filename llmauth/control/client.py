@@ -1,0 +1,65 @@
+"""The operator's side: which proxies run on a state folder, and what each answers."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from llmauth.control.place import folder_of, short
+
+# A rehearsal waits for sources that may be slow: the patience of a request, and a deadline for those that stand by.
+TIME_LIMIT = 30.0
+_MOST = 16 * 1024 * 1024
+
+
+class ControlFailed(Exception):
+    """A process that runs did not answer as it should; the text is a sentence."""
+
+
+def ask_all(home: Path, question: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The answers of all proxies that run on this state folder, in the order of their process numbers; blocks.
+
+    Sockets that a killed process left behind are passed over. ControlFailed where one that runs does not answer.
+    """
+    answers = (_ask(socket_file, question) for socket_file in _sockets(folder_of(home)))
+    return [answer for answer in answers if answer is not None]
+
+
+def _sockets(folder: Path) -> Iterable[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted((file for file in folder.glob("*.sock") if file.stem.isdigit()), key=lambda file: int(file.stem))
+
+
+def _ask(file: Path, question: Mapping[str, Any]) -> dict[str, Any] | None:
+    with socket.socket(socket.AF_UNIX) as connection, short(file.parent, file.name) as path:
+        connection.settimeout(TIME_LIMIT)
+        try:
+            connection.connect(path)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return None
+        except OSError as error:
+            raise ControlFailed(f"The proxy of process {file.stem} cannot be asked: {error.strerror}.") from None
+        try:
+            connection.sendall(json.dumps(dict(question)).encode() + b"\n")
+            answer = json.loads(_line(connection))
+        except (OSError, ValueError):
+            raise ControlFailed(f"The proxy of process {file.stem} did not answer.") from None
+    if not isinstance(answer, dict):
+        raise ControlFailed(f"The proxy of process {file.stem} answered something that cannot be read.")
+    if "error" in answer:
+        raise ControlFailed(f"The proxy of process {file.stem} refused: {answer['error']}.")
+    return answer
+
+
+def _line(connection: socket.socket) -> bytes:
+    got = b""
+    while not got.endswith(b"\n") and len(got) < _MOST:
+        piece = connection.recv(65536)
+        if not piece:
+            break
+        got += piece
+    return got

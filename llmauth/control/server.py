@@ -1,0 +1,91 @@
+"""The proxy's side of its control socket: one question a connection, one line of JSON each way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+from llmauth.clock import Clock, SystemClock
+from llmauth.control import facts
+from llmauth.control.place import folder_of, short
+from llmauth.gateway import Gateway
+
+logger = logging.getLogger(__name__)
+
+_QUESTION_LIMIT = 4096
+_TIME_LIMIT = 5.0
+
+
+class Control:
+    """Answers whoever may open the socket, which is whoever may read the state folder: its owner.
+
+    Nothing here is reachable over the network, and no answer holds a secret.
+    """
+
+    def __init__(self, gateway: Gateway, clock: Clock | None = None) -> None:
+        self._gateway = gateway
+        self._clock = clock or SystemClock()
+        self._folder = folder_of(gateway.settings.home)
+        self._name = f"{os.getpid()}.sock"
+        self._server: asyncio.AbstractServer | None = None
+        self._answers: dict[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]] = {
+            "credentials": self._credentials,
+            "expire": self._expire,
+        }
+
+    async def open(self) -> None:
+        """Listen. A proxy that cannot be asked still serves: what keeps it is told in the log."""
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            self._folder.chmod(0o700)
+            with short(self._folder, self._name) as path:
+                self._server = await asyncio.start_unix_server(self._meet, path, limit=_QUESTION_LIMIT)
+            (self._folder / self._name).chmod(0o600)
+        except (OSError, AttributeError, NotImplementedError) as error:
+            why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            logger.warning("No control socket, so `llmauth creds` cannot ask this process: %s", why)
+
+    async def close(self) -> None:
+        """Stop listening, and take the socket away."""
+        if self._server is not None:
+            self._server.close()
+        with suppress(OSError):
+            (self._folder / self._name).unlink()
+
+    async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            line = await asyncio.wait_for(reader.readline(), _TIME_LIMIT)
+            writer.write(json.dumps(await self._answer(line), ensure_ascii=False).encode() + b"\n")
+            await asyncio.wait_for(writer.drain(), _TIME_LIMIT)
+        except (OSError, TimeoutError, ValueError):
+            logger.debug("A question on the control socket was not heard to its end")
+        finally:
+            writer.close()
+
+    async def _answer(self, line: bytes) -> dict[str, Any]:
+        try:
+            question = json.loads(line)
+            answer = self._answers[question["ask"]]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return {"error": "not a question that this version knows"}
+        return await answer(question)
+
+    async def _credentials(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "process": os.getpid(),
+            "platform": facts.of_platform(self._gateway.platform),
+            "instances": facts.of_instances(self._gateway.credential.status(), self._clock.wall()),
+        }
+
+    async def _expire(self, question: dict[str, Any]) -> dict[str, Any]:
+        instance = question.get("instance")
+        if not isinstance(instance, str) or instance not in self._gateway.handlers:
+            return {"error": f"no instance is named '{instance}'; there are: {', '.join(self._gateway.handlers)}"}
+        logger.warning("An expiry is rehearsed", extra={"instance": instance})
+        told = await self._gateway.credential.rehearse(instance)
+        return {"process": os.getpid(), **facts.of_rehearsal(told, self._clock.wall())}

@@ -1,0 +1,48 @@
+"""When the machine's own identity may be used: always on a plain machine, in a pod only where that is said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llmauth.credentials.base import Surroundings
+from llmauth.platform import NAMES, Cloud
+from llmauth.sources import SourceUnavailable
+
+
+def not_available(cloud: Cloud, surroundings: Surroundings) -> str:
+    """The sentence that says that a cloud's identity is not to be had here."""
+    return f"{NAMES[cloud]} workload identity not available on {surroundings.platform.name}"
+
+
+def node_refused(
+    cloud: Cloud, surroundings: Surroundings, allowed: bool | None, endpoints: Sequence[str] = ()
+) -> str | None:
+    """Why the identity of this machine may not be used or cannot be there, told without the network; else `None`.
+
+    `allowed` is `allow_node_identity`: in a pod the machine's identity is the node's and not the pod's, so there it has
+    to be true. `endpoints` are variables that name the metadata service, which is then asked whatever else is known.
+    """
+    platform = surroundings.platform
+    reason = not_available(cloud, surroundings)
+    if not platform.switched.get(cloud, True):
+        return f"{reason}: it is turned off by platform.capabilities"
+    if platform.in_kubernetes and not allowed:
+        if platform.machine not in (cloud, None) or platform.cloud not in (cloud, None):
+            return reason
+        return f"{reason} (on {NAMES[cloud]} nodes, allow_node_identity: true would use the node's own identity)"
+    if allowed is False:
+        return f"{reason}, and allow_node_identity: false keeps from the machine's own"
+    if platform.machine == cloud or platform.switched.get(cloud) or any(map(surroundings.environ.get, endpoints)):
+        return None
+    return reason if platform.settled else None
+
+
+def check_node(cloud: Cloud, surroundings: Surroundings, allowed: bool | None, endpoints: Sequence[str] = ()) -> None:
+    """SourceUnavailable unless the metadata service of this cloud is worth asking; blocks for 1.5 s at most."""
+    reason = node_refused(cloud, surroundings, allowed, endpoints)
+    if reason is not None:
+        raise SourceUnavailable(reason)
+    platform = surroundings.platform
+    known = platform.machine == cloud or platform.switched.get(cloud) or any(map(surroundings.environ.get, endpoints))
+    if not known and not surroundings.probes.answers(cloud):
+        raise SourceUnavailable(not_available(cloud, surroundings))

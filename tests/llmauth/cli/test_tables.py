@@ -1,0 +1,31 @@
+"""Spans of time as people read them, and texts that are no markup."""
+
+import pytest
+
+from llmauth.cli.tables import _plain, _span, show_standing
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0s"),
+        (59, "59s"),
+        (60, "1m 00s"),
+        (3599, "59m 59s"),
+        (3600, "1h 00m"),
+        (86_399, "23h 59m"),
+        (90_000, "1d 1h"),
+    ],
+)
+def test_spans(seconds, text):
+    assert _span(seconds) == text
+
+
+def test_what_a_source_says_is_no_markup(capsys):
+    assert _plain("[red]") == r"\[red]"
+    told = {"strategy": "file", "standing": "not_used", "reason": "[bold]/etc/[x] is not there[/bold]"}
+    platform = {"name": "generic", "features": [], "forced": True}
+    show_standing([{"process": 1, "platform": platform, "instances": {"a": {"strategies": [told], "state": "failed"}}}])
+    out = capsys.readouterr().out
+    assert "[bold]/etc/[x] is not there[/bold]" in " ".join(out.split())
+    assert "Platform: generic (forced by configuration). Features: none" in out

@@ -1,0 +1,101 @@
+"""The control socket of a real gateway: who may open it, what it answers, and what it does with nonsense."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmauth.config.settings import read_settings
+from llmauth.control.server import Control
+from llmauth.gateway import Gateway
+
+CONFIG = "instances: {openai: {type: openai, authentication: {strategies: [{type: environment}, {type: keyring}]}}}\n"
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path):
+    (tmp_path / "c.yaml").write_text(CONFIG)
+    environ = {"LLMAUTH_HOME": str(tmp_path / "home"), "OPENAI_API_KEY": "sk-canary-7f3a"}
+    made = Gateway(read_settings([tmp_path / "c.yaml"], environ), environ)
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+async def control(gateway: Gateway):
+    one = Control(gateway)
+    await one.open()
+    yield one
+    await one.close()
+
+
+def file_of(gateway: Gateway) -> Path:
+    return gateway.settings.home / "control" / f"{os.getpid()}.sock"
+
+
+async def ask(gateway: Gateway, line: bytes) -> Any:
+    folder = os.open(file_of(gateway).parent, os.O_RDONLY)
+    try:
+        reader, writer = await asyncio.open_unix_connection(f"/proc/self/fd/{folder}/{file_of(gateway).name}")
+        writer.write(line)
+        answer = await reader.readline()
+        writer.close()
+    finally:
+        os.close(folder)
+    return json.loads(answer)
+
+
+async def test_it_is_for_its_owner_alone_and_gone_at_the_end(gateway, control) -> None:
+    for path, mode in ((file_of(gateway), 0o600), (file_of(gateway).parent, 0o700)):
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+    await control.close()
+    assert not file_of(gateway).exists()
+
+
+async def test_how_the_credentials_stand(gateway, control) -> None:
+    while gateway.credential.status()["openai"].state == "pending":
+        await asyncio.sleep(0.01)
+    told = await ask(gateway, b'{"ask": "credentials"}\n')
+    assert told["process"] == os.getpid()
+    assert told["platform"]["name"] == gateway.platform.name
+    one = told["instances"]["openai"]
+    assert (one["state"], one["strategy"]) == ("ready", "environment")
+    assert [each["standing"] for each in one["strategies"]] == ["active", "standby"]
+    assert "canary" not in json.dumps(told)
+
+
+async def test_an_expiry_is_rehearsed(gateway, control) -> None:
+    told = await ask(gateway, b'{"ask": "expire", "instance": "openai"}\n')
+    assert (told["instance"], told["after"]) == ("openai", "environment")
+    assert [one["strategy"] for one in told["standby"]] == ["keyring"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"\n", b"GET / HTTP/1.1\n", b'{"ask": "keys"}\n', b"[]\n", b'{"ask": ["x"]}\n', b"[" * 4000 + b"\n"],
+)
+async def test_nonsense_is_answered_and_harms_nobody(gateway, control, line) -> None:
+    assert "error" in await ask(gateway, line)
+    assert "instances" in await ask(gateway, b'{"ask": "credentials"}\n')
+
+
+async def test_an_unknown_instance_is_told_the_known_ones(gateway, control) -> None:
+    told = await ask(gateway, b'{"ask": "expire", "instance": "opanai"}\n')
+    assert told == {"error": "no instance is named 'opanai'; there are: openai"}
+
+
+async def test_a_folder_that_cannot_be_made_is_told_and_the_proxy_serves(gateway, caplog) -> None:
+    caplog.set_level(logging.WARNING)
+    (gateway.settings.home / "control").write_text("in the way")
+    one = Control(gateway)
+    await one.open()
+    assert "No control socket" in caplog.text
+    await one.close()

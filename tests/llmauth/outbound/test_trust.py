@@ -1,0 +1,74 @@
+"""Whom a call believes: the public roots, a CA beside them, or that CA alone; and what it shows of itself."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import replace
+
+import certifi
+import pytest
+
+from llmauth.demo.certificates import Authority
+from llmauth.outbound import METADATA, Outbound
+from llmauth.outbound.trust import PUBLIC, Trust
+from llmauth.secrets import Secret
+from llmauth.sources import SourceFailed
+from tests.emulators.kubernetes_api import KubernetesApi
+from tests.emulators.service import Call, Reply, Service
+
+
+class Echo(Service):
+    def answer(self, call: Call) -> Reply:
+        return Reply(200, {"path": call.path})
+
+
+@pytest.fixture
+def inside():
+    with Echo(tls=["127.0.0.1"]) as service:
+        yield service
+
+
+def test_the_public_roots_are_believed_unless_a_ca_of_its_own_is_all() -> None:
+    public = len(ssl.create_default_context(cafile=certifi.where()).get_ca_certs())
+    authority = Authority.create().pem.decode()
+    assert len(PUBLIC.context().get_ca_certs()) == public
+    assert len(Trust(ca_data=authority).context().get_ca_certs()) == public + 1
+    assert len(Trust(ca_data=authority, roots=False).context().get_ca_certs()) == 1
+
+
+def test_a_service_inside_is_reached_with_its_own_ca(inside, tmp_path) -> None:
+    for trust in (Trust(ca_data=inside.pem, private=True), Trust(ca_file=inside.write_ca(tmp_path), private=True)):
+        assert Outbound(trust=trust).ask("GET", f"{inside.url}/a").status == 200
+
+
+@pytest.mark.parametrize(
+    ("trust", "reason"),
+    [
+        (Trust(private=True), "certificate of 127.0.0.1 could not be verified"),
+        (Trust(private=False), "leads to a private address"),
+    ],
+)
+def test_and_in_no_other_way(inside, trust, reason) -> None:
+    with pytest.raises(SourceFailed, match=reason):
+        Outbound(trust=trust).ask("GET", f"{inside.url}/a")
+    assert inside.calls == []
+
+
+def test_clear_text_is_for_metadata_services_alone() -> None:
+    with Echo() as service:
+        assert Outbound(trust=METADATA).ask("GET", f"{service.url}/latest").status == 200
+        with pytest.raises(SourceFailed, match="in clear text; its address must begin with https://"):
+            Outbound(trust=Trust(private=True)).ask("GET", f"{service.url}/latest")
+        assert [call.path for call in service.calls] == ["/latest"]
+
+
+def test_a_client_certificate_is_shown_where_one_is_asked_for() -> None:
+    with KubernetesApi() as api:
+        api.keep("default", "s", a="b")
+        api.allow("anna", "get", "secrets", "default", "s")
+        certificate, key = api.certificate("anna")
+        trust = Trust(ca_data=api.pem, roots=False, private=True, certificate=certificate, key=Secret(key))
+        assert "PRIVATE" not in repr(trust)
+        url = f"{api.url}/api/v1/namespaces/default/secrets/s"
+        assert Outbound(trust=trust).ask("GET", url).status == 200
+        assert Outbound(trust=replace(trust, certificate=None)).ask("GET", url).status == 403
