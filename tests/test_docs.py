@@ -38,7 +38,8 @@ from tests.llmauth.demo.clients import interpreter
 from tests.sources import ROOT, modules
 from tests.test_architecture import FLOORS
 
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "certs" / "README.md", *(ROOT / "docs").glob("*.md")])
+FIRST = (ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "certs" / "README.md")
+PAGES = sorted([*FIRST, *(ROOT / "docs").rglob("*.md")])
 README, ARCHITECTURE = ROOT / "README.md", ROOT / "docs" / "ARCHITECTURE.md"
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -58,7 +59,11 @@ READ_BY_CLIENTS = {
     "GOOGLE_VERTEX_BASE_URL": "google-genai",
     **dict.fromkeys(("ANTHROPIC_BASE_URL", "ANTHROPIC_VERTEX_BASE_URL"), "anthropic"),
     "LLMAUTH_KEY": "nobody: an example of certs/README.md",
+    "CLIENT_ID": "nobody: what stands for an id in docs/credentials/azure.md",
+    "VAULT_SKIP_VERIFY": "vault",
 }
+# Options of other programs: curl, gcloud.
+OF_OTHERS = {"--cacert", "--impersonate-service-account", "--issuer-uri"}
 # Parts that no refusal of this version can come from.
 LATER_REFUSALS = {errors.SecondFactorRequired, errors.RateLimited}
 # What the page may call a field of one hop; the code decides which of them are.
@@ -222,7 +227,7 @@ def every_command() -> dict[str, Any]:
 @each_page
 def test_options_that_are_shown_alone_exist(page: Path) -> None:
     known = {option for command in every_command().values() for each in command.params for option in each.opts}
-    named = {word.split()[0] for word in code_words(page) if word.startswith("--")} - {"--json", "--cacert"}
+    named = {word.split()[0] for word in code_words(page) if word.startswith("--")} - {"--json", *OF_OTHERS}
     assert {option for option in named - known if option not in read(ROOT / "scripts" / "install")} == set()
 
 

@@ -130,7 +130,10 @@ _SECRET_TEXT = re.compile(
 
 
 def _secret_like(key: str, text: str) -> bool:
-    named = _SECRET_KEY.search(key.lower()) is not None and not key.lower().endswith(_ABOUT_A_SECRET)
+    name = key.lower()
+    # Vault's `secret_id` is a password under the name of an id.
+    about = name.endswith(_ABOUT_A_SECRET) and name != "secret_id"
+    named = _SECRET_KEY.search(name) is not None and not about
     return named or _SECRET_TEXT.search(text[:200]) is not None  # as much as is ever shown, and more
 
 

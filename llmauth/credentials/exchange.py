@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from llmauth.clock import Clock
-from llmauth.credentials.base import CredentialStrategy
+from llmauth.credentials.base import CredentialStrategy, Remembering
 from llmauth.credentials.kept import Youth
 from llmauth.secrets import BearerToken, Credential, Loaded, Secret
 
@@ -60,6 +60,8 @@ class Exchanged:
     def forget(self) -> None:
         """The provider refused the token: the next load asks for another."""
         self._held = None
+        if isinstance(self._strategy, Remembering):
+            self._strategy.forget()
 
     def _exchanged(self, secret: Credential) -> _Held:
         # Before the call: the time that it takes is of the token's life.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from llmauth.credentials.aws_profile import AwsProfileOptions, AwsProfileStrategy
@@ -24,28 +24,24 @@ from llmauth.vaults.base import Identities
 
 def identities(surroundings: Surroundings) -> Identities:
     """The identities of this process; nothing is asked before somebody needs one."""
-    azure = _azure(surroundings)
-    gcp, no_gcp = _gcp(surroundings)
-    aws = _aws(surroundings)
+    aws = AwsIdentity(replace(surroundings, provider="bedrock", instance="vault"))
+    azure = AzureIdentity(replace(surroundings, provider="azure", instance="vault"))
+    gcp = GcpIdentity(replace(surroundings, provider="vertex", instance="vault"))
     return Identities(
         aws=aws,
         azure=azure,
         gcp=gcp,
         no_aws=aws.unavailable,
         no_azure=azure.unavailable,
-        forget_azure=azure.forget,
-        no_gcp=no_gcp,
+        no_gcp=gcp.unavailable,
         forget_aws=aws.forget,
+        forget_azure=azure.forget,
+        forget_gcp=gcp.forget,
     )
 
 
-def _aws(surroundings: Surroundings) -> AwsIdentity:
-    """Keys of the environment, the workload's own, or those of a profile: the first that there are."""
-    return AwsIdentity(replace(surroundings, provider="bedrock", instance="vault"))
-
-
 class AwsIdentity:
-    """Keys of AWS, kept while they are young."""
+    """Keys of the environment, the workload's own, or those of a profile: the first that there are, while young."""
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._order: Sequence[CredentialStrategy] = (
@@ -76,13 +72,8 @@ def _of_environment(surroundings: Surroundings) -> Sequence[CredentialStrategy]:
     return (EnvironmentStrategy(EnvironmentOptions(), surroundings),) if given else ()
 
 
-def _azure(surroundings: Surroundings) -> AzureIdentity:
-    """The application of the environment, else the workload's own identity."""
-    return AzureIdentity(replace(surroundings, provider="azure", instance="vault"))
-
-
 class AzureIdentity:
-    """Tokens of Entra, one kept for each scope."""
+    """Tokens for the application of the environment, else for the workload's own identity; one kept for each scope."""
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._surroundings = surroundings
@@ -121,19 +112,35 @@ class AzureIdentity:
         return Loaded(credential=BearerToken(value=token), source=found.source, expires_at=wall + life)
 
 
-def _gcp(surroundings: Surroundings) -> tuple[Callable[[], BearerToken], Callable[[], str | None]]:
-    """The account of the environment's credential file, or the workload's own; an API key is nobody to a vault."""
-    here = replace(surroundings, provider="vertex", instance="vault")
-    file = Exchanged(CredentialFileStrategy(here.machine), Google(here.outbound), here.clock)
-    order: Sequence[CredentialStrategy] = (file, GcpWorkloadIdentity(GcpWorkloadIdentityOptions(), here))
-    kept = Kept(lambda: _first(order, "Google", BearerToken), here.clock)
+class GcpIdentity:
+    """A token for the account of the environment's credential file, or the workload's own, while it is young.
 
-    def token() -> BearerToken:
-        credential = kept.get().credential
+    An API key is nobody to a vault.
+    """
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        clock = surroundings.clock
+        file = Exchanged(CredentialFileStrategy(surroundings.machine), Google(surroundings.outbound), clock)
+        self._order: Sequence[CredentialStrategy] = (
+            file,
+            GcpWorkloadIdentity(GcpWorkloadIdentityOptions(), surroundings),
+        )
+        self._file = file
+        self._kept = Kept(lambda: _first(self._order, "Google", BearerToken), clock)
+
+    def unavailable(self) -> str | None:
+        """Why there certainly is none."""
+        return _none_of(self._order, "Google")
+
+    def forget(self) -> None:
+        """Google refused the token: ask for another the next time."""
+        self._file.forget()
+        self._kept.forget()
+
+    def __call__(self) -> BearerToken:
+        credential = self._kept.get().credential
         assert isinstance(credential, BearerToken)
         return credential
-
-    return token, lambda: _none_of(order, "Google")
 
 
 def _first(order: Sequence[CredentialStrategy], cloud: str, kind: type) -> Loaded:

@@ -65,6 +65,10 @@ class VaultStrategy:
             refresh_after=None if lent else self._refresh_after,
         )
 
+    def forget(self) -> None:
+        """The provider refused it: what the vault lent is not asked for again."""
+        self._vaults.forget(self._ref)
+
 
 def _chosen(secret: VaultSecret, ref: SecretRef) -> dict[str, Secret] | str:
     """What of the secret is meant: all of it, or the one field that the configuration names."""

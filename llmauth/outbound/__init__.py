@@ -92,6 +92,8 @@ class Outbound:
         repeats nothing of what was sent or received.
         """
         place, target, plain = self._place(url)
+        if not plain:
+            _ = self._context  # before anything is dialled: a CA that cannot be used is told as that
         ends = time.monotonic() + self.time_limit
         try:
             sent = rendered(method, target, _fields(url, fields or {}, method, body), body)

@@ -6,10 +6,12 @@ import ssl
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import certifi
 
 from llmauth.secrets import Secret
+from llmauth.sources import SourceFailed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,18 +33,32 @@ class Trust:
     key: Secret | None = field(default=None, repr=False)
 
     def context(self) -> ssl.SSLContext:
-        """The TLS side of it. OSError or ValueError for a file that is none, or a certificate that cannot be used."""
+        """The TLS side of it. SourceFailed, with the file, for a CA or a certificate that cannot be used."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if self.roots:
             context.load_verify_locations(certifi.where())
         if self.ca_file is not None:
-            context.load_verify_locations(self.ca_file)
+            _believe(context, f"the CA file {self.ca_file}", cafile=self.ca_file)
         if self.ca_data is not None:
-            context.load_verify_locations(cadata=self.ca_data)
+            _believe(context, "the CA that is configured", cadata=self.ca_data)
         if self.certificate is not None and self.key is not None:
             _show(context, self.certificate, self.key)
         return context
+
+
+PUBLIC = Trust()
+METADATA = Trust(private=True, plain=True)
+"""The metadata service of the machine: clear text, to an address that never leaves it."""
+
+
+def _believe(context: ssl.SSLContext, what: str, **where: Any) -> None:
+    try:
+        context.load_verify_locations(**where)
+    except FileNotFoundError:
+        raise SourceFailed(f"{what} does not exist") from None
+    except (OSError, ValueError) as error:
+        raise SourceFailed(f"{what} cannot be used: {type(error).__name__}; wanted are certificates in PEM") from None
 
 
 def _show(context: ssl.SSLContext, certificate: str, key: Secret) -> None:
@@ -50,9 +66,8 @@ def _show(context: ssl.SSLContext, certificate: str, key: Secret) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
         file.write(f"{certificate.rstrip()}\n{key.reveal()}")
         file.flush()
-        context.load_cert_chain(file.name)
-
-
-PUBLIC = Trust()
-METADATA = Trust(private=True, plain=True)
-"""The metadata service of the machine: clear text, to an address that never leaves it."""
+        try:
+            # A key with a passphrase would ask for it on the terminal.
+            context.load_cert_chain(file.name, password=b"")
+        except (OSError, ValueError) as error:
+            raise SourceFailed(f"the client certificate and its key cannot be used: {type(error).__name__}") from None

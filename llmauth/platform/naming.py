@@ -85,13 +85,10 @@ def machine_of(seen: Set[Signal]) -> Cloud | None:
 
 
 def _is_cloud_run(seen: Set[Signal]) -> bool:
-    """Cloud Run itself: its variables are those of Knative, and of IBM's Code Engine, which is Knative as well.
+    """Cloud Run itself, of what is neither a pod nor Code Engine: these are Knative, and have its variables as well.
 
-    Knative needs a cluster, and Cloud Run shows none. A laptop on which somebody set them describes itself.
+    A laptop on which somebody set them describes itself.
     """
-    elsewhere = {Signal.KUBERNETES, Signal.CODE_ENGINE, Signal.CODE_ENGINE_TOKEN} & seen
-    if elsewhere:
-        return False
     not_googles = {Signal.DMI_AWS, Signal.DMI_AZURE, Signal.DMI_OCI, Signal.DMI_OTHER} & seen
     return Signal.CLOUD_RUN_JOB in seen or (Signal.KNATIVE in seen and not not_googles)
 

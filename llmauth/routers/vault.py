@@ -20,3 +20,7 @@ class VaultRouter:
     def read(self, ref: SecretRef) -> VaultSecret:
         """The secret; blocks. Raises SourceUnavailable or SourceFailed, with the reason."""
         return self._backends[ref.backend].read(ref.path)
+
+    def forget(self, ref: SecretRef) -> None:
+        """A provider refused what was read: the next read shall give another. Never blocks."""
+        self._backends[ref.backend].forget(ref.path)

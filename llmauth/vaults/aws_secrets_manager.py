@@ -63,6 +63,9 @@ class AwsSecretsManager:
     def unavailable(self) -> str | None:
         return self._identities.no_aws()
 
+    def forget(self, path: str) -> None:
+        """Every read asks anew."""
+
     def read(self, path: str) -> VaultSecret:
         ends = time.monotonic() + TIME_LIMIT
         name, _, key = path.partition("#")

@@ -57,6 +57,10 @@ class Vaults(Protocol):
         """
         ...
 
+    def forget(self, ref: SecretRef) -> None:
+        """A provider refused what was read: the next read gives another, where the backend makes them. Never blocks."""
+        ...
+
 
 class VaultBackend(Protocol):
     """One vault product, as it is configured; called beside the event loop, and from several threads at a time."""
@@ -67,6 +71,10 @@ class VaultBackend(Protocol):
 
     def read(self, path: str) -> VaultSecret:
         """The secret of this path or name. Raises SourceUnavailable or SourceFailed."""
+        ...
+
+    def forget(self, path: str) -> None:
+        """Keep nothing that was lent for this path. Never blocks."""
         ...
 
 
@@ -85,8 +93,8 @@ class Identities:
     They raise SourceUnavailable where this process has no such identity, SourceFailed where it is broken. `azure` takes
     the scope of the token: `https://vault.azure.net/.default`.
     `no_aws`, `no_azure` and `no_gcp` say why there certainly is none, told without the network; `None` where only
-    asking tells. `forget_aws` and `forget_azure` are told when what the cloud was shown is not accepted there, so that
-    another is found.
+    asking tells. `forget_aws` and its like are told when the cloud does not accept what it was shown, so that another
+    is found.
     """
 
     aws: Callable[[], AwsKeys]
@@ -94,9 +102,10 @@ class Identities:
     gcp: Callable[[], BearerToken]
     no_aws: Callable[[], str | None] = _maybe
     no_azure: Callable[[], str | None] = _maybe
-    forget_azure: Callable[[], None] = _nothing
     no_gcp: Callable[[], str | None] = _maybe
     forget_aws: Callable[[], None] = _nothing
+    forget_azure: Callable[[], None] = _nothing
+    forget_gcp: Callable[[], None] = _nothing
 
 
 class VaultOptions(BaseModel):
@@ -123,3 +132,6 @@ class NoVaults:
 
     def read(self, ref: SecretRef) -> VaultSecret:
         raise SourceUnavailable(f"no vault is configured, so {ref} cannot be read")
+
+    def forget(self, ref: SecretRef) -> None:
+        """Nothing was read."""

@@ -71,11 +71,16 @@ class GcpSecretManager:
         # Not the project: a secret that is named in full brings its own.
         return self._identities.no_gcp()
 
+    def forget(self, path: str) -> None:
+        """Every read asks anew."""
+
     def read(self, path: str) -> VaultSecret:
         wanted = self._wanted(path)
         base, outbound = self._endpoint(wanted.location)
         fields = {"Authorization": f"Bearer {self._identities.gcp().value.reveal()}", "Accept": "application/json"}
         answer = outbound.ask("GET", f"{base}/v1/{wanted.path}:access", fields, most=_MOST)
+        if answer.status == 401:
+            self._identities.forget_gcp()
         if answer.status != 200:
             raise SourceFailed(_refusal(answer, wanted))
         told = _object(answer)

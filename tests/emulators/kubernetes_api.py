@@ -9,7 +9,7 @@ Refusals are `Status` objects with the real messages.
 
 Served: secrets (get, list, create, replace, delete; a stale resourceVersion is a 409), TokenRequest (audiences, at
 least 600 s, a bound pod whose uid must fit), TokenReview (audiences, users, groups, pods), the OpenID documents of its
-issuer, `/version`. Time is `now`, so that tokens end when a test says so.
+issuer, `/version`; in JSON alone. Time is `now`, so that tokens end when a test says so.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def test_the_library_finds_none_without_a_role(sdk, imds) -> None:
 
 def test_the_library_gives_up_where_it_is_turned_off(sdk, imds) -> None:
     imds.disabled = True
-    with pytest.raises(ClientProblem, match="MetadataRetrievalError: .* token"):
+    with pytest.raises(ClientProblem, match=r"MetadataRetrievalError: .* token"):
         found(sdk, imds)
 
 

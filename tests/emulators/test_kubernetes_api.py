@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from textwrap import dedent
@@ -227,3 +230,45 @@ def test_the_issuers_documents_verify_its_tokens(api, ask) -> None:
 
 def test_the_version(ask) -> None:
     assert ask("result = client.VersionApi(api).get_code().git_version") == "v1.34.1"
+
+
+# kubectl, where it is installed
+
+KUBECTL = shutil.which("kubectl")
+
+
+@pytest.fixture
+def kubectl(api, tmp_path):
+    """Runs kubectl against the emulator with a kubeconfig of the test's."""
+    if KUBECTL is None:
+        pytest.skip("kubectl is not here.")
+
+    def run(config: dict[str, object], *arguments: str) -> tuple[str, str]:
+        (tmp_path / "config").write_text(json.dumps(config))
+        environ = {"KUBECONFIG": str(tmp_path / "config"), "HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+        done = subprocess.run([KUBECTL, *arguments], env=environ, capture_output=True, text=True, timeout=30)
+        return done.stdout, done.stderr
+
+    return run
+
+
+def test_kubectl_reads_a_secret_by_certificate_and_by_token(api, kubectl) -> None:
+    api.keep("default", "openai", api_key="sk-1")
+    path = "/api/v1/namespaces/default/secrets/openai"
+    for config in (
+        with_certificate(api, "minikube-user", MASTERS),
+        kubeconfig(api, token=api.token("default", "reader")),
+    ):
+        api.allow("system:serviceaccount:default:reader", "get", "secrets", "default", "openai")
+        told, _ = kubectl(config, "get", "--raw", path)
+        assert json.loads(told)["data"] == {"api_key": "c2stMQ=="}
+
+
+def test_kubectl_understands_the_refusals(api, kubectl) -> None:
+    config = kubeconfig(api, token=api.token("default", "nobody"))
+    path = "/api/v1/namespaces/default/secrets/openai"
+    assert 'Error from server (Forbidden): secrets "openai" is forbidden' in kubectl(config, "get", "--raw", path)[1]
+    api.allow("system:serviceaccount:default:nobody", "get", "secrets", "default", "openai")
+    assert 'Error from server (NotFound): secrets "openai" not found' in kubectl(config, "get", "--raw", path)[1]
+    api.new_signing_key()
+    assert "Unauthorized" in kubectl(config, "get", "--raw", path)[1]

@@ -49,21 +49,24 @@ class Hashicorp:
 
     def read(self, path: str) -> VaultSecret:
         opened = self._open()
-        place = _checked(path)
+        checked = _checked(path)
         ends = deadline()
         began = self._surroundings.clock.monotonic()
-        with self._alone(place, ends):
-            lent = self._lent(opened, place, ends)
+        with self._alone(checked, ends):
+            lent = self._lent(opened, checked, ends)
         # The time that the calls took is of its life.
         life = None if lent.life is None else lent.life - (self._surroundings.clock.monotonic() - began)
         return VaultSecret(content=lent.content, life=life, version=lent.version)
 
+    def forget(self, path: str) -> None:
+        self._leases.forget("/".join(part for part in path.split("/") if part))
+
     def _open(self) -> _Opened:
-        reason = self.unavailable()
-        if reason is not None:
-            raise SourceUnavailable(reason)
         with self._opening:
             if self._opened is None:
+                reason = self.unavailable()
+                if reason is not None:
+                    raise SourceUnavailable(reason)
                 self._opened = _Opened(self._options, self._surroundings)
             return self._opened
 

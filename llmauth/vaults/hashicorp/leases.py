@@ -62,6 +62,10 @@ class Leases:
         if lent.renewable:
             self._held[path] = _Held(lent=lent, token=token, lease=lease, term=term.lasting(lent.life))
 
+    def forget(self, path: str) -> None:
+        """Do not give again what is held of a path. Never blocks: who reads it just now keeps what comes."""
+        self._held.pop(path, None)
+
     def _renewed(self, path: str, held: _Held, cap: float, renew: Renew) -> Lent | None:
         term = Term.begun(None, self._clock)
         lease_id = held.lent.lease_id

@@ -19,6 +19,7 @@ from addons.wire.http_layer import GatewayHttp
 from addons.wire.install import install
 from addons.wire.signals import Overdue, Stopped
 from addons.wire.stream import ORIGIN_FORM, UpstreamFault
+from addons.wire.weighing import HELD_UP_TO
 from llmauth.config.limits import Limits
 from llmauth.errors import BodyTooLarge, GatewayError, RequestTimeout, Unavailable
 from tests.addons.layers import HOST, Exchange, Hook, context
@@ -329,7 +330,7 @@ def test_a_broken_answer_of_which_nothing_was_passed_on_is_answered_for(heard: b
 def test_an_answer_that_is_held_back_is_sent_on_when_it_turns_out_long() -> None:
     wired = exchange()
     wired.client_sends(GET)
-    size = stream.HELD_UP_TO
+    size = HELD_UP_TO
     assert wired.provider_sends(CHUNKED + b"%x\r\n%b\r\n" % (size, b"x" * size)) == b""
     sent = wired.provider_sends(b"1\r\ny\r\n")
     assert sent.startswith(b"HTTP/1.1 200 OK\r\n")

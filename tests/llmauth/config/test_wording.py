@@ -49,6 +49,7 @@ def test_what_was_expanded_is_named_and_not_shown():
     [
         ("password", "x"),
         ("client_secret", "x"),
+        ("secret_id", "x"),
         ("api_key", "x"),
         ("region", "sk-abc"),
         ("region", "AKIAIOSFODNN7EXAMPLE"),

@@ -115,7 +115,7 @@ def test_one_file_of_a_mount_is_there_while_it_is_rotated(standing, mount, monke
     publish(mount, 1, {"api_key": "sk-old"})
     one, open_file, seen = strategy(standing, mount / "api_key"), os.open, []
 
-    def late(path: object, *rest: int, **more: int) -> int:
+    def late(path: str | Path, *rest: int, **more: int) -> int:
         seen.append(path)
         if len(seen) == 1:
             publish(mount, 2, {"api_key": "sk-new"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -14,7 +15,7 @@ from llmauth.secrets import ApiKey, AwsKeys, Secret
 from llmauth.sources import SourceFailed, SourceUnavailable
 from llmauth.vaults.base import SecretRef, VaultSecret
 
-PATH = {"backend": "hashicorp", "path": "secret/data/llm"}
+PATH: dict[str, Any] = {"backend": "hashicorp", "path": "secret/data/llm"}
 
 
 class Shelf:
@@ -23,9 +24,13 @@ class Shelf:
     def __init__(self, secret: VaultSecret | Exception) -> None:
         self.secret = secret
         self.asked: list[SecretRef] = []
+        self.forgotten: list[SecretRef] = []
 
     def unavailable(self, ref: SecretRef) -> str | None:
         return self.secret.reason if isinstance(self.secret, SourceUnavailable) else None
+
+    def forget(self, ref: SecretRef) -> None:
+        self.forgotten.append(ref)
 
     def read(self, ref: SecretRef) -> VaultSecret:
         self.asked.append(ref)
@@ -91,6 +96,12 @@ def test_what_the_vault_says_is_passed_on() -> None:
     assert broken.unavailable() is None
     with pytest.raises(SourceFailed, match="sealed"):
         broken.load()
+
+
+def test_what_the_provider_refused_is_not_given_again() -> None:
+    shelf = Shelf(VaultSecret(content=Secret("x"), life=60.0))
+    VaultStrategy(VaultOptions(**PATH), Surroundings(vaults=shelf)).forget()
+    assert shelf.forgotten == [SecretRef(backend="hashicorp", path="secret/data/llm")]
 
 
 def test_its_label_names_the_backend() -> None:

@@ -52,7 +52,7 @@ def test_a_redirect_is_an_answer_and_not_followed(service, session, allowed) -> 
 
 
 def test_what_keeps_it_is_told_in_our_words(session) -> None:
-    with dead_port() as port, pytest.raises(requests.ConnectionError, match="127.0.0.1 cannot be asked") as told:
+    with dead_port() as port, pytest.raises(requests.ConnectionError, match=r"127\.0\.0\.1 cannot be asked") as told:
         session.get(f"http://127.0.0.1:{port}/canary-7f3a")
     assert "canary" not in str(told.value)
 

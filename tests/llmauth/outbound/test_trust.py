@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import replace
+from pathlib import Path
 
 import certifi
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from llmauth.demo.certificates import Authority
 from llmauth.outbound import METADATA, Outbound
@@ -72,3 +75,24 @@ def test_a_client_certificate_is_shown_where_one_is_asked_for() -> None:
         url = f"{api.url}/api/v1/namespaces/default/secrets/s"
         assert Outbound(trust=trust).ask("GET", url).status == 200
         assert Outbound(trust=replace(trust, certificate=None)).ask("GET", url).status == 403
+
+
+@pytest.mark.parametrize(
+    ("trust", "reason"),
+    [
+        ({"ca_file": Path("/nonexistent/ca.pem")}, "the CA file /nonexistent/ca.pem does not exist"),
+        ({"ca_data": "no PEM"}, "the CA that is configured cannot be used: .*; wanted are certificates in PEM"),
+        ({"certificate": "no PEM", "key": Secret("canary-7f3a")}, "the client certificate and its key cannot be used"),
+    ],
+)
+def test_what_cannot_be_used_is_told_before_anybody_is_asked(trust, reason) -> None:
+    with pytest.raises(SourceFailed, match=reason) as caught:
+        Outbound(trust=Trust(private=True, **trust)).ask("GET", "https://127.0.0.1:1/")
+    assert "canary" not in caught.value.reason
+
+
+def test_a_key_with_a_passphrase_asks_nobody_for_it() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")).decode()
+    with pytest.raises(SourceFailed, match="its key cannot be used"):
+        Trust(certificate=Authority.create().pem.decode(), key=Secret(locked)).context()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +12,7 @@ from typing import Any
 import pytest
 
 from llmauth.clock import ManualClock
-from llmauth.platform import CLOUDS, Cloud
+from llmauth.platform import CLOUDS, Cloud, probes
 from llmauth.platform.probes import METADATA, Probes
 from tests.emulators.azure_imds import ImdsEmulator
 from tests.emulators.gcp_metadata import GcpMetadata
@@ -22,7 +20,6 @@ from tests.emulators.ibm_iam import IbmMetadataEmulator
 from tests.emulators.imds import Imds
 from tests.emulators.service import Service, dead_port, eventually
 from tests.llmauth.platform.metadata import Metadata
-from tests.sources import ROOT
 
 CEILING = 2.5
 
@@ -81,9 +78,9 @@ def nowhere() -> Iterator[dict[Cloud, str]]:
         yield all_at(f"http://127.0.0.1:{port}")
 
 
-def took(probes: Probes, cloud: Cloud) -> tuple[bool, float]:
+def took(probing: Probes, cloud: Cloud) -> tuple[bool, float]:
     begun = time.monotonic()
-    return probes.answers(cloud), time.monotonic() - begun
+    return probing.answers(cloud), time.monotonic() - begun
 
 
 # ---- who answers -----------------------------------------------------------------------------------------------------
@@ -93,8 +90,8 @@ def took(probes: Probes, cloud: Cloud) -> tuple[bool, float]:
 def test_each_service_is_taken_for_its_own_cloud_and_for_no_other(cloud: Cloud) -> None:
     """All of them stand at one address."""
     with Metadata(cloud) as service:
-        probes = Probes(endpoints=all_at(service.url))
-        assert {one for one in CLOUDS if probes.answers(one)} == {cloud}
+        probing = Probes(endpoints=all_at(service.url))
+        assert {one for one in CLOUDS if probing.answers(one)} == {cloud}
 
 
 @pytest.mark.parametrize(
@@ -103,15 +100,15 @@ def test_each_service_is_taken_for_its_own_cloud_and_for_no_other(cloud: Cloud) 
 def test_the_services_that_credentials_are_asked_of_are_known(emulator: Any, cloud: Cloud) -> None:
     service: Service
     with emulator() as service:
-        probes = Probes(endpoints=all_at(service.url))
-        assert {one for one in CLOUDS if probes.answers(one)} == {cloud}
+        probing = Probes(endpoints=all_at(service.url))
+        assert {one for one in CLOUDS if probing.answers(one)} == {cloud}
 
 
 @pytest.mark.parametrize("answer", ["pleased", "ok", "json", "moved", "deep", "bytes"])
 def test_what_answers_to_everything_is_no_cloud(answer: str) -> None:
     with Metadata(answer) as service:
-        probes = Probes(endpoints=all_at(service.url))
-        assert not any(probes.answers(cloud) for cloud in CLOUDS)
+        probing = Probes(endpoints=all_at(service.url))
+        assert not any(probing.answers(cloud) for cloud in CLOUDS)
         assert not any(call.path == "/elsewhere" for call in service.calls)
 
 
@@ -136,6 +133,13 @@ def test_an_endpoint_that_is_none_answers_nothing(url: str) -> None:
         assert not Probes(endpoints={**endpoints, "aws": url}).answers("aws")
 
 
+def test_an_endpoint_of_https_is_not_asked_in_clear_text() -> None:
+    with Metadata("aws") as service, nowhere() as endpoints:
+        secure = service.url.replace("http", "https")
+        assert not Probes(endpoints={**endpoints, "aws": secure}).answers("aws")
+        assert not service.calls
+
+
 def test_by_itself_it_asks_the_address_that_the_clouds_share() -> None:
     """By address, since a name could hang; and never made public by a proxy."""
     assert METADATA == "http://169.254.169.254"
@@ -154,8 +158,11 @@ def test_no_proxy_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 # ---- how long ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("in_all", [probes.IN_ALL, 60.0])
 @pytest.mark.parametrize("place", [silent, unreachable])
-def test_whoever_is_silent_costs_a_moment(place: Any) -> None:
+def test_whoever_is_silent_costs_a_moment(place: Any, in_all: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of the limits holds by itself: those of the socket, and that of all together (below)."""
+    monkeypatch.setattr(probes, "IN_ALL", in_all)
     with place() as url:
         answered, seconds = took(Probes(endpoints=all_at(url)), "aws")
         assert not answered
@@ -164,8 +171,8 @@ def test_whoever_is_silent_costs_a_moment(place: Any) -> None:
 
 def test_all_clouds_are_silent_within_the_time_of_one() -> None:
     with silent() as url:
-        probes, begun = Probes(endpoints=all_at(url)), time.monotonic()
-        assert not any(probes.answers(cloud) for cloud in ("aws", "azure", "gcp", "oci"))
+        probing, begun = Probes(endpoints=all_at(url)), time.monotonic()
+        assert not any(probing.answers(cloud) for cloud in ("aws", "azure", "gcp", "oci"))
         assert time.monotonic() - begun < CEILING
 
 
@@ -196,18 +203,17 @@ def test_an_answer_without_end_is_ended() -> None:
 
 
 def test_a_probe_that_hangs_keeps_no_process() -> None:
-    code = (
-        "import sys, time; from llmauth.platform.probes import Probes; p = Probes(endpoints=dict.fromkeys("
-        "('aws', 'azure', 'gcp', 'oci'), sys.argv[1])); import threading; "
-        "threading.Thread(target=p.answers, args=('aws',), daemon=True).start(); time.sleep(0.2); print('ends')"
-    )
     with silent() as url:
-        begun = time.monotonic()
-        ran = subprocess.run(
-            [sys.executable, "-c", code, url], capture_output=True, text=True, timeout=20, check=False, cwd=ROOT
-        )
-        assert (ran.returncode, ran.stdout, ran.stderr) == (0, "ends\n", "")
-        assert time.monotonic() - begun < 10
+        asking = threading.Thread(target=Probes(endpoints=all_at(url)).answers, args=("aws",))
+        asking.start()
+        eventually(lambda: len(running()) == 4)
+        assert all(thread.daemon for thread in running())
+        asking.join(5)
+        eventually(lambda: not running())
+
+
+def running() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "metadata probe"]
 
 
 # ---- what is remembered --------------------------------------------------------------------------------------------
@@ -220,10 +226,10 @@ def asked(service: Service) -> int:
 def test_who_answered_once_is_never_asked_again() -> None:
     clock = ManualClock()
     with Metadata("aws") as service:
-        probes = Probes(endpoints=all_at(service.url), clock=clock.monotonic)
-        assert probes.answers("aws")
+        probing = Probes(endpoints=all_at(service.url), clock=clock.monotonic)
+        assert probing.answers("aws")
     clock.advance(1_000_000)
-    assert probes.answers("aws")
+    assert probing.answers("aws")
     assert asked(service) == 1
 
 
@@ -235,24 +241,24 @@ def test_who_did_not_answer_is_asked_again_after_a_while(in_pod: bool, age: floa
     clock = ManualClock()
     with Metadata("aws") as service:
         service.fault = "broken"
-        probes = Probes(in_kubernetes=in_pod, endpoints=all_at(service.url), clock=clock.monotonic)
+        probing = Probes(in_kubernetes=in_pod, endpoints=all_at(service.url), clock=clock.monotonic)
         clock.advance(age)
-        assert not probes.answers("aws")
+        assert not probing.answers("aws")
         service.fault = None
         clock.advance(kept - 0.1)
-        assert not probes.answers("aws")
+        assert not probing.answers("aws")
         clock.advance(0.2)
-        assert probes.answers("aws")
+        assert probing.answers("aws")
         assert asked(service) == 2
 
 
 def test_many_threads_ask_once() -> None:
     with Metadata("aws") as service:
-        probes, together, found = Probes(endpoints=all_at(service.url)), threading.Barrier(40), []
+        probing, together, found = Probes(endpoints=all_at(service.url)), threading.Barrier(40), []
 
         def ask() -> None:
             together.wait(5)
-            found.append(probes.answers("aws"))
+            found.append(probing.answers("aws"))
 
         threads = [threading.Thread(target=ask) for _ in range(40)]
         for thread in threads:
@@ -265,8 +271,8 @@ def test_many_threads_ask_once() -> None:
 
 def test_many_threads_wait_for_one_silence() -> None:
     with silent() as url:
-        probes, seconds = Probes(endpoints=all_at(url)), []
-        threads = [threading.Thread(target=lambda: seconds.append(took(probes, "aws")[1])) for _ in range(40)]
+        probing, seconds = Probes(endpoints=all_at(url)), []
+        threads = [threading.Thread(target=lambda: seconds.append(took(probing, "aws")[1])) for _ in range(40)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -275,28 +281,46 @@ def test_many_threads_wait_for_one_silence() -> None:
         assert max(seconds) < CEILING
 
 
+def test_who_has_not_answered_yet_is_not_asked_again() -> None:
+    clock = ManualClock()
+    with socket.create_server(("127.0.0.1", 0)) as listener, nowhere() as endpoints:
+        probing = Probes(
+            endpoints={**endpoints, "aws": f"http://127.0.0.1:{listener.getsockname()[1]}"}, clock=clock.monotonic
+        )
+        first = threading.Thread(target=probing.answers, args=("aws",))
+        first.start()
+        connection, _ = listener.accept()
+        clock.advance(1000)
+        assert not probing.answers("aws")
+        first.join(5)
+        listener.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            listener.accept()
+        connection.close()
+
+
 def test_one_question_asks_four_clouds_and_ibm_only_if_it_is_ibms() -> None:
     """IBM's service makes a token of every question."""
     with Metadata("json") as service:
-        probes = Probes(endpoints=all_at(service.url))
-        assert not any(probes.answers(cloud) for cloud in ("aws", "azure", "gcp", "oci"))
+        probing = Probes(endpoints=all_at(service.url))
+        assert not any(probing.answers(cloud) for cloud in ("aws", "azure", "gcp", "oci"))
         wanted = {"/latest/api/token", "/metadata/instance", "/", "/opc/v2/instance/"}
         assert {call.path for call in service.calls} == wanted
         assert len(service.calls) == 4
-        assert not probes.answers("ibm")
+        assert not probing.answers("ibm")
         assert service.calls[-1].path == "/instance_identity/v1/token"
 
 
 def test_where_a_cloud_answered_no_other_is_asked_for_company() -> None:
     clock = ManualClock()
     with Metadata("aws") as service:
-        probes = Probes(endpoints=all_at(service.url), clock=clock.monotonic)
-        assert probes.answers("aws")
-        assert not probes.answers("gcp")
+        probing = Probes(endpoints=all_at(service.url), clock=clock.monotonic)
+        assert probing.answers("aws")
+        assert not probing.answers("gcp")
         eventually(lambda: len(service.calls) == 4)
         clock.advance(1000)
         before = len(service.calls)
-        assert not probes.answers("gcp")
+        assert not probing.answers("gcp")
         assert [call.path for call in service.calls[before:]] == ["/"]
 
 

@@ -37,7 +37,13 @@ def nobody(*_: object) -> NoReturn:
 
 
 @pytest.fixture
-def vault(manager: SecretManager, tmp_path: Path) -> Callable[..., GcpSecretManager]:
+def forgotten() -> list[str | None]:
+    """Whose token was given up."""
+    return []
+
+
+@pytest.fixture
+def vault(manager: SecretManager, tmp_path: Path, forgotten: list[str | None]) -> Callable[..., GcpSecretManager]:
     def make(
         environ: dict[str, str] | None = None,
         who: str | None = READER,
@@ -48,7 +54,11 @@ def vault(manager: SecretManager, tmp_path: Path) -> Callable[..., GcpSecretMana
             return BearerToken(value=Secret(manager.directory.issue(str(who), CLOUD)[0]))
 
         identities = Identities(
-            aws=nobody, azure=nobody, gcp=token if who else nobody, no_gcp=lambda: None if who else "nobody here"
+            aws=nobody,
+            azure=nobody,
+            gcp=token if who else nobody,
+            no_gcp=lambda: None if who else "nobody here",
+            forget_gcp=lambda: forgotten.append(who),
         )
         surroundings = VaultSurroundings(
             machine=SimulatedMachine({"GOOGLE_CLOUD_PROJECT": "llm-project"} if environ is None else environ),
@@ -174,10 +184,13 @@ def test_an_api_that_is_off(vault, manager) -> None:
         vault().read("llm")
 
 
-def test_a_token_that_has_ended(vault, manager) -> None:
+def test_a_token_that_has_ended_is_given_up(vault, manager, forgotten) -> None:
+    vault().read("llm")
+    assert forgotten == []
     manager.directory.life = -1
     with pytest.raises(SourceFailed, match="refused the token of this identity: UNAUTHENTICATED"):
         vault().read("llm")
+    assert forgotten == [READER]
 
 
 def test_a_quota_that_is_used_up(vault, manager) -> None:

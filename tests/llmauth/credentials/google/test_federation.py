@@ -54,7 +54,7 @@ def test_a_token_in_a_file(tokens, with_file) -> None:
 def test_a_token_in_a_file_of_json(tokens, with_file) -> None:
     form = {"type": "json", "subject_token_field_name": "access_token"}
     here = with_file({}, token=json.dumps({"access_token": tokens.directory.subject_token()}))
-    assert federated(external_account_file(FILE | {"format": form}), here)
+    assert federated(external_account_file(FILE | {"format": form}), here).ends
 
 
 def test_an_account_is_impersonated_with_the_end_that_iam_says(tokens, with_file) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,24 @@ def test_of_two_files_the_first_counts(machine, tmp_path) -> None:
     assert context_of(both, None).name == "one"
     assert context_of(both, None).user.fields == {"token": "one"}
     assert context_of(both, "two").cluster.folder == tmp_path / "1"
+
+
+KUBECTL = shutil.which("kubectl")
+
+
+@pytest.mark.skipif(KUBECTL is None, reason="kubectl is not here to be compared with")
+def test_files_are_joined_as_kubectl_joins_them(machine, tmp_path) -> None:
+    late = config("one", contexts=[{"name": "one", "context": {"cluster": "two", "user": "two"}}])
+    two = config("two", users=[{"name": "one", "user": {"token": "late"}}, {"name": "two", "user": {"token": "two"}}])
+    there = machine({"clusters": [{"name": "two", "cluster": {"server": "https://zero"}}]}, config("one"), late, two)
+    absent = f"{tmp_path}/absent{os.pathsep}{there.environ['KUBECONFIG']}"
+    for name in ("one", "two"):
+        command = [str(KUBECTL), "config", "view", "--raw", "--minify", "--context", name, "-o", "json"]
+        environ = {"KUBECONFIG": absent, "PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+        said = json.loads(subprocess.run(command, env=environ, capture_output=True, check=True, timeout=20).stdout)
+        ours = context_of(ThisMachine(environ), name)
+        assert ours.cluster.fields["server"] == said["clusters"][0]["cluster"]["server"]
+        assert ours.user.fields["token"] == said["users"][0]["user"]["token"]
 
 
 def test_a_file_of_the_list_that_is_absent_is_passed_over(machine, tmp_path) -> None:

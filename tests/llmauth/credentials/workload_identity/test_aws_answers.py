@@ -57,5 +57,6 @@ def test_refusals_are_told_by_their_code_or_class() -> None:
 
 def test_codes_of_agents() -> None:
     assert code_in({"code": "AccessDenied"}) == code_in({"Code": "AccessDenied"}) == "AccessDenied"
-    assert [code_in(one) for one in ({}, [], None, {"code": 5}, {"code": "with blanks"})] == [None] * 5
+    none: list[object] = [{}, [], None, {"code": 5}, {"code": "with blanks"}]
+    assert [code_in(one) for one in none] == [None] * 5
     assert json_of(Answer(status=200, body=b"[" * 100_000)) is None

@@ -57,13 +57,13 @@ def test_the_token_of_pod_identity_is_read_at_every_load(pod_identity, agent) ->
     agent.token = "rotated.pod.token"
     assert failed(pod_identity) == "the container's credential endpoint refused with status 401: AccessDeniedException"
     Path(pod_identity["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"]).write_text("rotated.pod.token")
-    assert loaded(pod_identity)
+    assert loaded(pod_identity).expires_at
 
 
 def test_ecs_is_asked_at_its_fixed_address_without_a_token() -> None:
     with ContainerCredentials(path=ECS, token=None) as agent:
         way = Outbound(resolve={"169.254.170.2": HostPort("127.0.0.1", agent.port)})
-        assert loaded({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": ECS}, way)
+        assert loaded({"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": ECS}, way).expires_at
         assert agent.calls[0].headers["host"] == "169.254.170.2"
         assert "authorization" not in agent.calls[0].headers
 
@@ -71,14 +71,14 @@ def test_ecs_is_asked_at_its_fixed_address_without_a_token() -> None:
 def test_the_agent_is_not_asked_by_a_proxy(pod_identity, monkeypatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     way = Outbound(proxy=UpstreamProxy(parse_proxy_url("http://127.0.0.1:1"), NoProxy([])))
-    assert loaded(pod_identity, way)
+    assert loaded(pod_identity, way).expires_at
 
 
 @pytest.mark.parametrize("host", ["169.254.170.23", "[fd00:ec2::23]", "169.254.170.2"])
 def test_the_agents_of_aws_are_shown_the_token(pod_identity, agent, host) -> None:
     way = Outbound(resolve={host.strip("[]"): HostPort("127.0.0.1", agent.port)})
     environ = pod_identity | {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://{host}/v1/credentials"}
-    assert loaded(environ, way)
+    assert loaded(environ, way).expires_at
     assert agent.calls[0].headers["authorization"] == "pod.identity.token"
 
 

@@ -171,7 +171,7 @@ def test_faults_are_told_within_the_time(strategy, metadata, fault: Fault) -> No
         strategy(metadata, GKE_POD).load()
     assert time.monotonic() - started < 2.0
     assert len(metadata.calls) == 1
-    assert "canary" not in caught.value.reason
+    assert "canary" not in str(caught.value)
 
 
 def test_a_silent_server_takes_less_than_five_seconds_as_it_is_configured(standing) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from llmauth.credentials.workload_identity.node import check_node, node_refused
@@ -9,7 +11,7 @@ from llmauth.platform import Platform
 from llmauth.platform.probes import Probes
 from llmauth.sources import SourceUnavailable
 
-POD = {"in_kubernetes": True}
+POD: dict[str, Any] = {"in_kubernetes": True}
 HINT = " (on AWS nodes, allow_node_identity: true would use the node's own identity)"
 
 

@@ -70,3 +70,12 @@ def test_what_cannot_be_renewed_is_not_kept(leases: tuple[Leases, ManualClock]) 
     assert held.again("p", TOKEN, 9999, Renewing()) is None
     assert held.lock("p") is held.lock("p")
     assert held.lock("p") is not held.lock("q")
+
+
+def test_what_a_provider_refused_is_read_anew_however_young_it_is(leases: tuple[Leases, ManualClock]) -> None:
+    held, _ = leases
+    held.forget("p")
+    held.forget("another")
+    renew = Renewing()
+    assert held.again("p", TOKEN, 9999, renew) is None
+    assert renew.asked == []
