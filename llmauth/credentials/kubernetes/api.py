@@ -76,7 +76,7 @@ def read_secret(server: ApiServer, name: str, outbound: Outbound) -> KeptSecret:
 def _check(server: ApiServer) -> None:
     try:
         server.trust.context()
-    except (OSError, ValueError):
+    except SourceFailed:
         raise SourceFailed(f"{server.origin}: its certificates, or the key to one, cannot be used") from None
 
 

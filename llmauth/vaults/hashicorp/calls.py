@@ -126,7 +126,7 @@ def seconds(value: object) -> float | None:
 def _is_authority(file: Path) -> bool:
     try:
         Trust(ca_file=file, roots=False).context()
-    except (OSError, ValueError):
+    except SourceFailed:
         return False
     return True
 

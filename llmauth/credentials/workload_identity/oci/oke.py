@@ -56,7 +56,7 @@ def _trust(machine: Machine) -> Trust:
     trust = Trust(ca_data=_read(machine, path, "the cluster's CA is not there"), roots=False, private=True)
     try:
         trust.context()
-    except (OSError, ValueError):
+    except SourceFailed:
         raise SourceFailed(f"{path} holds no certificate that could be the cluster's CA") from None
     return trust
 

@@ -82,7 +82,7 @@ def test_a_token_that_is_asked_for(tokens, with_file, said, form) -> None:
     token = tokens.directory.subject_token()
     with Near({"access_token": token} if said == "json" else token.encode()) as near:
         source = {"url": f"{near.url}/token?x=1", "headers": {"Metadata": "True"}} | ({"format": form} if form else {})
-        assert federated(external_account_file(source), with_file({}))
+        assert federated(external_account_file(source), with_file({})).ends
         assert near.calls[0].target == "/token?x=1"
 
 
@@ -117,7 +117,7 @@ def test_keys_of_a_pod_of_aws(tokens, with_file) -> None:
 
     with Endpoint() as endpoint:
         here = with_file({}, {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{endpoint.url}/v1/credentials"})
-        assert federated(external_account_file(AWS_SOURCE, subject_token_type=AWS_TYPE), here)
+        assert federated(external_account_file(AWS_SOURCE, subject_token_type=AWS_TYPE), here).ends
 
 
 def test_no_keys_of_aws(tokens, with_file) -> None:
