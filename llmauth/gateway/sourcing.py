@@ -40,7 +40,8 @@ def outbound_of(settings: Settings) -> Outbound:
 def surroundings_of(settings: Settings, machine: Machine, outbound: Outbound, clock: Clock) -> Surroundings:
     """Where all strategies stand, before they are told their instance; nothing is asked of the network yet."""
     platform = detect(machine, settings.platform.type, settings.platform.switched())
-    surroundings = Surroundings(machine=machine, platform=platform, probes=Probes(), outbound=outbound, clock=clock)
+    probes = Probes(in_kubernetes=platform.in_kubernetes, clock=clock.monotonic)
+    surroundings = Surroundings(machine=machine, platform=platform, probes=probes, outbound=outbound, clock=clock)
     here = VaultSurroundings(machine=machine, identities=identities(surroundings), outbound=outbound, clock=clock)
     return replace(surroundings, vaults=VaultRouter(vaults.build(settings.vaults, here)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from llmauth.credentials.base import Surroundings
-from llmauth.platform import NAMES, Cloud
+from llmauth.platform import NAMES, Cloud, Platform
 from llmauth.sources import SourceUnavailable
 
 
@@ -27,14 +27,16 @@ def node_refused(
     if not platform.switched.get(cloud, True):
         return f"{reason}: it is turned off by platform.capabilities"
     if platform.in_kubernetes and not allowed:
-        if platform.machine not in (cloud, None) or platform.cloud not in (cloud, None):
+        if not _may_be_its_node(cloud, platform):
             return reason
         return f"{reason} (on {NAMES[cloud]} nodes, allow_node_identity: true would use the node's own identity)"
     if allowed is False:
         return f"{reason}, and allow_node_identity: false keeps from the machine's own"
-    if platform.machine == cloud or platform.switched.get(cloud) or any(map(surroundings.environ.get, endpoints)):
+    if _is_named(cloud, surroundings, endpoints):
         return None
-    return reason if platform.settled else None
+    # Some machines of a cloud (IBM's VPC) do not say whose they are; who writes `true` may know better.
+    unsaid = platform.machine is None and allowed
+    return reason if platform.settled and not unsaid else None
 
 
 def check_node(cloud: Cloud, surroundings: Surroundings, allowed: bool | None, endpoints: Sequence[str] = ()) -> None:
@@ -42,7 +44,18 @@ def check_node(cloud: Cloud, surroundings: Surroundings, allowed: bool | None, e
     reason = node_refused(cloud, surroundings, allowed, endpoints)
     if reason is not None:
         raise SourceUnavailable(reason)
-    platform = surroundings.platform
-    known = platform.machine == cloud or platform.switched.get(cloud) or any(map(surroundings.environ.get, endpoints))
-    if not known and not surroundings.probes.answers(cloud):
+    if not _is_named(cloud, surroundings, endpoints) and not surroundings.probes.answers(cloud):
         raise SourceUnavailable(not_available(cloud, surroundings))
+
+
+def _is_named(cloud: Cloud, surroundings: Surroundings, endpoints: Sequence[str]) -> bool:
+    """Whether this machine is known to be of the cloud: by itself, by the configuration, or by a variable."""
+    platform = surroundings.platform
+    told = platform.machine == cloud or platform.switched.get(cloud, False)
+    return told or any(map(surroundings.environ.get, endpoints))
+
+
+def _may_be_its_node(cloud: Cloud, platform: Platform) -> bool:
+    """Whether the node of this pod can be of the cloud, for all that is known."""
+    unknown = platform.machine is None and not platform.settled
+    return platform.cloud in (cloud, None) and (platform.machine == cloud or unknown)

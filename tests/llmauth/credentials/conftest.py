@@ -87,7 +87,8 @@ def standing() -> Callable[..., Surroundings]:
         **more: Any,
     ) -> Surroundings:
         machine = SimulatedMachine(environ or {}, files or {})
-        platform = more.pop("platform", None) or replace(detect(machine), settled=True)
+        found = detect(machine)
+        platform = more.pop("platform", None) or replace(found, settled=found.settled or not found.in_kubernetes)
         instance = more.pop("instance", "one")
         return Surroundings(instance=instance, provider=provider, machine=machine, platform=platform, **more)
 

@@ -108,7 +108,7 @@ def test_a_machine_can_be_told_to_keep_its_identity(strategy, metadata) -> None:
 
 
 def test_a_pod_that_nothing_says_is_googles_is_not_asked_about(strategy) -> None:
-    platform = Platform(name="kubernetes", in_kubernetes=True, settled=True)
+    platform = Platform(name="kubernetes", in_kubernetes=True)
     reason = str(strategy(platform=platform).unavailable())
     assert reason.startswith(
         "GCP workload identity not available on kubernetes (on GCP nodes, allow_node_identity: true"

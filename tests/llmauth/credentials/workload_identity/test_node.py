@@ -31,7 +31,9 @@ HINT = " (on AWS nodes, allow_node_identity: true would use the node's own ident
         (Platform(name="eks", machine="aws", **POD), True, None),
         (Platform(name="kubernetes", **POD), None, f"AWS workload identity not available on kubernetes{HINT}"),
         (Platform(name="kubernetes", **POD), True, None),
-        (Platform(name="kubernetes", settled=True, **POD), True, "AWS workload identity not available on kubernetes"),
+        (Platform(name="kubernetes", settled=True, **POD), None, "AWS workload identity not available on kubernetes"),
+        (Platform(name="kubernetes", settled=True, **POD), True, None),  # who says so may know better than the firmware
+        (Platform(machine="gcp", settled=True, **POD), True, "AWS workload identity not available on generic"),
         (Platform(name="aks", **POD), None, "AWS workload identity not available on aks"),
         (Platform(name="gke", machine="gcp", **POD), None, "AWS workload identity not available on gke"),
         (
