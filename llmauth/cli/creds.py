@@ -37,6 +37,7 @@ def creds(
         tuple[str, str] | None,
         typer.Option(metavar="expire INSTANCE", help="Rehearse an expiry on the running proxy."),
     ] = None,
+    anew: Annotated[bool, typer.Option("--anew", help="Ask every source once, whether a proxy runs or not.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
     """Ask the running proxy how its credentials stand; where none runs, ask every source of the configuration once."""
@@ -47,15 +48,15 @@ def creds(
     elif drill is not None:
         _rehearse(drill, as_json)
     else:
-        _show(config, as_json)
+        _show(config or [], as_json, anew)
 
 
-def _show(config: list[Path] | None, as_json: bool) -> None:
-    running = [] if config else _ask({"ask": "credentials"})
+def _show(config: list[Path], as_json: bool, anew: bool) -> None:
+    running = [] if anew else _ask({"ask": "credentials"})
     if running:
         _tell(running, as_json)
         return
-    settings = read_settings(config or [], os.environ)
+    settings = read_settings(config, os.environ)
     with Console(stderr=True).status("Asking every source once …"):
         trial = asyncio.run(ask(settings, ThisMachine(os.environ)))
     if not as_json:
@@ -140,6 +141,8 @@ def _of_outlook(one: Outlook, taken: Outlook | None) -> dict[str, Any]:
 
 def _tell(told: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(list(told), indent=2, ensure_ascii=False))
+        # The first process stands for all where there is one, as nearly always.
+        first = {name: told[0][name] for name in ("platform", "instances")}
+        typer.echo(json.dumps({**first, "processes": list(told)}, indent=2, ensure_ascii=False))
     else:
         tables.show_standing(told)

@@ -1,84 +1,39 @@
-"""Every strategy that asks a network: its machine, its emulated services, and what of them fails in an outage."""
+"""A street of services that credentials are asked of: how one strategy stands there, and how all of them fail."""
 
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from botocore.session import Session
-
 from llmauth import credentials, vaults
-from llmauth.addresses import HostPort
 from llmauth.clock import Clock, SystemClock
-from llmauth.context import ProviderType
+from llmauth.context import ProviderType, Target
 from llmauth.credentials.base import CredentialStrategy, Options, Surroundings
-from llmauth.credentials.environment import EnvironmentOptions
 from llmauth.credentials.identities import identities
-from llmauth.credentials.kubernetes_secret import KubernetesSecretOptions
-from llmauth.credentials.vault import VaultOptions
-from llmauth.credentials.workload_identity.aws import AwsWorkloadIdentityOptions
-from llmauth.credentials.workload_identity.azure import AzureWorkloadIdentityOptions
-from llmauth.credentials.workload_identity.compute_token import IN_A_POD
-from llmauth.credentials.workload_identity.gcp import GcpWorkloadIdentityOptions
-from llmauth.credentials.workload_identity.ibm import IbmWorkloadIdentityOptions
-from llmauth.credentials.workload_identity.oci import OciWorkloadIdentityOptions
 from llmauth.outbound import Outbound
-from llmauth.platform import Machine, Platform, SimulatedMachine
+from llmauth.platform import Machine, Platform
 from llmauth.platform.detector import detect
 from llmauth.routers.vault import VaultRouter
 from llmauth.secrets import Loaded
 from llmauth.vaults import VaultsOptions
 from llmauth.vaults.base import VaultSurroundings
-from llmauth.vaults.hashicorp.methods import SERVICE_ACCOUNT_TOKEN
-from tests.emulators.azure_imds import HEADER, AppServiceEmulator, ImdsEmulator
-from tests.emulators.container_credentials import ContainerCredentials
-from tests.emulators.entra import CLIENT, SECRET, TENANT, EntraEmulator, cluster_token, reaching
-from tests.emulators.gcp_metadata import GcpMetadata
-from tests.emulators.google_sts import (
-    ACCOUNT,
-    GoogleTokens,
-    external_account_file,
-    impersonation_url,
-    leading,
-    service_account_file,
-)
-from tests.emulators.ibm_iam import HOST as IBM
-from tests.emulators.ibm_iam import Account, IbmIamEmulator, IbmMetadataEmulator
-from tests.emulators.imds import Imds
-from tests.emulators.key_vault import HOST as KEY_VAULT
-from tests.emulators.key_vault import KeyVaultEmulator
-from tests.emulators.kubernetes_api import KubernetesApi
-from tests.emulators.oci_identity import OKE_HOST, OciFederation, OciMetadata, OkeTokens, Realm
-from tests.emulators.secret_manager import SecretManager
 from tests.emulators.service import Call, Fault, Reply, Service, eventually
-from tests.emulators.sts import Role as StsRole
-from tests.emulators.sts import Sts
-from tests.emulators.vault import Role as VaultRole
-from tests.emulators.vault import VaultEmulator
-from tests.fixtures.kubernetes import Pod
 
 Outage = Fault | Literal["down"]
-OUTAGES: tuple[Outage, ...] = ("down", "slow", "garbage", "refuse", "broken")
 
 SHORT, LONG = 240, 36_000
 """What credentials live, in seconds: those that meet an outage, and those that are given after it."""
 
-_POD = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
-_ROLE = "arn:aws:iam::123456789012:role/bedrock-proxy"
-_GUEST = "arn:aws:iam::210987654321:role/bedrock-guest"
-_SUBJECT = "system:serviceaccount:llm:proxy"
-
 
 class Ahead(SystemClock):
-    """The machine's clocks, that a test moves on."""
+    """The machine's clocks, which a test moves on."""
 
     def __init__(self) -> None:
         self._by = 0.0
@@ -96,40 +51,41 @@ class Ahead(SystemClock):
 
 @dataclass(kw_only=True)
 class Row:
-    """One strategy before its services.
+    """One strategy, named as its instance is, on a machine of its own.
 
     `services` are those that fail in an outage, `others` those that do not. `live` sets how long its credentials live
-    from now on; it is `None` where they have no end.
+    from now on, and is `None` where they have no end. `environ` is what a vendor's library reads of its process.
     """
 
     name: str
     provider: ProviderType
     options: Options
     machine: Machine
-    outbound: Outbound
     services: Sequence[Service]
     others: Sequence[Service] = ()
+    outbound: Outbound = field(default_factory=Outbound)
     platform: Platform | None = None
     vaults: VaultsOptions = field(default_factory=VaultsOptions)
     live: Callable[[int], None] | None = None
     environ: Mapping[str, str] | None = None
 
+    @property
+    def target(self) -> Target:
+        """A request to its instance."""
+        return Target(instance=self.name, provider=self.provider)
+
     def strategy(self, clock: Clock) -> CredentialStrategy:
         """As a gateway builds it, with nothing kept of earlier ones."""
-        platform = self.platform or replace(detect(self.machine), settled=True)
         here = Surroundings(
             instance=self.name,
             provider=self.provider,
             machine=self.machine,
-            platform=platform,
+            platform=self.platform or replace(detect(self.machine), settled=True),
             outbound=self.outbound,
             clock=clock,
         )
-        there = VaultSurroundings(
-            machine=self.machine, identities=identities(here), outbound=self.outbound, clock=clock
-        )
-        here = replace(here, vaults=VaultRouter(vaults.build(self.vaults, there)))
-        built = credentials.build(self.options, here)
+        there = VaultSurroundings(machine=self.machine, identities=identities(here), outbound=self.outbound, clock=clock)
+        built = credentials.build(self.options, replace(here, vaults=VaultRouter(vaults.build(self.vaults, there))))
         return built if self.environ is None else _InEnvironment(built, self.environ)
 
 
@@ -155,7 +111,7 @@ class _InEnvironment:
 
 
 class Forwarding(Service):
-    """What stands before a server of another kind, so that it can fail as all the others do."""
+    """Stands before a server of another kind, so that it can fail as all the others do."""
 
     def __init__(self, url: str) -> None:
         super().__init__()
@@ -165,9 +121,8 @@ class Forwarding(Service):
         connection = http.client.HTTPConnection(self._place, timeout=10)
         connection.request(call.method, call.target, call.body, dict(call.headers))
         answered = connection.getresponse()
-        content = answered.read()
+        content, kind = answered.read(), answered.getheader("Content-Type", "application/x-amz-json-1.1")
         connection.close()
-        kind = answered.getheader("Content-Type", "application/x-amz-json-1.1")
         return Reply(answered.status, content, {"Content-Type": kind})
 
     def refusal(self, call: Call) -> Reply:
@@ -175,24 +130,24 @@ class Forwarding(Service):
 
 
 class Street:
-    """All rows with their services, which run as long as the street stands."""
+    """The rows that `builders` make, with services that run as long as it stands. `moto` is the URL of moto's server."""
 
-    def __init__(self, folder: Path, moto: str) -> None:
+    def __init__(self, folder: Path, moto: str, builders: Sequence[Callable[[Street], Row]]) -> None:
+        self.moto = moto
         self._folder = folder
-        self._moto = moto
         self._running = ExitStack()
+        self._builders = builders
         self.rows: list[Row] = []
 
-    def __enter__(self) -> Street:
-        for build in ROWS:
-            self.rows.append(build(self))
+    def __enter__(self) -> Self:
+        self.rows = [build(self) for build in self._builders]
         return self
 
     def __exit__(self, *_: object) -> None:
         self._running.close()
 
     def started[S: Service](self, service: S) -> S:
-        """The same, running until the street is torn down."""
+        """The same, running from now on."""
         return self._running.enter_context(service)
 
     def folder(self, name: str) -> Path:
@@ -200,11 +155,6 @@ class Street:
         folder = self._folder / name
         folder.mkdir()
         return folder
-
-    @property
-    def moto(self) -> str:
-        """The URL of moto's server."""
-        return self._moto
 
     def live(self, seconds: int) -> None:
         """Give credentials of this life from now on."""
@@ -214,15 +164,15 @@ class Street:
 
     @contextmanager
     def outage(self, how: Outage) -> Iterator[None]:
-        """All fail in this way at a time."""
+        """Everything that can fail does, in this way."""
         services = [service for row in self.rows for service in row.services]
         for service in services:
-            _end(service) if how == "down" else setattr(service, "fault", how)
+            _fail(service, how)
         try:
             yield
         finally:
             for service in services:
-                _begin(service) if how == "down" else setattr(service, "fault", None)
+                _recover(service, how)
 
     def shown(self) -> set[str]:
         """Every secret that the services were shown."""
@@ -230,100 +180,35 @@ class Street:
         return {secret for call in calls for secret in _secrets(call) if len(secret) >= 20}
 
 
+def _fail(service: Service, how: Outage) -> None:
+    if how == "down":
+        service.stop()
+    else:
+        service.fault = how
+
+
+def _recover(service: Service, how: Outage) -> None:
+    service.fault = None
+    if how == "down":
+        eventually(lambda: _begun(service))
+
+
+def _begun(service: Service) -> bool:
+    try:
+        service.start()
+    except OSError:  # somebody's connection has the port for a moment
+        return False
+    return True
+
+
 _HEADERS = ("authorization", "x-vault-token", "x-aws-ec2-metadata-token", "x-identity-header", "x-amz-security-token")
 _FIELDS = ("WebIdentityToken", "client_secret", "client_assertion", "subject_token", "assertion", "apikey", "cr_token")
 
 
 def _secrets(call: Call) -> Iterator[str]:
-    for name in _HEADERS:
-        yield call.headers.get(name, "").rpartition(" ")[2]
-    if "form" in call.headers.get("content-type", ""):
+    yield from (call.headers.get(name, "").rpartition(" ")[2] for name in _HEADERS)
+    kind = call.headers.get("content-type", "")
+    if "form" in kind:
         yield from (call.form.get(name, "") for name in _FIELDS)
-    elif "json" in call.headers.get("content-type", "") and call.body:
+    elif kind == "application/json" and call.body:
         yield str(call.json.get("jwt", ""))
-
-
-def _end(service: Service) -> None:
-    service.stop()
-
-
-def _begin(service: Service) -> None:
-    def begun() -> bool:
-        try:
-            service.start()
-        except OSError:  # somebody's connection has the port for a moment
-            return False
-        return True
-
-    eventually(begun)
-
-
-def _life_of(service: Any, name: str = "life") -> Callable[[int], None]:
-    return lambda seconds: setattr(service, name, seconds)
-
-
-# ---- AWS -----------------------------------------------------------------------------------------------------------
-
-
-def _irsa(street: Street) -> Row:
-    sts = street.started(Sts({_ROLE: StsRole(subjects=[_SUBJECT])}))
-    token = street.folder("irsa") / "token"
-    token.write_text(sts.token(_SUBJECT))
-    environ = {"AWS_ROLE_ARN": _ROLE, "AWS_WEB_IDENTITY_TOKEN_FILE": str(token), "AWS_REGION": "us-east-1"}
-    return Row(
-        name="aws_irsa",
-        provider="bedrock",
-        options=AwsWorkloadIdentityOptions(),
-        machine=SimulatedMachine(_POD | environ | {"AWS_ENDPOINT_URL_STS": sts.url}),
-        outbound=Outbound(),
-        services=[sts],
-        live=_life_of(sts),
-    )
-
-
-def _container(street: Street) -> Row:
-    agent = street.started(ContainerCredentials())
-    environ = {
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI": agent.url + agent.path,
-        "AWS_CONTAINER_AUTHORIZATION_TOKEN": str(agent.token),
-    }
-    return Row(
-        name="aws_container",
-        provider="bedrock",
-        options=AwsWorkloadIdentityOptions(),
-        machine=SimulatedMachine(environ),
-        outbound=Outbound(),
-        services=[agent],
-        live=_life_of(agent),
-    )
-
-
-def _instance_profile(street: Street) -> Row:
-    imds = street.started(Imds())
-    return Row(
-        name="aws_imds",
-        provider="bedrock",
-        options=AwsWorkloadIdentityOptions(),
-        machine=SimulatedMachine({"AWS_EC2_METADATA_SERVICE_ENDPOINT": imds.url}),
-        outbound=Outbound(),
-        services=[imds],
-        live=_life_of(imds),
-    )
-
-
-def _role_on_top(street: Street) -> Row:
-    """The identity on which the role stands is there throughout; the role is not to be had."""
-    first = street.started(Sts({_ROLE: StsRole(subjects=[_SUBJECT])}, life=LONG))
-    second = street.started(_SecondSts(first))
-    imds = street.started(_KeysOf(second))
-    environ = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": imds.url, "AWS_ENDPOINT_URL_STS": second.url}
-    return Row(
-        name="aws_role_on_top",
-        provider="bedrock",
-        options=AwsWorkloadIdentityOptions(role_arn=_GUEST, external_id="tenant-7"),
-        machine=SimulatedMachine(environ | {"AWS_REGION": "us-east-1"}),
-        outbound=Outbound(),
-        services=[second],
-        others=[imds],
-        live=_life_of(second),
-    )

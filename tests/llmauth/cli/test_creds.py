@@ -82,19 +82,28 @@ def test_a_proxy_that_runs_is_asked(running, capsys) -> None:
 def test_the_same_for_scripts(running, capsys) -> None:
     running([RUNNING])
     assert main(["creds", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == [RUNNING]
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"platform": RUNNING["platform"], "instances": RUNNING["instances"], "processes": [RUNNING]}
 
 
 def test_where_none_runs_the_sources_of_the_configuration_are_asked(capsys, monkeypatch) -> None:
     monkeypatch.setenv("A_KEY", "sk-canary-7f3a")
     assert main(["creds", "--config", "c.yaml", "--json"]) == 0
     captured = capsys.readouterr()
-    (told,) = json.loads(captured.out)
+    told = json.loads(captured.out)
     one = told["instances"]["one"]
-    assert (told["process"], one["state"], one["strategy"]) == (None, "ready", "environment")
+    (process,) = told["processes"]
+    assert (process["process"], one["state"], one["strategy"]) == (None, "ready", "environment")
     assert one["strategies"][0]["standing"] == "not_used"
     assert "VAULT_ADDR" in one["strategies"][0]["reason"]
     assert "canary" not in captured.out + captured.err
+
+
+def test_whether_one_runs_or_not_the_sources_can_be_asked_anew(running, capsys) -> None:
+    asked = running([RUNNING])
+    assert main(["creds", "--config", "c.yaml", "--anew", "--json"]) == 0
+    assert asked == []
+    assert json.loads(capsys.readouterr().out)["instances"]["one"]["state"] == "failed"
 
 
 def test_and_read_as_a_table(capsys) -> None:
