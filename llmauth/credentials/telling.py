@@ -78,5 +78,6 @@ class _InstanceLog(logging.LoggerAdapter[logging.Logger]):
         self._instance = instance
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        kwargs["extra"] = {"instance": self._instance, **kwargs.get("extra", {})}
+        # The sentence says it all to people; the fields are for who reads JSON.
+        kwargs["extra"] = {"in_words": True, "instance": self._instance, **kwargs.get("extra", {})}
         return f"[{self._instance}] {msg}", kwargs

@@ -58,13 +58,17 @@ def detect(
 
 
 def announce(platform: Platform) -> None:
-    """Log what was detected, once at start-up: two lines for whoever looks for them, and one that says why."""
+    """Log what was detected, once at start-up: two lines for whoever looks for them, and one that says why.
+
+    People read the last one where the configuration decided, or at debug level; in JSON the first line has it all.
+    """
     features = ", ".join(f"{feature}=true" for feature in platform.features()) or "none"
-    log.info("Platform detected: %s", platform.name)
+    facts = _facts(platform)
+    log.info("Platform detected: %s", platform.name, extra={"in_words": True, **facts})
     log.info("Features available: %s", features)
     forced = platform.forced or bool(platform.switched)
     message = "Platform forced by configuration" if forced else "Platform told by its signals"
-    log.info(message, extra=_facts(platform))
+    log.log(logging.INFO if forced else logging.DEBUG, message, extra=facts)
 
 
 def _facts(platform: Platform) -> dict[str, object]:

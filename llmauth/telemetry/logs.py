@@ -33,7 +33,10 @@ _MAX_FRAMES = 12
 
 _OWN = ("llmauth", "addons")
 # Held at WARNING at any level of ours: their lower lines carry headers, URLs, signed requests and statements.
-_LIBRARIES = ("mitmproxy", "botocore", "boto3", "urllib3", "asyncio", "sqlalchemy", "keyring", "hpack", "h2", "httpx")
+_LIBRARIES = (
+    *("mitmproxy", "hpack", "h2", "asyncio", "sqlalchemy"),
+    *("botocore", "urllib3", "requests", "httpx", "keyring", "azure", "msal", "google", "hvac"),
+)
 _LEVELS: Mapping[str, int] = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -42,7 +45,9 @@ _LEVELS: Mapping[str, int] = {
     "error": logging.ERROR,
 }
 _NAMES = {logging.WARNING: "WARN", logging.CRITICAL: "ERROR"}
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+IN_WORDS = "in_words"
+"""A field of a record whose sentence tells people what the other fields tell programs: the console leaves those out."""
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", IN_WORDS}
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False)
 _BARE = re.compile(r"[^\s\"=]+")
@@ -151,7 +156,8 @@ class _Console(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         head = f"{_local_second(int(record.created))} {_level(record):<5} {_clip(record.getMessage(), MAX_MESSAGE)}"
         lines = record.__dict__.get("batch")
-        return "\n".join(_console_line(head, facts) for facts in (lines or [_facts(record)]))
+        facts = {} if record.__dict__.get(IN_WORDS) else _facts(record)
+        return "\n".join(_console_line(head, one) for one in (lines or [facts]))
 
 
 def _printable(line: str) -> str:

@@ -251,7 +251,8 @@ def test_two_lines_are_what_users_look_for(
     lines = told(caplog, detect(machine(*parts)))
     wanted = [f"Platform detected: {name}", f"Features available: {features}", "Platform told by its signals"]
     assert [line.getMessage() for line in lines] == wanted
-    assert {line.levelname for line in lines} == {"INFO"}
+    assert [line.levelname for line in lines] == ["INFO", "INFO", "DEBUG"]
+    assert vars(lines[0])["signals"] == vars(lines[2])["signals"]
 
 
 def test_one_line_names_every_signal_and_no_value(caplog: pytest.LogCaptureFixture) -> None:

@@ -270,3 +270,15 @@ def test_many_lines_of_one_record_are_lines_of_their_own(stream, form):
             found = json.loads(line)
             assert found.pop("timestamp").endswith("Z")
             assert found == {**head, **facts}
+
+
+def test_what_a_sentence_says_to_people_is_not_said_again(stream):
+    extra = {"in_words": True, "instance": "one"}
+    logs.configure("info", "console", stream)
+    LOG.info("[one] ready", extra=extra)
+    assert stream.getvalue()[20:] == "INFO  [one] ready\n"
+    again = io.StringIO()
+    logs.configure("info", "json", again)
+    LOG.info("[one] ready", extra=extra)
+    (line,) = objects(again)
+    assert (line["message"], line["instance"], "in_words" in line) == ("[one] ready", "one", False)
