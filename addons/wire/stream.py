@@ -10,7 +10,7 @@ from mitmproxy.connection import Server
 from mitmproxy.net.http.validate import validate_headers
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
-from mitmproxy.proxy.layers.http import DropStream, HttpLayer, HTTPMode, HttpStream, SendHttp
+from mitmproxy.proxy.layers.http import DropStream, HttpLayer, HTTPMode, SendHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     HttpEvent,
@@ -32,7 +32,7 @@ from addons.wire.http1 import InterimHeaders
 from addons.wire.signals import Overdue, Stopped
 from addons.wire.tunnel import Tunnel, TunnelRelay, tunnel_of
 from addons.wire.websocket import Relay, traffic_of
-from addons.wire.weighing import HELD_UP_TO, Held, RenewHook, is_refused, is_weighed
+from addons.wire.weighing import HELD_UP_TO, WeighingStream
 from llmauth.errors import GatewayError, RequestTimeout, UpstreamUnreachable
 from llmauth.http import Headers
 from llmauth.reflection import masked, secrets_of
@@ -67,14 +67,13 @@ class UpstreamFault(flow.Error):
         self.code = code
 
 
-class GatewayStream(HttpStream):
+class GatewayStream(WeighingStream):
     """mitmproxy's stream with a few changes, each for something that no hook can do."""
 
     def __init__(self, context: Context, stream_id: int) -> None:
         super().__init__(context, stream_id)
         self._limits = peer_of(context.client).limits
         self._body = Body()
-        self._held: Held | None = None
         self.request_body_buf = self._body  # type: ignore[assignment]
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
@@ -155,16 +154,8 @@ class GatewayStream(HttpStream):
 
     # 3. An answer of ours in the place of the provider's is sent without waiting for the provider's to end.
 
-    def state_wait_for_response_headers(self, event: HttpEvent) -> layer.CommandGenerator[None]:
-        assert isinstance(event, ResponseHeaders)
-        if is_weighed(self.flow, event):
-            self._held = Held(event)
-            self.server_state = self.state_weigh_response
-        else:
-            yield from self._begin_answer(event)
-
-    def _begin_answer(self, event: ResponseHeaders) -> layer.CommandGenerator[None]:
-        yield from super().state_wait_for_response_headers(event)
+    def begin_answer(self, event: ResponseHeaders) -> layer.CommandGenerator[None]:
+        yield from super().begin_answer(event)
         self._let_go()
         replaced = self.flow.response is not event.response
         if replaced and self.server_state == self.state_consume_response_body:
@@ -224,50 +215,6 @@ class GatewayStream(HttpStream):
             yield from self.start_response_stream()
             self._meter(held)
             yield SendHttp(ResponseData(self.stream_id, held), self.context.client)
-
-    # 3a. An answer that refuses our credential is held, and the request sent anew where there is another one.
-
-    def state_weigh_response(self, event: events.Event) -> layer.CommandGenerator[None]:
-        held = self._held
-        assert held is not None
-        if isinstance(event, ResponseData):
-            held.body += event.data
-            if len(held.body) > HELD_UP_TO:
-                yield from self._pass_held(held)
-        elif isinstance(event, ResponseEndOfMessage):
-            if is_refused(self.flow, held):
-                yield RenewHook(self.flow)
-                if (yield from self.check_killed(True)):
-                    return
-            exchange = exchange_of(self.flow)
-            if exchange is not None and exchange.again and self.flow.response is None:
-                yield from self._send_again()
-            else:
-                yield from self._pass_held(held, event)
-
-    def _pass_held(self, held: Held, end: ResponseEndOfMessage | None = None) -> layer.CommandGenerator[None]:
-        """What was held goes the usual way, as if it came now; unless the renewal failed, and has answered itself."""
-        self._held = None
-        exchange = exchange_of(self.flow)
-        if exchange is not None and exchange.error is not None and self.flow.response is not None:
-            self.server_state = self.state_errored
-            yield from self.send_response()
-            return
-        yield from self._begin_answer(held.head)
-        for event in (ResponseData(self.stream_id, bytes(held.body)) if held.body else None, end):
-            if event is not None:
-                yield from self.server_state(event)
-
-    def _send_again(self) -> layer.CommandGenerator[None]:
-        self._held = None
-        self.server_state = self.state_wait_for_response_headers
-        if not (yield from self.make_server_connection()):
-            return
-        content = self.flow.request.raw_content
-        yield SendHttp(RequestHeaders(self.stream_id, self.flow.request, not content), self.context.server)
-        if content:
-            yield SendHttp(RequestData(self.stream_id, content), self.context.server)
-        yield SendHttp(RequestEndOfMessage(self.stream_id), self.context.server)
 
     # 4. A stream in another format than the client's is changed as it passes, and its failure told in the client's.
 

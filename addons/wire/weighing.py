@@ -5,8 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mitmproxy import http
-from mitmproxy.proxy import commands
-from mitmproxy.proxy.layers.http._events import ResponseHeaders
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.layers.http import HttpStream, SendHttp
+from mitmproxy.proxy.layers.http._events import (
+    HttpEvent,
+    RequestData,
+    RequestEndOfMessage,
+    RequestHeaders,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+)
 
 from addons.exchange import Exchange, exchange_of
 from llmauth.http import Headers
@@ -15,7 +24,6 @@ from llmauth.providers.base import Verdict
 # How much of an answer is kept back, to be looked at; one that turns out longer is sent on from there as it comes.
 HELD_UP_TO = 64 * 1024
 _REFUSALS = 400
-_SWITCHING = 101
 
 
 @dataclass
@@ -64,3 +72,64 @@ def _verdict(exchange: Exchange, held: Held) -> Verdict:
     if verdict is Verdict.UNTOLD:
         return exchange.handler.verdict_of_body(status, fields, bytes(held.body))
     return verdict
+
+
+class WeighingStream(HttpStream):
+    """mitmproxy's stream, whose request may be sent a second time: with another credential, before the client hears."""
+
+    _held: Held | None = None
+
+    def state_wait_for_response_headers(self, event: HttpEvent) -> layer.CommandGenerator[None]:
+        assert isinstance(event, ResponseHeaders)
+        if is_weighed(self.flow, event):
+            self._held = Held(event)
+            self.server_state = self.state_weigh_response
+        else:
+            yield from self.begin_answer(event)
+
+    def begin_answer(self, event: ResponseHeaders) -> layer.CommandGenerator[None]:
+        """The answer is the client's."""
+        yield from super().state_wait_for_response_headers(event)
+
+    def state_weigh_response(self, event: events.Event) -> layer.CommandGenerator[None]:
+        """The rest of an answer that may be a refusal: it is kept, until it is known what it is."""
+        held = self._held
+        assert held is not None
+        if isinstance(event, ResponseData):
+            held.body += event.data
+            if len(held.body) > HELD_UP_TO:
+                yield from self._pass_held(held)
+        elif isinstance(event, ResponseEndOfMessage):
+            if is_refused(self.flow, held):
+                yield RenewHook(self.flow)
+                if (yield from self.check_killed(True)):
+                    return
+            exchange = exchange_of(self.flow)
+            if exchange is not None and exchange.again and self.flow.response is None:
+                yield from self._send_again()
+            else:
+                yield from self._pass_held(held, event)
+
+    def _pass_held(self, held: Held, end: ResponseEndOfMessage | None = None) -> layer.CommandGenerator[None]:
+        """What was held goes the usual way, as if it came now; unless the renewal failed, and has answered itself."""
+        self._held = None
+        exchange = exchange_of(self.flow)
+        if exchange is not None and exchange.error is not None and self.flow.response is not None:
+            self.server_state = self.state_errored
+            yield from self.send_response()
+            return
+        yield from self.begin_answer(held.head)
+        for event in (ResponseData(self.stream_id, bytes(held.body)) if held.body else None, end):
+            if event is not None:
+                yield from self.server_state(event)
+
+    def _send_again(self) -> layer.CommandGenerator[None]:
+        self._held = None
+        self.server_state = self.state_wait_for_response_headers
+        if not (yield from self.make_server_connection()):
+            return
+        content = self.flow.request.raw_content
+        yield SendHttp(RequestHeaders(self.stream_id, self.flow.request, not content), self.context.server)
+        if content:
+            yield SendHttp(RequestData(self.stream_id, content), self.context.server)
+        yield SendHttp(RequestEndOfMessage(self.stream_id), self.context.server)

@@ -43,6 +43,8 @@ BEFORE = (
     "server_ready",
 )
 ANSWERING = ("responseheaders", "response")
+# What happens when the provider refuses our credential, before the client hears anything.
+RENEWING = ("renew",)
 # What is told of after the fact: nothing hangs on it.
 AFTERWARDS = ("server_disconnected", "client_disconnected")
 UNHAPPY = ("error", "http_connect_error", "server_connect_error", "tls_failed_client", "tls_failed_server")
@@ -59,7 +61,7 @@ def nothing(data: Any) -> None:
     pass
 
 
-for each in (*BEFORE, *ANSWERING, *AFTERWARDS, *UNHAPPY):
+for each in (*BEFORE, *ANSWERING, *RENEWING, *AFTERWARDS, *UNHAPPY):
     setattr(Everywhere, each, staticmethod(nothing))
 
 
@@ -274,6 +276,25 @@ def test_no_hook_that_fails_on_an_answer_passes_it_on(served: Running, emulators
 
 
 @pytest.mark.parametrize("fault", FAULTS)
+def test_no_hook_that_fails_on_a_refused_credential_passes_that_on(
+    served: Running, emulators: Emulators, fault: str
+) -> None:
+    """Nor is the request sent again by it; and the client never reads that its own key is wrong."""
+    wrong = []
+    for addon, hook in pairs(served, RENEWING):
+        emulators.clear()
+        emulators.behave("api.openai.com", Behaviour(status=401), times=None)
+        with Sabotage(served, addon, hook, FAULTS[fault]) as sabotage:
+            answers = [door(served, served.key) for door in DOORS]
+        told = all(answer is None or answer.status >= 500 for answer in answers)
+        if not (sabotage.fired and told and len(emulators.requests()) == len(DOORS)):
+            wrong.append((type(addon).__name__, hook, sabotage.fired, answers, len(emulators.requests())))
+    emulators.clear()
+    assert wrong == []
+    assert still_serves(served)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
 def test_a_hook_that_fails_afterwards_harms_nobody(served: Running, emulators: Emulators, fault: str) -> None:
     for addon, hook in pairs(served, AFTERWARDS):
         with Sabotage(served, addon, hook, FAULTS[fault]) as sabotage:
@@ -459,5 +480,5 @@ def test_every_hook_that_can_stop_a_request_is_tried() -> None:
         "server_changed",
         "add_log",
     }
-    known = {*BEFORE, *ANSWERING, *AFTERWARDS, *UNHAPPY}
+    known = {*BEFORE, *ANSWERING, *RENEWING, *AFTERWARDS, *UNHAPPY}
     assert set(all_hooks) - elsewhere - known == set()
