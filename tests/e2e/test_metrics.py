@@ -175,7 +175,13 @@ def test_readiness_names_instances_and_nothing_more(gateway: Serving) -> None:
     text = ask(gateway.port, "GET", "/ready").body.decode()
     told = json.loads(text)
     assert told["status"] == "ready"
-    assert told["instances"]["bedrock_eu1"] == {"status": "ready", "strategy": "environment"}
+    assert told["instances"]["bedrock_eu1"] == {
+        "status": "ready",
+        "strategy": "environment",
+        "expires_in": None,
+        "degraded": False,
+        "strategies": {"environment": "active", "workload_identity (aws)": "standby", "aws_profile": "standby"},
+    }
     assert not any(word in text for word in ("amazonaws", "api.openai.com", "AKIA", "ASIA", gateway.key()))
 
 

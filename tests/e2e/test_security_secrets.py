@@ -382,7 +382,7 @@ def test_a_state_that_others_can_read_keeps_the_server_from_starting(
     tmp_path: Path, busy: Busy, wide: str, mode: int
 ) -> None:
     """As it is found after a kill, with the two files of the write-ahead log still there."""
-    shutil.copytree(busy.gateway.home, tmp_path / "home")
+    shutil.copytree(busy.gateway.home, tmp_path / "home", ignore=shutil.ignore_patterns("control"))
     path = tmp_path / "home" / wide if wide != "ca/*" else _ca_key(tmp_path / "home" / "ca")
     path.chmod(mode)
     again = start(tmp_path, busy.emulators, wait=False)

@@ -160,7 +160,7 @@ class _Metadata:
         return given(answer, SERVICE, "this virtual server the trusted profile")
 
     def _left(self) -> float:
-        return max(0.05, self._ends - time.monotonic())
+        return max(0.1, round(self._ends - time.monotonic(), 1))  # as it is told
 
     def _ask(
         self, method: str, path: str, content: Mapping[str, object], limit: float, more: Mapping[str, str] | None = None

@@ -242,16 +242,16 @@ def test_one_exchange_serves_many_requests(serve: Any, emulators: Emulators) -> 
 
 
 def test_a_token_that_was_refused_is_exchanged_anew(serve: Any, emulators: Emulators) -> None:
-    """A 401 of the provider is about our token: the caller is told so, once, and the next call has another one."""
+    """A 401 of the provider is about our token: the key is exchanged again, and the caller hears nothing of it."""
     gateway = serve(environ={"WATSONX_APIKEY": emulators.credentials.ibm_api_key}, instances={"w": {"type": "ibm"}})
     assert ask(gateway, f"/transparent/w{CHAT}", ASKED).status == 200
     (authorization,) = emulators.requests(MODELS)[-1].values("authorization")
     # Only this one: other gateways have theirs from the same emulators.
     emulators.ibm_tokens.revoke(authorization.decode().removeprefix("Bearer "))
     answer = ask(gateway, f"/transparent/w{CHAT}", ASKED)
-    assert (answer.status, code(answer)) == (502, "credential_rejected")
+    assert answer.status == 200
     assert b"authentication_token_not_valid" not in answer.body
-    assert ask(gateway, f"/transparent/w{CHAT}", ASKED).status == 200
+    assert [one.status for one in emulators.requests(MODELS)] == [200, 401, 200]
     assert exchanges(emulators) == 2
 
 

@@ -84,7 +84,9 @@ class Row:
             outbound=self.outbound,
             clock=clock,
         )
-        there = VaultSurroundings(machine=self.machine, identities=identities(here), outbound=self.outbound, clock=clock)
+        there = VaultSurroundings(
+            machine=self.machine, identities=identities(here), outbound=self.outbound, clock=clock
+        )
         built = credentials.build(self.options, replace(here, vaults=VaultRouter(vaults.build(self.vaults, there))))
         return built if self.environ is None else _InEnvironment(built, self.environ)
 
@@ -130,7 +132,7 @@ class Forwarding(Service):
 
 
 class Street:
-    """The rows that `builders` make, with services that run as long as it stands. `moto` is the URL of moto's server."""
+    """The rows that `builders` make, with services that run as long as it stands; `moto` is the URL of moto's server."""
 
     def __init__(self, folder: Path, moto: str, builders: Sequence[Callable[[Street], Row]]) -> None:
         self.moto = moto
@@ -148,7 +150,8 @@ class Street:
 
     def started[S: Service](self, service: S) -> S:
         """The same, running from now on."""
-        return self._running.enter_context(service)
+        self._running.enter_context(service)
+        return service
 
     def folder(self, name: str) -> Path:
         """A folder of a row's own."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from botocore.session import Session
@@ -26,7 +25,6 @@ from tests.emulators.google_sts import (
     ACCOUNT,
     GoogleTokens,
     external_account_file,
-    impersonation_url,
     leading,
     service_account_file,
 )
@@ -283,9 +281,7 @@ def _oke(street: Street) -> Row:
         name="oke",
         provider="oracle",
         options=_identity("oci"),
-        machine=SimulatedMachine(
-            {"KUBERNETES_SERVICE_HOST": OKE_HOST, "OCI_RESOURCE_PRINCIPAL_VERSION": "2.2"}, files
-        ),
+        machine=SimulatedMachine({"KUBERNETES_SERVICE_HOST": OKE_HOST, "OCI_RESOURCE_PRINCIPAL_VERSION": "2.2"}, files),
         outbound=Outbound(resolve={OKE_HOST: HostPort("127.0.0.1", oke.port)}),
         services=[oke],
         live=_life_of(realm),
@@ -346,9 +342,7 @@ def _vault(street: Street, name: str) -> tuple[VaultEmulator, SimulatedMachine]:
     vault.allow("llm", "secret/*", "aws/*")
     vault.kubernetes["llmauth"] = VaultRole(policies=["default", "llm"], ttl=LONG, binds=["llm/llmauth"])
     environ = {"VAULT_ADDR": vault.url, "VAULT_CACERT": str(vault.write_ca(street.folder(name)))}
-    return vault, SimulatedMachine(
-        _POD | environ, {f"{_SERVICE_ACCOUNT}/token": vault.service_account("llm/llmauth")}
-    )
+    return vault, SimulatedMachine(_POD | environ, {f"{_SERVICE_ACCOUNT}/token": vault.service_account("llm/llmauth")})
 
 
 def _vault_kept(street: Street) -> Row:

@@ -133,4 +133,4 @@ def _private_key(pem: bytes) -> RSAPrivateKey:
 
 
 def _left(ends: float) -> float:
-    return max(0.05, ends - time.monotonic())
+    return max(0.1, round(ends - time.monotonic(), 1))  # as it is told
