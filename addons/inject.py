@@ -132,6 +132,8 @@ class Inject:
             if exchange.body_in_at is not None and first is not None:
                 exchange.body_in_at += began - first  # what the provider took to refuse is no time of ours
             exchange.again = exchange.approved == bound
+            if exchange.again:
+                exchange.sent_at = None  # it is about to be: a dial that takes too long is one, and no late answer
             self.gateway.metrics.credential_retried(target.instance)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:

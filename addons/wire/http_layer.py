@@ -74,7 +74,8 @@ class GatewayHttp(HttpLayer):
             self._taken.pop(connection, None)
         stream = self.command_sources.get(event)
         if isinstance(self.connections.get(self.context.client), BoundedHttp2):
-            idle = next((c for c in self.connections if event.connection_spec_matches(c) and self._is_idle(c)), None)
+            suitable = (c for c in self.connections if event.connection_spec_matches(c))
+            idle = next((c for c in suitable if self._is_idle(c, stream)), None)
             if idle is not None and isinstance(stream, HttpStream):
                 self._taken[idle] = stream
                 del self.command_sources[event]
@@ -88,10 +89,13 @@ class GatewayHttp(HttpLayer):
                 self._taken[connection] = stream
                 stream.flow.server_conn = connection  # so that a dial is known by its flow, and given up with it
 
-    def _is_idle(self, connection: Connection) -> bool:
-        """Whether an open connection carries no request: the last answer ended as it should, and nothing came after."""
+    def _is_idle(self, connection: Connection, asking: object) -> bool:
+        """Whether an open connection carries no request: the last answer ended as it should, and nothing came after.
+
+        One that was given to whoever asks is his still: a request that is sent once more goes where it went before.
+        """
         taken = self._taken.get(connection)
-        if taken is not None and self.streams.get(taken.stream_id) is taken and taken.flow.live:
+        if taken is not None and taken is not asking and self.streams.get(taken.stream_id) is taken and taken.flow.live:
             return False
         bottom = self.connections[connection].context.layers[-1]
         return (

@@ -32,7 +32,7 @@ from addons.wire.http1 import InterimHeaders
 from addons.wire.signals import Overdue, Stopped
 from addons.wire.tunnel import Tunnel, TunnelRelay, tunnel_of
 from addons.wire.websocket import Relay, traffic_of
-from addons.wire.weighing import HELD_UP_TO, WeighingStream
+from addons.wire.weighing import HELD_UP_TO, WeighingStream, is_told
 from llmauth.errors import GatewayError, RequestTimeout, UpstreamUnreachable
 from llmauth.http import Headers
 from llmauth.reflection import masked, secrets_of
@@ -80,6 +80,8 @@ class GatewayStream(WeighingStream):
         if isinstance(event, Overdue):
             if self.client_state == self.state_consume_request_body:
                 yield from self._stop_body(RequestTimeout("The request's body did not come in time.", close=True))
+        elif isinstance(event, events.Wakeup) and event.command is self._patience:
+            yield from self.lose_patience()
         elif isinstance(event, events.Wakeup):
             yield commands.CloseConnection(self.context.client)
         elif isinstance(event, InterimHeaders):
@@ -281,6 +283,9 @@ class GatewayStream(WeighingStream):
     def handle_protocol_error(
         self, event: RequestProtocolError | ResponseProtocolError
     ) -> layer.CommandGenerator[None]:
+        if isinstance(event, ResponseProtocolError) and self._held is not None and is_told(self.flow, self._held):
+            yield from self.state_weigh_response(ResponseEndOfMessage(self.stream_id))
+            return
         self._let_go()
         if not isinstance(event, ResponseProtocolError) or not self._answerable():
             stream = _filter_of(self.flow)

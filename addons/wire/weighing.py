@@ -23,6 +23,8 @@ from llmauth.providers.base import Verdict
 
 # How much of an answer is kept back, to be looked at; one that turns out longer is sent on from there as it comes.
 HELD_UP_TO = 64 * 1024
+# How long the rest of a refusal is waited for whose head says all: it only keeps the connection for the second try.
+PATIENCE = 2.0
 _REFUSALS = 400
 
 
@@ -58,6 +60,15 @@ def is_weighed(flow: http.HTTPFlow, head: ResponseHeaders) -> bool:
     return exchange.handler.verdict(head.response.status_code, fields) is not Verdict.PASSES
 
 
+def is_told(flow: http.HTTPFlow, held: Held) -> bool:
+    """Whether the head alone says that it is a refusal, so that it does not matter how its body ends."""
+    exchange = exchange_of(flow)
+    if exchange is None or exchange.handler is None or exchange.timed_out:
+        return False
+    status, fields = held.head.response.status_code, Headers(held.head.response.headers.fields)
+    return exchange.handler.verdict(status, fields) in (Verdict.REJECTED, Verdict.EXPIRED)
+
+
 def is_refused(flow: http.HTTPFlow, held: Held) -> bool:
     """The same, of the whole answer."""
     exchange = exchange_of(flow)
@@ -78,12 +89,16 @@ class WeighingStream(HttpStream):
     """mitmproxy's stream, whose request may be sent a second time: with another credential, before the client hears."""
 
     _held: Held | None = None
+    _patience: commands.RequestWakeup | None = None
 
     def state_wait_for_response_headers(self, event: HttpEvent) -> layer.CommandGenerator[None]:
         assert isinstance(event, ResponseHeaders)
         if is_weighed(self.flow, event):
             self._held = Held(event)
             self.server_state = self.state_weigh_response
+            if not event.end_stream and is_told(self.flow, self._held):
+                self._patience = commands.RequestWakeup(PATIENCE)
+                yield self._patience
         else:
             yield from self.begin_answer(event)
 
@@ -109,6 +124,11 @@ class WeighingStream(HttpStream):
                 yield from self._send_again()
             else:
                 yield from self._pass_held(held, event)
+
+    def lose_patience(self) -> layer.CommandGenerator[None]:
+        """The rest of a refusal did not come in time, and is waited for no longer."""
+        if self._held is not None and self.server_state == self.state_weigh_response:
+            yield from self._pass_held(self._held)
 
     def _pass_held(self, held: Held, end: ResponseEndOfMessage | None = None) -> layer.CommandGenerator[None]:
         """What was held goes the usual way, as if it came now; unless the renewal failed, and has answered itself."""

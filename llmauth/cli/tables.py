@@ -8,6 +8,7 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 _STYLES = {"active": "green", "not_used": "yellow", "standby": "dim"}
 
@@ -15,16 +16,16 @@ _STYLES = {"active": "green", "not_used": "yellow", "standby": "dim"}
 def show_rehearsal(told: Mapping[str, Any]) -> None:
     """What came of an expiry that was rehearsed."""
     console, instance = Console(), told["instance"]
-    console.print(f"{instance}: the credential of {told['before'] or 'nobody'} was taken to have ended.", markup=False)
+    console.print(_plain(f"{instance}: the credential of {told['before'] or 'nobody'} was taken to have ended."))
     if told["after"] is None:
         console.print("❌ No strategy gave another one. At a real expiry its requests would now be refused (500).")
         console.print("The old credential is still good, and in use again. `llmauth creds` tells each reason.")
         return
     ends = f", which ends in {_span(told['expires_in'])}" if told["expires_in"] is not None else ""
-    console.print(f"✅ {told['after']} gave another one after {told['took']:.2f} s{ends}.", markup=False)
+    console.print(_plain(f"✅ {told['after']} gave another one after {told['took']:.2f} s{ends}."))
     for one in told["standby"]:
         said = "would have given one" if one["reason"] is None else f"would not: {one['reason']}"
-        console.print(f"   {one['strategy']} {said}", markup=False)
+        console.print(_plain(f"   {one['strategy']} {said}"))
 
 
 def show_foreseen(name: str, platform: Mapping[str, Any], instances: Mapping[str, Any]) -> None:
@@ -37,7 +38,7 @@ def show_foreseen(name: str, platform: Mapping[str, Any], instances: Mapping[str
             taken = one["strategy"] == foreseen["strategy"]
             style = "green" if taken else "yellow" if one["reason"] else "dim"
             said = "is asked first, and used if it answers" if taken else one["reason"] or "stands by"
-            table.add_row("" if position else instance, one["strategy"], f"[{style}]{_plain(said)}[/]")
+            table.add_row(_plain("" if position else instance), _plain(one["strategy"]), _plain(said, style))
     console.print(table)
 
 
@@ -62,11 +63,11 @@ def _standing(instances: Mapping[str, Any]) -> Table:
             state = one["standing"].replace("_", " ")
             said = _of_active(instance) if one["standing"] == "active" else one["reason"] or ""
             style = _STYLES[one["standing"]]
-            table.add_row("" if position else name, one["strategy"], f"[{style}]{state}[/]", _plain(said))
+            table.add_row(_plain("" if position else name), _plain(one["strategy"]), _plain(state, style), _plain(said))
         mishap = instance.get("last_error")
         if mishap is not None:
             said = f"{mishap['strategy']}, {_span(mishap['ago'])} ago: {mishap['reason']}"
-            table.add_row("", "", "[red]last error[/]", _plain(said))
+            table.add_row("", "", _plain("last error", "red"), _plain(said))
     return table
 
 
@@ -87,9 +88,9 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _plain(text: str) -> str:
-    """Text that is no markup."""
-    return text.replace("[", r"\[")
+def _plain(text: str, style: str = "") -> Text:
+    """Text that is no markup, and says nothing to the terminal: paths and profiles are named by whoever made them."""
+    return Text("".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text), style)
 
 
 def _span(seconds: int) -> str:

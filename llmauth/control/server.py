@@ -33,6 +33,9 @@ class Control:
         self._folder = folder_of(gateway.settings.home)
         self._name = f"{os.getpid()}.sock"
         self._server: asyncio.AbstractServer | None = None
+        self._file: int | None = (
+            None  # which file the socket is: another proxy of the same number may have its own there
+        )
         self._answers: dict[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]] = {
             "credentials": self._credentials,
             "expire": self._expire,
@@ -46,6 +49,7 @@ class Control:
             with short(self._folder, self._name) as path:
                 self._server = await asyncio.start_unix_server(self._meet, path, limit=_QUESTION_LIMIT)
             (self._folder / self._name).chmod(0o600)
+            self._file = self._inode()
         except (OSError, AttributeError, NotImplementedError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             logger.warning("No control socket, so `llmauth creds` cannot ask this process: %s", why)
@@ -55,17 +59,24 @@ class Control:
         if self._server is not None:
             self._server.close()
         with suppress(OSError):
-            (self._folder / self._name).unlink()
+            if self._file is not None and self._inode() == self._file:
+                (self._folder / self._name).unlink()
+
+    def _inode(self) -> int:
+        return (self._folder / self._name).lstat().st_ino
 
     async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             line = await asyncio.wait_for(reader.readline(), _TIME_LIMIT)
-            writer.write(json.dumps(await self._answer(line), ensure_ascii=False).encode() + b"\n")
-            await asyncio.wait_for(writer.drain(), _TIME_LIMIT)
+            # In ASCII: a path may hold bytes that are no text.
+            writer.write(json.dumps(await self._answer(line)).encode("ascii") + b"\n")
+            writer.close()
+            await asyncio.wait_for(writer.wait_closed(), _TIME_LIMIT)
         except (OSError, TimeoutError, ValueError):
             logger.debug("A question on the control socket was not heard to its end")
         finally:
-            writer.close()
+            # Whoever does not read what was asked for keeps nothing open.
+            writer.transport.abort()
 
     async def _answer(self, line: bytes) -> dict[str, Any]:
         try:

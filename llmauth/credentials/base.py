@@ -77,10 +77,14 @@ class Options(BaseModel):
 
 
 def _seconds(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("a length of time is wanted, and no yes or no")
     return parse_duration(value) if isinstance(value, str) else value
 
 
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=1)]
+# As long as the longest length of time that can be written in letters; `.inf` and 1e300 are numbers of YAML as well.
+_HUNDRED_YEARS = 36_500 * 86_400
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=1, le=_HUNDRED_YEARS)]
 """A time span in the configuration: a number of seconds, or `2s`, `90m`, `12h`, `90d`."""
 
 

@@ -6,6 +6,7 @@ All state is touched on the event loop alone, so nothing here needs a lock; only
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import random
 import threading
@@ -19,8 +20,13 @@ from llmauth.credentials.base import CredentialStrategy
 from llmauth.secrets import Credential, Loaded
 from llmauth.sources import SourceFailed
 
+logger = logging.getLogger(__name__)
+
 LOAD_DEADLINE = 5.0
-LOADS_AT_ONCE = 8
+# Threads that only wait: as many as a gateway may have instances whose sources are all slow at the same time.
+LOADS_AT_ONCE = 32
+# Longer than any wait between two attempts while it is needed.
+_LATE_FOR = 90.0
 
 # Of a life of one hour this leaves twelve minutes for further attempts.
 _SHARE_OF_LIFE = 0.8
@@ -32,6 +38,7 @@ _UNCHANGED_REFRESH = 30.0
 _JITTER = 0.1
 # A provider that refuses every credential must not make us ask the source for each request.
 _DISCARD_COOL_DOWN = 10.0
+_AFTER_A_DEFECT = 5.0
 
 
 class Freshness(Enum):
@@ -127,6 +134,9 @@ class Lease:
         self._not_before = -math.inf
         self._failed_while_usable = False
         self._discarded_at = -math.inf
+        self._refused: Credential | None = None  # by the provider, the last time
+        self._refusals = 0
+        self._ended: Leased | None = None  # by a rehearsal, and not put back yet
         self._closed = False
 
     def held(self) -> Leased | None:
@@ -180,11 +190,20 @@ class Lease:
         return ended or self._clock.monotonic() >= self._not_before
 
     async def _renew(self) -> None:
+        refusals = self._refusals
         try:
-            self._take(await self._fetch())
+            found = await self._fetch()
+            # What was refused meanwhile was looked for too early, and whoever waits looks again.
+            if self._refusals == refusals or found.loaded.credential != self._refused:
+                self._take(found)
         except NothingFound as nothing:
             self._not_before = self._clock.monotonic() + nothing.retry_after
             self._failed_while_usable = nothing.usable
+        except Exception as error:
+            # A defect of ours. Asked again at once, it would be asked a thousand times a second.
+            logger.error("A credential could not be taken", extra={"error": type(error).__name__})
+            self._not_before = self._clock.monotonic() + _AFTER_A_DEFECT
+            self._failed_while_usable = False
         finally:
             self._running = None
 
@@ -211,23 +230,30 @@ class Lease:
         Whether it was dropped.
         """
         now = self._clock.monotonic()
-        if self._current is None or self._current.generation != generation:
+        refused = self._current or self._ended
+        if refused is None or refused.generation != generation:
             return False
         if now < self._discarded_at + _DISCARD_COOL_DOWN:
             return False
         self._discarded_at = now
-        self._current = None
+        self._refused = refused.credential
+        self._refusals += 1
+        self._current = self._ended = None
         self._not_before = -math.inf
         return True
 
     def end(self) -> Leased | None:
         """Treat the credential as one that has ended, and return it; `put_back` undoes that."""
         ended, self._current = self._current, None
+        self._ended = ended or self._ended
         self._not_before = -math.inf
         return ended
 
     def put_back(self, ended: Leased) -> None:
-        """Use a credential again that was ended too early, unless there is another one by now."""
+        """Use a credential again that was ended too early, unless there is another one by now, or it was refused."""
+        if self._ended is not ended:
+            return
+        self._ended = None
         if self._current is None:
             self._current = ended
 
@@ -250,22 +276,32 @@ class Source:
         self.strategy = strategy
         self._slots = slots
         self._deadline = deadline
+        self._turn = asyncio.Lock()  # a rehearsal asks beside the renewal
         self._late: Future[Loaded] | None = None
+        self._began = -math.inf
+
+    def forget(self) -> None:
+        """The provider refused what was had here: what a load brings that runs still is no answer any more."""
+        self._began = -math.inf
 
     async def load(self) -> Loaded:
         """What the strategy finds. Raises what it raises, and SourceFailed when it does not answer in time.
 
-        The answer of a load that came late is taken by the next call, so a slow source is not asked in vain.
+        The answer of a load that came late is taken by the next call, so a slow source is not asked in vain; unless it
+        has lain there for long, since then its secret may be another one.
         """
-        outcome = self._late
-        if outcome is None:
-            async with self._slots:
-                outcome = _started(self.strategy)
-                await asyncio.wait({_awaitable(outcome)}, timeout=self._deadline)
-        self._late = None if outcome.done() else outcome
-        if self._late is not None:
-            raise SourceFailed(f"no answer within {self._deadline:g} s")
-        return outcome.result()
+        loop = asyncio.get_running_loop()
+        async with self._turn:
+            outcome = self._late
+            if outcome is None or (outcome.done() and loop.time() > self._began + _LATE_FOR):
+                async with self._slots:
+                    self._began = loop.time()
+                    outcome = self._late = _started(self.strategy)
+                    await asyncio.wait({_awaitable(outcome)}, timeout=self._deadline)
+            if not outcome.done():
+                raise SourceFailed(f"no answer within {self._deadline:g} s")
+            self._late = None
+            return outcome.result()
 
 
 def _started(strategy: CredentialStrategy) -> Future[Loaded]:

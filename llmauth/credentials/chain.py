@@ -25,6 +25,10 @@ def _unobserved(result: Result) -> None:
     """Nobody wants to know."""
 
 
+# Ten thousand years: beyond it no calendar goes, and nothing here could say when a credential ends.
+_LAST_MOMENT = 253_402_300_799
+
+
 class Chain:
     """The strategies of one instance, the one that is active, and the lease that they fill."""
 
@@ -60,6 +64,7 @@ class Chain:
 
     def _forget(self) -> None:
         for candidate in self._candidates:
+            candidate.source.forget()
             if isinstance(candidate.source.strategy, Remembering):
                 candidate.source.strategy.forget()
 
@@ -109,7 +114,7 @@ class Chain:
         self._teller.trying(candidate, first_time=candidate.reason is None and not usable)
         candidate.asked_at = self._clock.wall()
         try:
-            loaded = self._unexpired(await candidate.source.load())
+            loaded = unexpired(await candidate.source.load(), self._clock.wall())
         except SourceUnavailable as refusal:
             self._refused(candidate, refusal.reason, UNAVAILABLE)
         except SourceFailed as refusal:
@@ -121,11 +126,6 @@ class Chain:
             self._observe("success")
             return loaded
         return None
-
-    def _unexpired(self, loaded: Loaded) -> Loaded:
-        if loaded.expires_at is not None and loaded.expires_at <= self._clock.wall():
-            raise SourceFailed("what it gave has already ended; is the clock of this machine right?")
-        return loaded
 
     def _refused(self, candidate: Candidate, reason: str, back_off: BackOff) -> None:
         now = self._clock.monotonic()
@@ -207,12 +207,25 @@ class Chain:
         """What a strategy says that is not needed now; nothing is taken from it."""
         reason: str | None = None
         try:
-            self._unexpired(await candidate.source.load())
+            unexpired(await candidate.source.load(), self._clock.wall())
         except (SourceUnavailable, SourceFailed) as refusal:
             reason = refusal.reason
         except Exception as error:
             reason = f"unexpected {type(error).__name__}"
         return StrategyStatus(label=candidate.label, active=False, reason=reason, asked_at=self._clock.wall())
+
+
+def unexpired(loaded: Loaded, wall: float) -> Loaded:
+    """What a source gave, unless it has ended already, or names an end that is no moment: then SourceFailed."""
+    ends = loaded.expires_at
+    if ends is None:
+        return loaded
+    # Said as what it is not: a number that is none is neither before nor after another.
+    if not ends <= _LAST_MOMENT:
+        raise SourceFailed("what it gave names an end that is no moment; seconds since 1970 are wanted")
+    if ends <= wall:
+        raise SourceFailed("what it gave has already ended; is the clock of this machine right?")
+    return loaded
 
 
 def no_credential(instance: str, tried: str, detail: str) -> NoCredential:

@@ -136,13 +136,17 @@ def _read_folder(folder: Path, provider: ProviderType) -> Mapping[str, Secret]:
 
 def _text(path: Path, most: int = MAX_BYTES) -> str:
     # O_NONBLOCK, or opening a pipe that nobody writes to would never come back.
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
-    with open(descriptor, "rb") as file:
-        _inspect(os.fstat(descriptor), path)
+    # And by an opener: of a folder, `open` would refuse a descriptor that it was given, and leave it open.
+    with open(path, "rb", opener=_opened) as file:
+        _inspect(os.fstat(file.fileno()), path)
         content = file.read(most + 1)
     if len(content) > most:
         raise SourceFailed(f"{path} is larger than {most} bytes, the most that is read")
     return content.decode()
+
+
+def _opened(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _inspect(status: os.stat_result, path: Path) -> None:

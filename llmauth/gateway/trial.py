@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from llmauth.clock import Clock, SystemClock
 from llmauth.config.settings import Settings
 from llmauth.credentials.base import CredentialStrategy
 from llmauth.credentials.cache import LOADS_AT_ONCE, Source
+from llmauth.credentials.chain import unexpired
 from llmauth.gateway.sourcing import outbound_of, strategies_of, surroundings_of
 from llmauth.platform import Machine, Platform
 from llmauth.sources import SourceFailed, SourceUnavailable
@@ -67,7 +69,7 @@ def _made(
 
 async def _asked(strategy: CredentialStrategy, slots: asyncio.Semaphore) -> Outlook:
     try:
-        loaded = await Source(strategy, slots).load()
+        loaded = unexpired(await Source(strategy, slots).load(), time.time())
     except (SourceUnavailable, SourceFailed) as refusal:
         return Outlook(label=strategy.label, reason=refusal.reason)
     except Exception as error:

@@ -31,6 +31,10 @@ class PrivateAddress(OSError):
     """A name led to an address that the configuration does not allow."""
 
 
+class PublicAddress(OSError):
+    """What is asked in clear text leads out of this machine's own network."""
+
+
 class Outbound:
     """How token services, and providers beside a client's flow, are reached: with the roots, addresses and exceptions
     that are configured for providers. `trusting` makes one for a place that is reached in another way."""
@@ -122,15 +126,18 @@ class Outbound:
             raise InternalError("A line of the request would have been two.", detail=place.host) from None
 
     def _place(self, url: str) -> tuple[HostPort, str, bool]:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname or "", parts.port
+        except ValueError:
+            raise SourceFailed("its address is no URL of http or https") from None
         plain = parts.scheme == "http"
         if not host or parts.username is not None or parts.scheme not in ("http", "https"):
             raise SourceFailed("its address is no URL of http or https")
         if plain and not self._trust.plain:
             raise SourceFailed(f"{host} would be asked in clear text; its address must begin with https://")
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        return HostPort(host, parts.port or (80 if plain else 443)), target, plain
+        return HostPort(host, port or (80 if plain else 443)), target, plain
 
     def _asked(
         self, place: HostPort, method: str, sent: bytes, ends: float, most: int, *, plain: bool = False
@@ -144,7 +151,7 @@ class Outbound:
         return self._trust.context()
 
     def _connected(self, place: HostPort, ends: float, *, plain: bool) -> socket.socket:
-        connection = self._dialled(place, ends)
+        connection = self._dialled(place, ends, plain=plain)
         try:
             connection.settimeout(left(ends))
             if plain:
@@ -154,9 +161,13 @@ class Outbound:
             connection.close()
             raise
 
-    def _dialled(self, target: HostPort, ends: float) -> socket.socket:
+    def _dialled(self, target: HostPort, ends: float, *, plain: bool) -> socket.socket:
         if self._proxy is None or target.host in self._resolve or not self._proxy.serves(target.host):
-            return first(self._addresses(target), ends)
+            addresses = self._addresses(target)
+            # By the address, whatever the name is called: metadata services have one that never leaves the machine.
+            if plain and not all(is_private(one) for one, _ in addresses):
+                raise PublicAddress
+            return first(addresses, ends)
         # Of a name, the address is looked up by the proxy and judged by it alone.
         place = self._proxy.address.place
         connection = first([(place.host, place.port)], ends)
@@ -193,6 +204,8 @@ def _reason(host: str, error: Exception, time_limit: float) -> str:
         return f"the certificate of {host} could not be verified; a private CA is added with upstream.ca_file"
     if isinstance(error, PrivateAddress):
         return f"{host} leads to a private address; name it in upstream.allow_private if that is meant"
+    if isinstance(error, PublicAddress):
+        return f"{host} is not beside this machine, and would be asked in clear text; it must begin with https://"
     if isinstance(error, UpstreamProxyError):
         return f"{host} cannot be asked: {error}"
     if isinstance(error, TimeoutError):

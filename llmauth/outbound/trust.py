@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import tempfile
 from dataclasses import dataclass, field
@@ -62,12 +63,19 @@ def _believe(context: ssl.SSLContext, what: str, **where: Any) -> None:
 
 
 def _show(context: ssl.SSLContext, certificate: str, key: Secret) -> None:
-    # OpenSSL by way of Python reads these from a file alone.
-    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
-        file.write(f"{certificate.rstrip()}\n{key.reveal()}")
+    # OpenSSL by way of Python reads these from a file alone: where the system has them, from one that is on no disk.
+    with _unseen() as file:
+        file.write(f"{certificate.rstrip()}\n{key.reveal()}".encode())
         file.flush()
         try:
             # A key with a passphrase would ask for it on the terminal.
-            context.load_cert_chain(file.name, password=b"")
+            named = file.name if isinstance(file.name, str) else f"/proc/self/fd/{file.fileno()}"
+            context.load_cert_chain(named, password=b"")
         except (OSError, ValueError) as error:
             raise SourceFailed(f"the client certificate and its key cannot be used: {type(error).__name__}") from None
+
+
+def _unseen() -> Any:
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("certificate", os.MFD_CLOEXEC), "wb")
+    return tempfile.NamedTemporaryFile(suffix=".pem")

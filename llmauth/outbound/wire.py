@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import re
 import socket
 import time
 from collections.abc import Sequence
@@ -12,9 +13,16 @@ from dataclasses import dataclass, field
 from llmauth.http import Field, Headers
 from llmauth.upstream_proxy import HEAD_LIMIT
 
+# A blank would end it, and what follows be read as the version.
+_TARGET = re.compile(r"[\x21-\x7e]+")
+
 NO_HEADERS = Headers()
 UNREACHED = (OSError, http.client.HTTPException)
 """What a call may raise: whatever keeps it from being asked or answered."""
+
+# Of what is read for a head, and of each byte of a body: a chunk of one byte takes six.
+_MOST_OF_HEAD = 256 * 1024
+_OF_EACH_BYTE = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,13 +35,14 @@ class Answer:
 
 
 def first(addresses: Sequence[tuple[str, int]], ends: float) -> socket.socket:
-    """A connection to one of the addresses that were judged, so that a name which changes gains nothing."""
+    """A connection to one of the addresses that were judged, so that a name which changes gains nothing.
+
+    Each has its share of the time: one that is silent, as IPv6 often is, does not keep the next from being tried.
+    """
     failure: OSError = OSError("no address")
-    for address in addresses:
+    for before, address in enumerate(addresses):
         try:
-            return socket.create_connection(address, timeout=left(ends))
-        except TimeoutError:
-            raise
+            return socket.create_connection(address, timeout=left(ends) / (len(addresses) - before))
         except OSError as error:
             failure = error
     raise failure
@@ -66,7 +75,7 @@ def rendered(method: str, target: str, fields: Sequence[Field], body: bytes) -> 
     """
     lines = [f"{method} {target} HTTP/1.1".encode("ascii"), *(name + b": " + value for name, value in fields)]
     lines.append(b"Connection: close")
-    if any(b"\r" in line or b"\n" in line for line in lines):
+    if any(b"\r" in line or b"\n" in line for line in lines) or not _TARGET.fullmatch(target):
         raise ValueError
     return b"\r\n".join((*lines, b"", body))
 
@@ -74,11 +83,15 @@ def rendered(method: str, target: str, fields: Sequence[Field], body: bytes) -> 
 def answer(connection: socket.socket, method: str, ends: float, most: int) -> Answer:
     """What comes back, whole: at most `most` bytes of a body, before `ends`."""
     # The reader asks for the time that is left at each read: a peer that drips keeps no read waiting for too long, and
-    # would keep a thread for hours.
-    response = http.client.HTTPResponse(_Reading(connection, ends), method=method)  # type: ignore[arg-type]
+    # would keep a thread for hours. And it counts what it reads: to http.client a chunk of a negative size is all that
+    # comes, however much that is.
+    reading = _Reading(connection, ends, _MOST_OF_HEAD + _OF_EACH_BYTE * most)
+    response = http.client.HTTPResponse(reading, method=method)  # type: ignore[arg-type]
     try:
         response.begin()
         body = response.read(most + 1)
+    except ValueError:  # other negative sizes
+        raise http.client.HTTPException from None
     finally:
         response.close()
     if len(body) > most:
@@ -90,11 +103,12 @@ def answer(connection: socket.socket, method: str, ends: float, most: int) -> An
 
 
 class _Reading(io.RawIOBase):
-    """A socket as http.client reads one, with an end for all reads together."""
+    """A socket as http.client reads one, with an end and a most for all reads together."""
 
-    def __init__(self, connection: socket.socket, ends: float) -> None:
+    def __init__(self, connection: socket.socket, ends: float, most: int) -> None:
         self._connection = connection
         self._ends = ends
+        self._room = most
 
     def makefile(self, mode: str) -> io.BufferedReader:
         return io.BufferedReader(self)
@@ -103,5 +117,9 @@ class _Reading(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        if self._room <= 0:
+            raise http.client.HTTPException
         self._connection.settimeout(left(self._ends))
-        return self._connection.recv_into(buffer)
+        got = self._connection.recv_into(buffer)
+        self._room -= got
+        return got

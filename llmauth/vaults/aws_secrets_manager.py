@@ -6,7 +6,10 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
 
 from llmauth.outbound import aws
 from llmauth.secrets import AwsKeys, Secret
@@ -44,11 +47,20 @@ _BECAUSE: Mapping[str, str] = {
 _DENIED = frozenset({"AccessDeniedException", "AccessDenied"})
 
 
+def _endpoint(url: str) -> str:
+    parts = urlsplit(url)
+    secure = parts.scheme == "https" or (parts.scheme == "http" and aws.is_loopback(parts.hostname or ""))
+    more = parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None
+    if url and (not secure or not parts.hostname or more):
+        raise ValueError("it is no address like https://vpce-1.secretsmanager.us-east-1.vpce.amazonaws.com")
+    return url
+
+
 class AwsSecretsManagerOptions(VaultOptions):
     """`vaults.aws_secrets_manager`. Without them, the region of an ARN, else what AWS's own tools read counts."""
 
-    region: str | None = None
-    endpoint_url: str | None = None
+    region: Annotated[str, Field(pattern=r"^([a-z]{2,8}(-[a-z]+)+-[0-9]{1,2})?$")] | None = None
+    endpoint_url: Annotated[str, AfterValidator(_endpoint)] | None = None
 
 
 class AwsSecretsManager:

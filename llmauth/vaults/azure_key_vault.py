@@ -6,8 +6,10 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
+
+from pydantic import model_validator
 
 from llmauth.outbound import Answer, Outbound, Trust
 from llmauth.secrets import Secret
@@ -52,6 +54,14 @@ class AzureKeyVaultOptions(VaultOptions):
     vault_url: str = ""
     private_endpoint: bool = False
     ca_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> Self:
+        if self.ca_file is not None and not self.private_endpoint:
+            raise ValueError("`ca_file` is for a `private_endpoint`; the public service has a public certificate")
+        if self.vault_url:
+            checked_host(self.vault_url, private=self.private_endpoint)
+        return self
 
 
 class AzureKeyVault:
@@ -103,18 +113,12 @@ class AzureKeyVault:
         address = self._address()
         assert address is not None
         where, url = address
-        parts = urlsplit(url)
-        host = (parts.hostname or "").lower()
-        more = parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None
-        if parts.scheme != "https" or more or not _HOST.fullmatch(host):
-            raise SourceFailed(f"{where} is no address like https://NAME.vault.azure.net")
+        try:
+            host = checked_host(url, private=self._options.private_endpoint)
+        except ValueError as wrong:
+            raise SourceFailed(f"{where} {wrong}") from None
         known = _VAULT.fullmatch(host)
-        if known is None and not self._options.private_endpoint:
-            raise SourceFailed(
-                f"{where} leads to {host}, which is no Key Vault; one behind a name of your own needs "
-                "vaults.azure_key_vault.private_endpoint: true"
-            )
-        return parts.netloc.lower(), f"https://{known[1] if known else DOMAINS[0]}/.default"
+        return urlsplit(url).netloc.lower(), f"https://{known[1] if known else DOMAINS[0]}/.default"
 
     def _secret(self, host: str, told: Mapping[str, Any]) -> VaultSecret:
         value, about = told.get("value"), told.get("attributes")
@@ -128,6 +132,21 @@ class AzureKeyVault:
             raise SourceFailed(f"Key Vault {host}: {_FORBIDDEN['SecretDisabled']}")
         version = str(told.get("id", "")).rpartition("/")[2]
         return VaultSecret(content=Secret(value), version=version if _VERSION.fullmatch(version) else None)
+
+
+def checked_host(url: str, *, private: bool) -> str:
+    """The host of a vault's address; ValueError, whose text follows the name of the setting, for any other address."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower()
+    more = parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None
+    if parts.scheme != "https" or more or not _HOST.fullmatch(host):
+        raise ValueError("is no address like https://NAME.vault.azure.net")
+    if not private and _VAULT.fullmatch(host) is None:
+        raise ValueError(
+            f"leads to {host}, which is no Key Vault; one behind a name of your own needs "
+            "vaults.azure_key_vault.private_endpoint: true"
+        )
+    return host
 
 
 def _way(options: AzureKeyVaultOptions, outbound: Outbound) -> Outbound:

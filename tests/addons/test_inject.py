@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import threading
+from dataclasses import replace
 
 import pytest
 from mitmproxy import http
@@ -20,7 +21,7 @@ from llmauth.errors import InternalError
 from llmauth.http import Request, Url
 from llmauth.protocol import Prepared
 from llmauth.providers.base import Verdict
-from llmauth.secrets import Credential
+from llmauth.secrets import ApiKey, Credential, Secret
 from tests.addons import flows
 from tests.addons.conftest import House
 from tests.addons.test_route import arrived
@@ -231,3 +232,25 @@ async def test_what_is_sent_beside_a_request_is_signed_with_its_credential_for_i
             with pytest.raises(InternalError):
                 exchange.authorize(here.altered(url=elsewhere))
         assert "sk-ours" not in repr(exchange)
+
+
+async def test_a_second_try_is_dialled_within_the_time_of_a_dial(
+    house: House, inject: Inject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else whoever cannot be reached any more would have the time in which a provider may think."""
+    flow = await played(inject, routed(house, flows.gateway(house.exchanges)))
+    exchange = house.exchanges.of(flow)
+    exchange.sent_at = 1.0
+    leased, decision = await house.gateway.credential.acquire(Target(instance="openai", provider="openai"))
+    another = replace(leased, credential=ApiKey(value=Secret("sk-another")), generation=leased.generation + 1)
+
+    async def acquire(_: Target) -> object:
+        return another, decision
+
+    monkeypatch.setattr(house.gateway.credential, "acquire", acquire)
+    rest = inject.renew(flow)
+    assert rest is not None
+    await rest
+    assert exchange.again
+    assert exchange.sent_at is None
+    assert flow.request.headers["authorization"] == "Bearer sk-another"

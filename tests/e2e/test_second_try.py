@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import pytest
 from llmauth.demo.behaviour import Behaviour
 from llmauth.demo.credentials import DemoCredentials
 from llmauth.demo.emulators import Emulators
+from tests.fixtures import h2raw
 from tests.fixtures.calls import CHAT, DOORS, JSON, MESSAGES, STREAM, Door, begin, call, code, get
 from tests.fixtures.raw import Answer, Wire
 from tests.fixtures.serving import Serving
@@ -216,11 +218,33 @@ def test_a_refusal_without_an_end_is_not_kept(house: House) -> None:
     assert (answer.status, code(answer)) == (502, "credential_rejected")
 
 
-def test_a_refusal_that_breaks_off_is_a_broken_answer(house: House) -> None:
+def test_a_refusal_that_breaks_off_was_told_by_its_head(house: House) -> None:
+    call(house.gateway)
+    house.rotate()
     house.emulators.behave(OPENAI, Behaviour(status=401, body=b"x" * 1000, cut_after=10))
-    assert call(house.gateway).status == 502
+    assert call(house.gateway).status == 200
+    assert house.statuses(OPENAI) == [401, 200]
+
+
+def test_one_that_breaks_off_and_finds_no_other_credential_is_a_refusal(house: House) -> None:
+    house.emulators.behave(OPENAI, Behaviour(status=401, body=b"x" * 1000, cut_after=10))
+    answer = call(house.gateway)
+    assert (answer.status, code(answer)) == (502, "credential_rejected")
     house.emulators.clear()
     assert call(house.gateway).status == 200
+
+
+@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.name)
+def test_a_refusal_whose_body_never_ends_is_not_waited_for(house: House, door: Door) -> None:
+    """Its head says all: nobody waits for as long as a provider may think."""
+    house.rotate()
+    house.emulators.behave(OPENAI, Behaviour(status=401, body=b"x" * 1000, stall_after=10))
+    with door.open(house.gateway, timeout=8) as wire:
+        answer = begin(house.gateway, wire, door=door).answer()
+        assert (answer.status, code(answer)) == (502, "credential_rejected")
+        house.emulators.clear()
+        time.sleep(2.1)  # and what was to remind of it disturbs nobody
+        assert begin(house.gateway, wire, door=door).answer().status == 200
 
 
 def test_what_is_no_refusal_of_ours_passes_as_it_came(house: House) -> None:
@@ -240,3 +264,15 @@ def test_both_tries_are_told_in_the_log_with_one_request(house: House) -> None:
     assert (line["status"], line["renewed"], line["instance"]) == (200, True, "openai")
     told = "\n".join(json.dumps(line) for line in house.gateway.lines())
     assert "sk-demo-" not in told
+
+
+def test_the_second_try_goes_on_the_connection_of_the_first(house: House) -> None:
+    """Else each stream of a client of HTTP/2 that is refused would be a handshake more."""
+    house.rotate()
+    with h2raw.in_tunnel(house.gateway.port, OPENAI, house.gateway.key(), house.gateway.ca_file) as client:
+        fields = (("content-type", "application/json"), ("authorization", "Bearer sk-placeholder"))
+        for _ in range(2):
+            head = h2raw.head("/v1/chat/completions", OPENAI, *fields, method="POST")
+            assert client.request(head, CHAT).status == 200
+    assert house.statuses(OPENAI) == [401, 200, 200]
+    assert len({one.connection for one in house.emulators.requests() if one.host == OPENAI}) == 1

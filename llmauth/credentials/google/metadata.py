@@ -24,9 +24,9 @@ _FLAVOR = {"Metadata-Flavor": "Google"}
 _EMAIL = re.compile(r"[\w.@-]{1,254}", re.ASCII)
 _POOL = re.compile(r"[\w.:-]+\.svc\.id\.goog", re.ASCII)
 _DEFAULT_OF_NODES = re.compile(r"[0-9]+-compute@developer\.gserviceaccount\.com")
-# What a machine's own server calls itself. That of GKE, which stands before it for pods, has another name; where pods
-# reach this one, whatever account it speaks for is the node's.
-_OF_A_MACHINE = "Metadata Server for VM"
+# What the server of GKE calls itself, which stands before a machine's own and speaks for pods. Where a pod reaches any
+# other, whatever account that speaks for is taken for the node's.
+_OF_PODS = "GKE Metadata Server"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,4 +93,4 @@ def _told(answer: Answer, what: str) -> dict[str, Any]:
 def _of_the_node(email: str, server: str | None) -> bool:
     if _POOL.fullmatch(email):
         return False
-    return _DEFAULT_OF_NODES.fullmatch(email) is not None or server == _OF_A_MACHINE
+    return _DEFAULT_OF_NODES.fullmatch(email) is not None or server != _OF_PODS

@@ -55,6 +55,10 @@ class Logins:
             raise SourceFailed(f"Vault at {self._calls.place.host} answered the login by {auth.method} without a token")
         return login
 
+    def knows(self, token: Secret, ends: float) -> bool:
+        """Whether Vault says that this is a token of its own, which it may do without."""
+        return self._calls.ask(lambda client: client.auth.token.lookup_self(), ends, token).ok
+
     def renew(self, token: Secret, ends: float) -> Login | None:
         """The same token with a new life; `None` where Vault will not, and a login has to take its place."""
         answer = self._calls.ask(lambda client: client.auth.token.renew_self(), ends, token)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,10 @@ from llmauth.vaults.hashicorp.logins import Login, Logins
 from llmauth.vaults.hashicorp.terms import SHARE_OF_LIFE, Term
 
 log = logging.getLogger(__name__)
+
+# A login for each read of a path that no policy allows would leave a token in Vault every half minute, and take the
+# leases of all other paths with it, which hang on the token before. One in so many seconds follows a changed policy.
+_AGAIN_AFTER = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +42,7 @@ class Tokens:
         self._lock = threading.Lock()
         self._held: Held | None = None
         self._failure: tuple[float, str] | None = None
+        self._replaced_at = -math.inf
 
     def get(self, ends: float) -> Held:
         """The token, renewed or new where that is due; blocks until `ends` at most. Raises SourceFailed."""
@@ -50,13 +56,19 @@ class Tokens:
     def instead_of(self, refused: Held, ends: float) -> Held:
         """Another token than this one, which Vault refused: that of a new login, or what took its place by now.
 
+        The same one where it was replaced a moment ago, and Vault knows it: then its policies are what is missing.
         Raises SourceFailed; the old one is then kept, since it may have been refused for its policies alone.
         """
         asked = time.monotonic()
         with self._alone(ends):
-            if self._held is None or self._held is refused:
-                self._raise_failure_since(asked)
-                self._held = self._noted(lambda: self._logged_in(ends))
+            if self._held is not None and self._held is not refused:
+                return self._held
+            self._raise_failure_since(asked)
+            now = self._clock.monotonic()
+            if now < self._replaced_at + _AGAIN_AFTER and self._logins.knows(refused.token, ends):
+                return refused
+            self._held = self._noted(lambda: self._logged_in(ends))
+            self._replaced_at = now
             return self._held
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""AWS's own services as moto emulates them, for the tests of this folder."""
+"""AWS's own services as moto emulates them, and providers whose credentials may be rotated."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 from moto.server import ThreadedMotoServer
+
+from llmauth.demo.credentials import DemoCredentials
+from llmauth.demo.emulators import Emulators
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +19,10 @@ def moto() -> Iterator[str]:
     host, port = server.get_host_and_port()
     yield f"http://{host}:{port}"
     server.stop()
+
+
+@pytest.fixture
+def providers() -> Iterator[Emulators]:
+    """Of one test, which may have them take other credentials."""
+    with Emulators(credentials=DemoCredentials.random(), tokens=2, pace=0) as emulators:
+        yield emulators

@@ -132,7 +132,7 @@ class Forwarding(Service):
 
 
 class Street:
-    """The rows that `builders` make, with services that run as long as it stands; `moto` is the URL of moto's server."""
+    """The rows that `builders` make, and their services, which run as long as it stands; `moto` is a URL."""
 
     def __init__(self, folder: Path, moto: str, builders: Sequence[Callable[[Street], Row]]) -> None:
         self.moto = moto

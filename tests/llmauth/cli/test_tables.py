@@ -2,7 +2,7 @@
 
 import pytest
 
-from llmauth.cli.tables import _plain, _span, show_standing
+from llmauth.cli.tables import _plain, _span, show_foreseen, show_standing
 
 
 @pytest.mark.parametrize(
@@ -22,10 +22,25 @@ def test_spans(seconds, text):
 
 
 def test_what_a_source_says_is_no_markup(capsys):
-    assert _plain("[red]") == r"\[red]"
+    assert _plain("[red]").plain == "[red]"
     told = {"strategy": "file", "standing": "not_used", "reason": "[bold]/etc/[x] is not there[/bold]"}
     platform = {"name": "generic", "features": [], "forced": True}
     show_standing([{"process": 1, "platform": platform, "instances": {"a": {"strategies": [told], "state": "failed"}}}])
     out = capsys.readouterr().out
     assert "[bold]/etc/[x] is not there[/bold]" in " ".join(out.split())
     assert "Platform: generic (forced by configuration). Features: none" in out
+
+
+@pytest.mark.parametrize(
+    "said", [r"\[bold]x", r"\[/red]x", "a\x1b]0;title\x07b", "a\x1b[2Jb", "ends with \\", "\udcff"]
+)
+def test_nothing_that_is_said_reaches_the_terminal_as_more_than_text(capsys, said):
+    told = {"strategy": "file", "standing": "not_used", "reason": said}
+    platform = {"name": "generic", "features": [], "forced": True}
+    show_standing([{"process": 1, "platform": platform, "instances": {"a": {"strategies": [told], "state": "failed"}}}])
+    show_foreseen("eks", platform, {"a": {"strategy": None, "strategies": [told]}})
+    shown = "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in said)
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert out.count(shown) == 2
+    assert "[/]" not in out

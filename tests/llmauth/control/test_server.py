@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import socket
 import stat
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from llmauth.config.settings import read_settings
+from llmauth.control.place import short
 from llmauth.control.server import Control
 from llmauth.gateway import Gateway
 
@@ -99,3 +101,34 @@ async def test_a_folder_that_cannot_be_made_is_told_and_the_proxy_serves(gateway
     await one.open()
     assert "No control socket" in caplog.text
     await one.close()
+
+
+async def test_a_name_that_is_no_text_is_answered(gateway, control) -> None:
+    """A lone surrogate is what a path with odd bytes becomes; it cannot be written as UTF-8."""
+    told = await ask(gateway, b'{"ask": "expire", "instance": "\\udcff"}\n')
+    assert "no instance is named" in told["error"]
+
+
+async def test_the_socket_of_another_proxy_with_the_same_number_is_left_alone(gateway, control) -> None:
+    """Two containers that share the folder may both be process 1."""
+    other = Control(gateway)
+    await other.open()
+    await control.close()
+    assert "instances" in await ask(gateway, b'{"ask": "credentials"}\n')
+    await other.close()
+    assert not file_of(gateway).exists()
+
+
+async def test_who_never_reads_keeps_nothing_open(gateway, control, monkeypatch) -> None:
+    monkeypatch.setattr("llmauth.control.server._TIME_LIMIT", 0.1)
+
+    async def long(_: Any) -> dict[str, Any]:
+        return {"long": "x" * 8_000_000}
+
+    monkeypatch.setitem(control._answers, "credentials", long)
+    before = len(os.listdir("/proc/self/fd"))
+    with socket.socket(socket.AF_UNIX) as deaf, short(file_of(gateway).parent, file_of(gateway).name) as path:
+        deaf.connect(path)
+        deaf.sendall(b'{"ask": "credentials"}\n')
+        await asyncio.sleep(0.4)
+        assert len(os.listdir("/proc/self/fd")) == before + 1  # ours, and none of the server's

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import subprocess
 import sys
@@ -24,6 +25,25 @@ from llmauth.secrets import ApiKey, Loaded, Secret
 from llmauth.sources import SourceFailed, SourceUnavailable
 
 HOUR = 3600.0
+
+
+class Counting:
+    """A strategy that notices how many ask it at once."""
+
+    label = "counting"
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+
+    def unavailable(self) -> str | None:
+        return None
+
+    def load(self) -> Loaded:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        time.sleep(0.05)
+        self.now -= 1
+        return loaded()
 
 
 def loaded(name: str = "k", ends: float | None = None, refresh_after: float | None = None) -> Loaded:
@@ -400,3 +420,85 @@ def test_a_load_that_hangs_does_not_keep_the_process_alive() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=True)
     assert done.stdout == "no answer within 0.05 s\n"
     assert done.stderr == ""
+
+
+async def test_a_defect_is_not_asked_again_at_once(clock) -> None:
+    fetch = Fetch(ZeroDivisionError())
+    lease = lease_of(fetch, clock)
+    assert await lease.acquire(1.0) is None
+    assert fetch.calls == 1
+    clock.advance(6)
+    assert await lease.acquire(1.0) is None
+    assert fetch.calls == 2
+
+
+async def test_what_was_looked_for_before_it_was_refused_is_not_taken_again(clock) -> None:
+    """A renewal that began before may bring the very credential that the provider refused."""
+    fetch = Fetch(loaded("old", clock.wall() + HOUR), loaded("old", clock.wall() + HOUR), loaded("new"))
+    lease = lease_of(fetch, clock)
+    first = await lease.acquire(1.0)
+    fetch.wait = asyncio.Event()
+    clock.advance(0.9 * HOUR)
+    lease.held()
+    await asyncio.sleep(0)
+    assert first is not None
+    assert lease.discard(first.generation)
+    fetch.wait.set()
+    now = await lease.acquire(1.0)
+    assert now is not None
+    assert now.credential == ApiKey(value=Secret("new"))
+
+
+async def test_what_was_refused_during_a_rehearsal_is_not_put_back(clock) -> None:
+    lease = lease_of(Fetch(loaded("old"), NothingFound(60.0, usable=False)), clock)
+    first = await lease.acquire(1.0)
+    assert first is not None
+    ended = lease.end()
+    assert ended is first
+    assert lease.end() is None  # a second rehearsal beside it has nothing to end
+    assert lease.discard(first.generation)
+    lease.put_back(ended)
+    assert lease.usable() is None
+
+
+async def test_two_who_ask_at_once_take_turns() -> None:
+    strategy = Counting()
+    source = Source(strategy, asyncio.Semaphore(4))
+    await asyncio.gather(source.load(), source.load(), source.load())
+    assert strategy.most == 1
+
+
+async def test_whoever_is_called_off_leaves_no_load_behind_that_runs_twice() -> None:
+    strategy = Counting()
+    source = Source(strategy, asyncio.Semaphore(4))
+    first = asyncio.create_task(source.load())
+    await asyncio.sleep(0.01)
+    first.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await first
+    with contextlib.suppress(SourceFailed):
+        await source.load()
+    assert strategy.most == 1
+
+
+@pytest.mark.parametrize("how", ["by its age", "by a refusal"])
+async def test_an_answer_that_lay_there_for_long_is_not_taken(monkeypatch, how) -> None:
+    """Whoever is asked only now and then would give the secret of yesterday."""
+    release, values = threading.Event(), ["yesterday", "today"]
+
+    def slow() -> Loaded:
+        value = values.pop(0)
+        release.wait(5)
+        return loaded(value)
+
+    source = source_of(slow, deadline=0.05)
+    with pytest.raises(SourceFailed):
+        await source.load()
+    release.set()
+    while not (source._late and source._late.done()):
+        await asyncio.sleep(0.001)
+    if how == "by its age":
+        monkeypatch.setattr("llmauth.credentials.cache._LATE_FOR", -1.0)
+    else:
+        source.forget()
+    assert (await source.load()).credential == ApiKey(value=Secret("today"))

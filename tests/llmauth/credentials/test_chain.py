@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 from collections.abc import Callable
 
 import pytest
@@ -346,3 +347,16 @@ async def test_a_rehearsal_in_which_nobody_gives_another_one_harms_nobody(clock)
     assert (status.state, status.degraded) == ("ready", True)
     assert status.mishap is not None
     assert (status.mishap.strategy, status.mishap.reason) == ("only", "down")
+
+
+# Ends that are none
+
+
+@pytest.mark.parametrize("life", [1.8e12, math.inf, math.nan], ids=["milliseconds", "infinite", "no number"])
+async def test_an_end_that_is_no_moment_is_not_taken(clock, life) -> None:
+    """It could not be shown, and whoever shows it fails: every request, for as long as such a life lasts."""
+    odd, good = Fake("workload_identity (oci)", clock, life), Fake("environment", clock, HOUR)
+    chain = chain_of(clock, odd, good)
+    assert await label_now(chain) == "environment"
+    assert odd.loads == 1
+    assert "no moment" in (chain.status().strategies[0].reason or "")

@@ -192,3 +192,19 @@ def test_a_socket_is_no_file(standing, tmp_path) -> None:
 def test_a_folder_without_any_field(standing, tmp_path) -> None:
     with pytest.raises(SourceFailed, match="no field of a name"):
         strategy(standing, tmp_path).load()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts descriptors as Linux shows them")
+def test_a_folder_in_the_place_of_a_file_costs_no_descriptor(standing, tmp_path) -> None:
+    (tmp_path / "api_key").mkdir()
+    one, before = strategy(standing, tmp_path), len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        with pytest.raises(SourceFailed):
+            one.load()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("interval", [float("inf"), float("nan"), 1e300, 0, -1, "1h30m", True])
+def test_an_interval_that_is_none(interval) -> None:
+    with pytest.raises(ValueError, match="refresh_interval"):
+        FileOptions.model_validate({"path": "/x", "refresh_interval": interval})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from time import sleep
 
@@ -77,3 +79,51 @@ def test_a_jump_of_one_clock_makes_nothing_younger() -> None:
     assert not youth.is_over(clock)
     assert Youth(wall=clock.wall() + 70, monotonic=clock.monotonic() - 1).is_over(clock)
     assert Youth(wall=clock.wall() - 1, monotonic=clock.monotonic() + 70).is_over(clock)
+
+
+def test_who_waited_for_what_failed_does_not_ask_again() -> None:
+    """Ten instances of one vault would else wait for one another, each for longer than a load may take."""
+    count, reasons = 0, []
+
+    def load() -> Loaded:
+        nonlocal count
+        count += 1
+        time.sleep(0.2)
+        raise SourceFailed("silent")
+
+    kept = Kept(load, ManualClock())
+
+    def get() -> None:
+        try:
+            kept.get()
+        except SourceFailed as failure:
+            reasons.append(failure.reason)
+
+    threads = [threading.Thread(target=get) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (count, reasons) == (1, ["silent"] * 6)
+    get()
+    assert count == 2, "who comes later asks again"
+
+
+def test_what_was_looked_for_before_it_was_forgotten_is_not_kept() -> None:
+    clock, begun, go = ManualClock(), threading.Event(), threading.Event()
+    values = iter(["refused", "new"])
+
+    def load() -> Loaded:
+        value = next(values)
+        begun.set()
+        go.wait(5)
+        return Loaded(credential=ApiKey(value=Secret(value)), source="x", expires_at=clock.wall() + 3600)
+
+    kept = Kept(load, clock)
+    thread = threading.Thread(target=kept.get)
+    thread.start()
+    begun.wait(5)
+    kept.forget()
+    go.set()
+    thread.join()
+    assert kept.get().credential == ApiKey(value=Secret("new"))

@@ -54,3 +54,11 @@ def test_the_way_out_is_that_of_providers(read) -> None:
     assert proxy is not None
     assert (proxy.serves("iam.cloud.ibm.com"), proxy.serves("inside.corp")) == (True, False)
     assert proxy_of(read("{}")) is None
+
+
+def test_in_a_young_pod_a_silent_metadata_server_is_asked_again_soon(read) -> None:
+    """That of GKE needs some seconds after a pod's start; elsewhere the answer is kept for a minute."""
+    pod = SimulatedMachine({"KUBERNETES_SERVICE_HOST": "10.0.0.1"})
+    for machine, young in ((pod, True), (SimulatedMachine({}), False)):
+        surroundings = surroundings_of(read("{}"), machine, outbound_of(read("{}")), ManualClock())
+        assert (surroundings.probes._young_until > 0) is young

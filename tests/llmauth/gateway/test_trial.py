@@ -88,3 +88,19 @@ async def test_all_sources_are_asked_at_a_time(tmp_path: Path) -> None:
     assert keyring.source is None
     assert [one.reason for one in trial.instances["b"]] == [None]
     assert "canary" not in repr(trial)
+
+
+async def test_what_has_ended_is_no_credential(tmp_path: Path) -> None:
+    """A running proxy would not use it either."""
+    (tmp_path / "c.yaml").write_text(
+        "instances: {b: {type: bedrock, region: us-east-1, authentication: {strategies: [{type: environment}]}}}"
+    )
+    environ = {
+        "LLMAUTH_HOME": str(tmp_path),
+        "AWS_ACCESS_KEY_ID": "ASIA0000000000000000",
+        "AWS_SECRET_ACCESS_KEY": "s" * 40,
+        "AWS_CREDENTIAL_EXPIRATION": "2020-01-01T00:00:00Z",
+    }
+    trial = await ask(read_settings([tmp_path / "c.yaml"], environ), SimulatedMachine(environ))
+    (one,) = trial.instances["b"]
+    assert "already ended" in (one.reason or "")

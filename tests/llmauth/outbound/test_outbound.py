@@ -16,7 +16,7 @@ from llmauth.addresses import HostPort
 from llmauth.demo.certificates import Authority, Certificate, server_context
 from llmauth.errors import GatewayError, InternalError, UpstreamProxyFailed, UpstreamTimeout, UpstreamUnreachable
 from llmauth.http import Door, Headers, Request, Url
-from llmauth.outbound import MAX_BYTES, Outbound
+from llmauth.outbound import MAX_BYTES, METADATA, Outbound
 from llmauth.sources import SourceFailed
 from llmauth.upstream_proxy import NoProxy, ProxyAddress, UpstreamProxy, parse_proxy_url
 from tests.fixtures.corporate import corporate
@@ -388,3 +388,17 @@ def test_a_companys_proxy_that_says_no_to_it_is_named(service: Make) -> None:
         assert isinstance(error, UpstreamProxyFailed)
         assert "s3cret" not in f"{error.message} {error.detail}"
         assert b"canary" not in b"".join(company.heads)
+
+
+def test_in_clear_text_nothing_leaves_the_machine_s_own_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S4: a variable may name another metadata service, and never one somewhere on the internet."""
+    way = Outbound(trust=METADATA)
+    monkeypatch.setattr(way, "_addresses", lambda target: [("203.0.113.9", 80), ("8.8.8.8", 80)])
+    with pytest.raises(SourceFailed, match=r"metadata\.example is not beside this machine"):
+        way.ask("GET", "http://metadata.example/latest")
+
+
+@pytest.mark.parametrize("url", ["https://[::1", "https://h:x/", "https://h:99999/"])
+def test_an_address_that_is_none_is_told_as_one(url: str) -> None:
+    with pytest.raises(SourceFailed, match="no URL"):
+        Outbound().ask("GET", url)

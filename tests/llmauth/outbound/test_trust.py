@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import ssl
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,3 +98,16 @@ def test_a_key_with_a_passphrase_asks_nobody_for_it() -> None:
     locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")).decode()
     with pytest.raises(SourceFailed, match="its key cannot be used"):
         Trust(certificate=Authority.create().pem.decode(), key=Secret(locked)).context()
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="the system has no files that are on no disk")
+def test_a_private_key_is_on_no_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would lie in /tmp for a moment at each load, or in the folder that the process was started in."""
+
+    def refuse(**_: object) -> None:
+        raise OSError("read-only file system")
+
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", refuse)
+    with KubernetesApi() as api:
+        certificate, key = api.certificate("anna")
+        Trust(ca_data=api.pem, certificate=certificate, key=Secret(key)).context()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
+import threading
 import time
 
 import pytest
 
-from llmauth.outbound.wire import Answer, answer, left, rendered
+from llmauth.outbound.wire import Answer, answer, first, left, rendered
+from tests.fixtures.upstreams import full
 
 
 def test_a_request_stands_as_it_was_signed() -> None:
@@ -25,6 +28,8 @@ def test_a_request_stands_as_it_was_signed() -> None:
         ("GET", "/ HTTP/1.1\r\nX: y", (b"X", b"")),
         ("GET\n", "/", (b"X", b"")),
         ("GET", "/\u00e9", (b"X", b"")),
+        ("GET", "/ HTTP/1.0", (b"X", b"")),
+        ("GET", "/\t", (b"X", b"")),
     ],
 )
 def test_no_line_of_it_becomes_two(method: str, target: str, field: tuple[bytes, bytes]) -> None:
@@ -77,3 +82,54 @@ def test_no_time_is_left_after_the_end() -> None:
     assert 0 < left(time.monotonic() + 1) <= 1
     with pytest.raises(TimeoutError):
         left(time.monotonic())
+
+
+def endless(begin: bytes) -> tuple[int, float]:
+    """How much is taken of an answer that begins like this and never ends, and in how many seconds."""
+    ours, theirs = socket.socketpair()
+    taken = 0
+
+    def serve() -> None:
+        nonlocal taken
+        with contextlib.suppress(OSError):
+            theirs.sendall(begin)
+            while taken < 256 * 2**20:
+                theirs.sendall(b"X: y\r\n" * 10_000)
+                taken += 60_000
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    began = time.monotonic()
+    with ours, pytest.raises((OSError, http.client.HTTPException)):
+        answer(ours, "GET", time.monotonic() + 2.0, 1000)
+    theirs.close()
+    thread.join(5)
+    return taken, time.monotonic() - began
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-fff\r\n",
+    ],
+)
+def test_no_answer_takes_more_memory_than_it_may(begin: bytes) -> None:
+    """A chunk of a negative size makes http.client read all that comes."""
+    taken, took = endless(begin)
+    assert taken < 4 * 2**20
+    assert took < 1.5
+
+
+def test_chunks_of_a_single_byte_are_an_answer() -> None:
+    body = b"1\r\nx\r\n" * 100
+    got = read(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body + b"0\r\n\r\n")
+    assert got.body == b"x" * 100
+
+
+def test_an_address_that_is_silent_does_not_keep_from_the_next() -> None:
+    with full() as silent, socket.create_server(("127.0.0.1", 0)) as good:
+        with first([("127.0.0.1", silent), good.getsockname()], time.monotonic() + 1.0) as connection:
+            assert connection.getpeername() == good.getsockname()
+        with pytest.raises(TimeoutError):
+            first([("127.0.0.1", silent)], time.monotonic() + 0.1)

@@ -13,7 +13,7 @@ import pytest
 
 from llmauth.clock import ManualClock
 from llmauth.platform import CLOUDS, Cloud, probes
-from llmauth.platform.probes import METADATA, Probes
+from llmauth.platform.probes import METADATA, Probes, _Probe
 from tests.emulators.azure_imds import ImdsEmulator
 from tests.emulators.gcp_metadata import GcpMetadata
 from tests.emulators.ibm_iam import IbmMetadataEmulator
@@ -332,3 +332,28 @@ def test_without_a_thread_to_spare_nothing_is_found(monkeypatch: pytest.MonkeyPa
     answered, seconds = took(Probes(endpoints=all_at("http://127.0.0.1:1")), "aws")
     assert not answered
     assert seconds < 0.5
+
+
+def test_no_answer_takes_more_memory_than_it_may() -> None:
+    """A chunk of a negative size makes http.client read all that comes."""
+    taken = 0
+
+    def serve(listener: socket.socket) -> None:
+        nonlocal taken
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n")
+            while taken < 256 * 2**20:
+                connection.sendall(b"x" * 100_000)
+                taken += 100_000
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,), daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        probe = _Probe("ibm", url, 0.0)
+        probe.start()
+        assert not probe.outcome()
+        thread.join(5)
+    assert taken < 32 * 2**20

@@ -313,7 +313,7 @@ def test_an_endpoint_of_the_environment(manager) -> None:
 
 
 def test_an_endpoint_in_clear_text_is_this_machine_alone() -> None:
-    reason = standing(endpoint_url="http://vault.corp.example").refused()
+    reason = standing({"AWS_ENDPOINT_URL_SECRETS_MANAGER": "http://vault.corp.example"}).refused()
     assert reason == "vault.corp.example would be asked in clear text; its address must begin with https://"
 
 
@@ -333,3 +333,19 @@ def test_without_an_identity_nobody_is_asked(manager) -> None:
     assert one.backend.unavailable() == why
     assert standing(endpoint_url=manager.url).backend.unavailable() is None
     assert not manager.calls
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"endpoint_url": "http://vault.corp.example"},
+        {"endpoint_url": "nonsense"},
+        {"endpoint_url": "https://user@vault.corp.example"},
+        {"endpoint_url": "https://"},
+        {"region": "evil.example/#"},
+        {"region": "US-EAST-1"},
+    ],
+)
+def test_what_could_never_be_asked_is_refused_with_the_configuration(options) -> None:
+    with pytest.raises(ValueError, match=next(iter(options))):
+        AwsSecretsManagerOptions.model_validate(options)

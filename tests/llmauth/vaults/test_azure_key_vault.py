@@ -295,8 +295,15 @@ def test_the_token_is_for_the_cloud_of_the_vault(host: str, scope: str) -> None:
 def test_addresses_of_another_form(url: str) -> None:
     held = Held()
     with pytest.raises(SourceFailed, match=r"is no address like https://NAME\.vault\.azure\.net"):
-        backend(Outbound(), held, vault_url=url).read("openai-key")
+        backend(Outbound(), held, {"AZURE_KEYVAULT_URL": url}).read("openai-key")
+    with pytest.raises(ValueError, match=r"is no address like https://NAME\.vault\.azure\.net"):
+        AzureKeyVaultOptions(vault_url=url)
     assert held.scopes == []
+
+
+def test_a_certificate_authority_that_nobody_would_ask_is_refused() -> None:
+    with pytest.raises(ValueError, match="`ca_file` is for a `private_endpoint`"):
+        AzureKeyVaultOptions(vault_url=URL, ca_file=Path("/etc/ca.pem"))
 
 
 @pytest.mark.parametrize(
@@ -309,13 +316,13 @@ def test_addresses_of_another_form(url: str) -> None:
         "https://10.0.0.1",
     ],
 )
-@pytest.mark.parametrize("source", ["option", "variable"])
-def test_no_token_goes_to_a_host_that_is_no_vault(url: str, source: str) -> None:
+def test_no_token_goes_to_a_host_that_is_no_vault(url: str) -> None:
     """S7: where our identity is shown is Key Vault, or a place that was called a private endpoint."""
     held = Held()
-    named: Any = {"vault_url": url} if source == "option" else {"environ": {"AZURE_KEYVAULT_URL": url}}
     with pytest.raises(SourceFailed, match="which is no Key Vault"):
-        backend(Outbound(), held, **named).read("openai-key")
+        backend(Outbound(), held, {"AZURE_KEYVAULT_URL": url}).read("openai-key")
+    with pytest.raises(ValueError, match="which is no Key Vault"):
+        AzureKeyVaultOptions(vault_url=url)
     assert held.scopes == []
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from llmauth.credentials.google.metadata import MetadataServer
+from llmauth.credentials.google.metadata import MetadataServer, _of_the_node
 from llmauth.outbound import Outbound
 from llmauth.sources import SourceFailed, SourceUnavailable
 from tests.emulators.gcp_metadata import GKE, MACHINE, NODE_CUSTOM, NODE_DEFAULT, POOL, WORKLOAD, GcpMetadata
@@ -104,3 +104,11 @@ def test_no_token(told) -> None:
 def test_a_place_that_is_none(written) -> None:
     with pytest.raises(SourceFailed, match="GCE_METADATA_HOST is no host"):
         MetadataServer({"GCE_METADATA_HOST": written}, Outbound())
+
+
+@pytest.mark.parametrize("server", ["Metadata Server for VM", "nginx", "", None])
+def test_what_is_not_known_to_speak_for_pods_speaks_for_the_node(server: str | None) -> None:
+    """Nodes may have an account of their own name; a proxy before the server may take its name away."""
+    assert _of_the_node("nodes@project.iam.gserviceaccount.com", server)
+    assert not _of_the_node("nodes@project.iam.gserviceaccount.com", "GKE Metadata Server")
+    assert not _of_the_node("project.svc.id.goog", server)

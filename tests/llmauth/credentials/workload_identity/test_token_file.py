@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -32,3 +33,12 @@ def test_a_folder_or_nothing(tmp_path) -> None:
     for path in (tmp_path, tmp_path / "absent"):
         with pytest.raises(SourceFailed, match=r"cannot be read: (IsADirectoryError|FileNotFoundError)"):
             token_of(str(path), "VARIABLE")
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts descriptors as Linux shows them")
+def test_a_folder_costs_no_descriptor(tmp_path):
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        with pytest.raises(SourceFailed, match="IsADirectoryError"):
+            token_of(str(tmp_path), "AWS_WEB_IDENTITY_TOKEN_FILE")
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -416,3 +416,23 @@ def test_hostile_refusals(standing: Standing, vault: VaultEmulator, status: int)
     for body in (b"[]", b'{"errors": [1, {"a": "canary-7f3a"}]}', b'{"errors": "canary-7f3a", "data": []}', b"canary"):
         vault.answer = lambda call, body=body: Reply(status, body)  # type: ignore[method-assign, misc]
         assert f"HTTP {status}" in refused(backend)
+
+
+def test_a_forbidden_path_does_not_log_in_for_each_read(
+    standing: Standing, vault: VaultEmulator, clock: ManualClock
+) -> None:
+    """Each login would leave a token behind, and take their leases from the other paths."""
+    vault.put("secret/llm/openai", {"api_key": "sk-one"})
+    vault.approle["r"] = AppRole(Role(policies=["default", "llm"], ttl=3600, max_ttl=36_000), {"s": 1000})
+    backend = standing(environ={"VAULT_ROLE_ID": "r", "VAULT_SECRET_ID": "s"})
+    for _ in range(8):
+        clock.advance(30)
+        assert "permission denied" in refused(backend, "forbidden/x")
+        assert shown(backend.read(PATH)) == {"api_key": "sk-one"}
+    assert len([call for call in asked(vault) if "login" in call]) == 2
+    clock.advance(300)
+    refused(backend, "forbidden/x")
+    assert len([call for call in asked(vault) if "login" in call]) == 3
+    for token in list(vault.tokens):
+        vault.revoke(token)
+    assert shown(backend.read(PATH)) == {"api_key": "sk-one"}
