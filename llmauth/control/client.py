@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from llmauth.control.place import folder_of, short
+from llmauth.control.place import folder_of, short, sockets
 
 # A rehearsal waits for sources that may be slow: the patience of a request, and a deadline for those that stand by.
 TIME_LIMIT = 30.0
@@ -24,17 +24,11 @@ def ask_all(home: Path, question: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     Sockets that a killed process left behind are passed over. ControlFailed where one that runs does not answer.
     """
-    answers = (_ask(socket_file, question) for socket_file in _sockets(folder_of(home)))
+    answers = (_ask(number, file, question) for number, file in sockets(folder_of(home)))
     return [answer for answer in answers if answer is not None]
 
 
-def _sockets(folder: Path) -> Iterable[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted((file for file in folder.glob("*.sock") if file.stem.isdigit()), key=lambda file: int(file.stem))
-
-
-def _ask(file: Path, question: Mapping[str, Any]) -> dict[str, Any] | None:
+def _ask(number: int, file: Path, question: Mapping[str, Any]) -> dict[str, Any] | None:
     with socket.socket(socket.AF_UNIX) as connection, short(file.parent, file.name) as path:
         connection.settimeout(TIME_LIMIT)
         try:
@@ -42,16 +36,16 @@ def _ask(file: Path, question: Mapping[str, Any]) -> dict[str, Any] | None:
         except (ConnectionRefusedError, FileNotFoundError):
             return None
         except OSError as error:
-            raise ControlFailed(f"The proxy of process {file.stem} cannot be asked: {error.strerror}.") from None
+            raise ControlFailed(f"The proxy of process {number} cannot be asked: {error.strerror}.") from None
         try:
             connection.sendall(json.dumps(dict(question)).encode() + b"\n")
             answer = json.loads(_line(connection))
         except (OSError, ValueError):
-            raise ControlFailed(f"The proxy of process {file.stem} did not answer.") from None
+            raise ControlFailed(f"The proxy of process {number} did not answer.") from None
     if not isinstance(answer, dict):
-        raise ControlFailed(f"The proxy of process {file.stem} answered something that cannot be read.")
+        raise ControlFailed(f"The proxy of process {number} answered something that cannot be read.")
     if "error" in answer:
-        raise ControlFailed(f"The proxy of process {file.stem} refused: {answer['error']}.")
+        raise ControlFailed(f"The proxy of process {number} refused: {answer['error']}.")
     return answer
 
 

@@ -6,13 +6,14 @@ import asyncio
 import json
 import logging
 import os
+import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
 from llmauth.clock import Clock, SystemClock
 from llmauth.control import facts
-from llmauth.control.place import folder_of, short
+from llmauth.control.place import folder_of, short, sweep
 from llmauth.gateway import Gateway
 
 logger = logging.getLogger(__name__)
@@ -31,11 +32,9 @@ class Control:
         self._gateway = gateway
         self._clock = clock or SystemClock()
         self._folder = folder_of(gateway.settings.home)
-        self._name = f"{os.getpid()}.sock"
+        # Containers that share a state folder may have processes of the same number.
+        self._name = f"{os.getpid()}-{secrets.token_hex(4)}.sock"
         self._server: asyncio.AbstractServer | None = None
-        self._file: int | None = (
-            None  # which file the socket is: another proxy of the same number may have its own there
-        )
         self._answers: dict[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]] = {
             "credentials": self._credentials,
             "expire": self._expire,
@@ -46,10 +45,10 @@ class Control:
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             self._folder.chmod(0o700)
+            sweep(self._folder)
             with short(self._folder, self._name) as path:
                 self._server = await asyncio.start_unix_server(self._meet, path, limit=_QUESTION_LIMIT)
             (self._folder / self._name).chmod(0o600)
-            self._file = self._inode()
         except (OSError, AttributeError, NotImplementedError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             logger.warning("No control socket, so `llmauth creds` cannot ask this process: %s", why)
@@ -59,11 +58,7 @@ class Control:
         if self._server is not None:
             self._server.close()
         with suppress(OSError):
-            if self._file is not None and self._inode() == self._file:
-                (self._folder / self._name).unlink()
-
-    def _inode(self) -> int:
-        return (self._folder / self._name).lstat().st_ino
+            (self._folder / self._name).unlink()
 
     async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

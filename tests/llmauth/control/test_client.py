@@ -25,7 +25,7 @@ def process(tmp_path: Path):
     def start(number: int, answer: bytes | None) -> list[bytes]:
         heard: list[bytes] = []
         listener = socket.socket(socket.AF_UNIX)
-        with short(folder, f"{number}.sock") as path:
+        with short(folder, f"{number}-0a1b.sock") as path:
             listener.bind(path)
         listener.listen()
         listeners.append(listener)
@@ -58,7 +58,7 @@ def test_all_that_run_are_asked_in_the_order_of_their_numbers(tmp_path: Path, pr
 def test_what_a_killed_process_left_is_passed_over(tmp_path: Path, process: Process) -> None:
     process(20, b'{"process": 20}\n')
     left = socket.socket(socket.AF_UNIX)
-    with short(tmp_path / "control", "7.sock") as path:
+    with short(tmp_path / "control", "7-0a1b.sock") as path:
         left.bind(path)
     left.close()
     (tmp_path / "control" / "notes.sock").touch()
@@ -87,7 +87,7 @@ def test_one_that_does_not_answer_is_told(tmp_path: Path, process: Process, answ
 def test_one_that_hangs_ends_with_the_time(tmp_path: Path, process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "TIME_LIMIT", 0.2)
     with socket.socket(socket.AF_UNIX) as hanging:
-        with short(tmp_path / "control", "7.sock") as path:
+        with short(tmp_path / "control", "7-0a1b.sock") as path:
             hanging.bind(path)
         hanging.listen()
         with pytest.raises(ControlFailed, match="did not answer"):

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from llmauth.config.settings import read_settings
-from llmauth.control.place import short
+from llmauth.control.place import short, sockets
 from llmauth.control.server import Control
 from llmauth.gateway import Gateway
 
@@ -40,7 +40,9 @@ async def control(gateway: Gateway):
 
 
 def file_of(gateway: Gateway) -> Path:
-    return gateway.settings.home / "control" / f"{os.getpid()}.sock"
+    ((number, file),) = sockets(gateway.settings.home / "control")
+    assert number == os.getpid()
+    return file
 
 
 async def ask(gateway: Gateway, line: bytes) -> Any:
@@ -59,7 +61,7 @@ async def test_it_is_for_its_owner_alone_and_gone_at_the_end(gateway, control) -
     for path, mode in ((file_of(gateway), 0o600), (file_of(gateway).parent, 0o700)):
         assert stat.S_IMODE(path.stat().st_mode) == mode
     await control.close()
-    assert not file_of(gateway).exists()
+    assert list((gateway.settings.home / "control").iterdir()) == []
 
 
 async def test_how_the_credentials_stand(gateway, control) -> None:
@@ -109,14 +111,13 @@ async def test_a_name_that_is_no_text_is_answered(gateway, control) -> None:
     assert "no instance is named" in told["error"]
 
 
-async def test_the_socket_of_another_proxy_with_the_same_number_is_left_alone(gateway, control) -> None:
-    """Two containers that share the folder may both be process 1."""
+async def test_two_proxies_of_one_number_have_a_socket_each(gateway, control) -> None:
+    """As in containers that share a state folder."""
     other = Control(gateway)
     await other.open()
-    await control.close()
-    assert "instances" in await ask(gateway, b'{"ask": "credentials"}\n')
+    assert len(sockets(gateway.settings.home / "control")) == 2
     await other.close()
-    assert not file_of(gateway).exists()
+    assert "instances" in await ask(gateway, b'{"ask": "credentials"}\n')
 
 
 async def test_who_never_reads_keeps_nothing_open(gateway, control, monkeypatch) -> None:
