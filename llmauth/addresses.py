@@ -77,6 +77,14 @@ def parse_authority(authority: str, default_port: int | None) -> HostPort:
     return HostPort(normalise_host(host), default_port)
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host, a name or an address, is this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def is_private(address: str) -> bool:
     """Whether an IP address is one that a client may not make us dial: not global, multicast, or a metadata service.
 

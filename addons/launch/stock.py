@@ -31,7 +31,7 @@ from addons.launch.serve import announce, start_gateway, tell_ready
 from addons.launch.shown import Shown
 from addons.redact import Redact
 from addons.wire.install import install
-from llmauth.config.sections import is_loopback
+from llmauth.addresses import is_loopback
 from llmauth.config.settings import Settings, read_settings
 from llmauth.control.server import Control
 from llmauth.gateway import Gateway

@@ -6,10 +6,9 @@ import difflib
 from collections.abc import Callable, Iterable, Sequence
 
 from llmauth import credentials, providers, token_hosts
-from llmauth.addresses import is_ip_literal, is_private
+from llmauth.addresses import is_ip_literal, is_loopback, is_private
 from llmauth.config.document import Document
 from llmauth.config.problems import Place, Problem
-from llmauth.config.sections import is_loopback
 from llmauth.config.tree import Node, join
 
 

@@ -140,14 +140,6 @@ NotEmpty = AfterValidator(_some)
 LowerCase = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a listen address is reachable from this machine alone."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 # ---- sections ------------------------------------------------------------------------------------------------------
 
 

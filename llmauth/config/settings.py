@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llmauth import providers
+from llmauth.addresses import is_loopback
 from llmauth.config import environment
 from llmauth.config.checks import check
 from llmauth.config.document import Document, Instance
@@ -23,7 +24,6 @@ from llmauth.config.sections import (
     Server,
     Storage,
     Upstream,
-    is_loopback,
 )
 from llmauth.config.tree import Node, join, overlay
 from llmauth.credentials import defaults_for

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from llmauth.outbound import Answer, Outbound
+from llmauth.credentials.bearers import granted, told_by
+from llmauth.outbound import Outbound
 from llmauth.secrets import Credential, EntraClient, Secret
 from llmauth.sources import SourceFailed
 
 HOST = "login.microsoftonline.com"
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-# Managed identities get tokens of a day, and services that check in between let them live for 28 hours.
-LONGEST_LIFE = 48 * 3600.0
 
 # Each sovereign cloud has an Entra and names of services of its own; a token of one is worth nothing in another.
 _DOMAINS = {
@@ -26,7 +24,6 @@ _DOMAINS = {
 _AUTHORITY = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?(?::\d{1,5})?")
 _TENANT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _CLIENT = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
-_TOKEN = re.compile(r"[\x21-\x7e]+")
 _REFUSALS = (400, 401, 403)
 _CODE = re.compile(r"AADSTS\d{4,9}(?!\d)")
 _ERROR = re.compile(r"[a-z_]{1,40}")
@@ -118,28 +115,10 @@ class Entra:
         form = {"grant_type": "client_credentials", "client_id": client, "scope": scope, **proof}
         path = f"/{tenant_from(tenant, 'the tenant id')}/oauth2/v2.0/token"
         answer = self._outbound.post_form(authority_of(self._environ), path, form)
-        told = _object(answer)
+        told = told_by(answer, self.name)
         if answer.status != 200:
             raise SourceFailed(_refusal(told, answer.status, shown))
-        token, life = told.get("access_token"), told.get("expires_in")
-        if not isinstance(token, str) or not _TOKEN.fullmatch(token):
-            raise SourceFailed("Entra answered without a token")
-        # The life, and not the moment: it does not depend on how our clock and Microsoft's agree.
-        if isinstance(life, bool) or not isinstance(life, int | float) or not 0 < life <= LONGEST_LIFE:
-            raise SourceFailed("Entra answered without the life of its token")
-        return Secret(token), float(life)
-
-
-def _object(answer: Answer) -> dict[str, Any]:
-    try:
-        value = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        if answer.status == 200:
-            raise SourceFailed("Entra answered something that is no JSON object")
-        return {}
-    return value
+        return granted(told, self.name)
 
 
 def _refusal(told: Mapping[str, Any], status: int, shown: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from llmauth.context import ProviderType
 from llmauth.credentials import entra, oci_key
+from llmauth.outbound.objects import json_object
 from llmauth.secrets import ApiKey, AwsKeys, BearerToken, Credential, EntraClient, GoogleAccount, OciKey, Secret
 from llmauth.sources import SourceFailed
 
@@ -74,11 +75,7 @@ def is_google_file(text: str) -> bool:
     """Whether a text is a credential file of Google: JSON with the `type` of one."""
     if not text.lstrip().startswith("{"):
         return False
-    try:
-        told = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(told, dict) and told.get("type") in _GOOGLE_FILES
+    return (json_object(text) or {}).get("type") in _GOOGLE_FILES
 
 
 def credential_at(place: str, fields: Mapping[str, Secret] | str, provider: ProviderType) -> Credential:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
+from llmauth.credentials.bearers import granted, told_by
 from llmauth.outbound import Answer, Outbound
 from llmauth.secrets import ApiKey, Credential, Secret
 from llmauth.sources import SourceFailed
@@ -17,9 +17,6 @@ NAME = "IBM IAM"
 
 _REFUSALS = (400, 401, 403)
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_TOKEN = re.compile(r"[\x21-\x7e]+")
-# No service of this kind gives a token for longer, and a number of another size is no length of time.
-_LONGEST_LIFE = 24 * 3600.0
 
 
 class IbmIam:
@@ -45,29 +42,11 @@ def given(answer: Answer, service: str, shown: str) -> tuple[Secret, float]:
 
     Raises SourceFailed with IBM's code, and without its text.
     """
-    told = _object(answer, service)
+    told = told_by(answer, service)
     if answer.status != 200:
         what = f"refused {shown}" if answer.status in _REFUSALS else "gave no token"
         raise SourceFailed(f"{service} {what}: {_code(told, answer.status)}")
-    token, life = told.get("access_token"), told.get("expires_in")
-    if not isinstance(token, str) or not _TOKEN.fullmatch(token):
-        raise SourceFailed(f"{service} answered without a token")
-    # The life, and not the moment: it does not depend on how our clock and IBM's agree.
-    if isinstance(life, bool) or not isinstance(life, int | float) or not 0 < life <= _LONGEST_LIFE:
-        raise SourceFailed(f"{service} answered without the life of its token")
-    return Secret(token), float(life)
-
-
-def _object(answer: Answer, service: str) -> dict[str, Any]:
-    try:
-        value = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        if answer.status == 200:
-            raise SourceFailed(f"{service} answered something that is no JSON object")
-        return {}
-    return value
+    return granted(told, service)
 
 
 def _code(told: dict[str, Any], status: int) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from llmauth.credentials.base import Options, Seconds, Surroundings
 from llmauth.credentials.fields import credential_at
+from llmauth.outbound.objects import json_object
 from llmauth.secrets import Loaded, Secret
 from llmauth.sources import SourceFailed
 from llmauth.vaults.base import BackendName, SecretRef, VaultSecret
@@ -82,10 +82,7 @@ def _chosen(secret: VaultSecret, ref: SecretRef) -> dict[str, Secret] | str:
 
 
 def _fields(text: str, ref: SecretRef) -> dict[str, Secret]:
-    try:
-        told = json.loads(text)
-    except (ValueError, RecursionError):
-        told = None
-    if not isinstance(told, dict):
+    told = json_object(text)
+    if told is None:
         raise SourceFailed(f"{ref.backend}:{ref.path} is one text and has no fields; leave out `field`")
     return {name: Secret(value) for name, value in told.items() if isinstance(value, str)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import os
 import re
@@ -12,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from llmauth.addresses import is_loopback
 from llmauth.outbound import METADATA, Outbound
 from llmauth.secrets import AwsKeys
 from llmauth.sources import SourceFailed
@@ -129,14 +129,6 @@ def bounded() -> Config:
         read_timeout=READ_TIMEOUT,
         retries={"total_max_attempts": 1, "mode": "standard"},
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host of a URL is this machine, by its name or its address."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class _Whole:

@@ -9,8 +9,10 @@ import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from llmauth.http import Field, Headers
+from llmauth.outbound.objects import json_object
 from llmauth.upstream_proxy import HEAD_LIMIT
 
 # A blank would end it, and what follows be read as the version.
@@ -32,6 +34,10 @@ class Answer:
     status: int
     body: bytes = field(repr=False)
     headers: Headers = NO_HEADERS
+
+    def object(self) -> dict[str, Any] | None:
+        """The JSON object that the body is, `None` where it is none."""
+        return json_object(self.body)
 
 
 def first(addresses: Sequence[tuple[str, int]], ends: float) -> socket.socket:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Mapping
@@ -11,7 +10,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
+from llmauth.addresses import is_loopback
 from llmauth.outbound import aws
+from llmauth.outbound.objects import json_object
 from llmauth.secrets import AwsKeys, Secret
 from llmauth.sources import SourceFailed
 from llmauth.vaults.base import VaultOptions, VaultSecret, VaultSurroundings
@@ -49,7 +50,7 @@ _DENIED = frozenset({"AccessDeniedException", "AccessDenied"})
 
 def _endpoint(url: str) -> str:
     parts = urlsplit(url)
-    secure = parts.scheme == "https" or (parts.scheme == "http" and aws.is_loopback(parts.hostname or ""))
+    secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
     more = parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None
     if url and (not secure or not parts.hostname or more):
         raise ValueError("it is no address like https://vpce-1.secretsmanager.us-east-1.vpce.amazonaws.com")
@@ -155,11 +156,8 @@ def _text(told: Mapping[str, Any], name: str) -> str:
 
 
 def _at(text: str, key: str, name: str) -> str:
-    try:
-        told = json.loads(text)
-    except (ValueError, RecursionError):
-        told = None
-    if not isinstance(told, dict):
+    told = json_object(text)
+    if told is None:
         raise SourceFailed(f"the secret {name} of AWS Secrets Manager is one text and has no keys; leave out #{key}")
     value = told.get(key)
     if not isinstance(value, str):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -100,7 +99,7 @@ class AzureKeyVault:
             self._identities.forget_azure()
         if answer.status != 200:
             raise SourceFailed(f"Key Vault {host}: {_refusal(answer, target)}")
-        return self._secret(host, _object(answer))
+        return self._secret(host, (answer.object() or {}))
 
     def _address(self) -> tuple[str, str] | None:
         """What is configured, and where that stands."""
@@ -165,19 +164,11 @@ def _target(path: str) -> str:
     return f"{name}/{version}" if slash else name
 
 
-def _object(answer: Answer) -> dict[str, Any]:
-    try:
-        value = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        value = None
-    return value if isinstance(value, dict) else {}
-
-
 def _refusal(answer: Answer, target: str) -> str:
     """Why it gave nothing, in our own words: its own name applications, addresses and objects."""
     if answer.status == 401:
         return _unauthenticated(answer)
-    codes = _codes(_object(answer).get("error"))
+    codes = _codes((answer.object() or {}).get("error"))
     if answer.status == 404:
         return f"it holds no secret {target}" + (f" ({codes[0]})" if codes else "")
     if answer.status == 403:
@@ -198,7 +189,7 @@ def _codes(error: object, depth: int = 4) -> list[str]:
 
 
 def _unauthenticated(answer: Answer) -> str:
-    error = _object(answer).get("error")
+    error = (answer.object() or {}).get("error")
     code = _OWN_CODE.match(str(error.get("message"))) if isinstance(error, dict) else None
     refused = "it refused the token (status 401" + (f", {code[0]})" if code else ")")
     tenant = _TENANT_IN_CHALLENGE.search(answer.headers.get("www-authenticate") or "")

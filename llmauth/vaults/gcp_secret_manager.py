@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -83,7 +82,7 @@ class GcpSecretManager:
             self._identities.forget_gcp()
         if answer.status != 200:
             raise SourceFailed(_refusal(answer, wanted))
-        told = _object(answer)
+        told = answer.object()
         if told is None:
             raise SourceFailed("Google Secret Manager answered something that is no JSON object")
         return VaultSecret(content=Secret(_text(told.get("payload"), wanted)), version=_number(told.get("name")))
@@ -129,14 +128,6 @@ def _host(base: str) -> str:
         raise SourceFailed("vaults.gcp_secret_manager.endpoint is no host, and no URL of one") from None
 
 
-def _object(answer: Answer) -> dict[str, Any] | None:
-    try:
-        told = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        return None
-    return told if isinstance(told, dict) else None
-
-
 def _text(payload: object, wanted: _Version) -> str:
     """The secret itself, checked against its sum."""
     data = payload.get("data") if isinstance(payload, dict) else None
@@ -161,7 +152,7 @@ def _number(name: object) -> str | None:
 
 
 def _refusal(answer: Answer, wanted: _Version) -> str:
-    error = (_object(answer) or {}).get("error")
+    error = (answer.object() or {}).get("error")
     told: Mapping[str, Any] = error if isinstance(error, dict) else {}
     status, secret = told.get("status"), f"the secret {wanted.name}"
     if status == "PERMISSION_DENIED" and "SERVICE_DISABLED" in _reasons(told):

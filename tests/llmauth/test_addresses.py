@@ -9,7 +9,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from llmauth.addresses import HostPort, is_inner_name, is_ip_literal, is_private, normalise_host, parse_authority
+from llmauth.addresses import (
+    HostPort,
+    is_inner_name,
+    is_ip_literal,
+    is_loopback,
+    is_private,
+    normalise_host,
+    parse_authority,
+)
 
 # ---- names ---------------------------------------------------------------------------------------------------------
 
@@ -281,3 +289,14 @@ def test_a_name_that_only_ever_leads_inside(name):
 )
 def test_of_other_names_the_address_tells(name):
     assert not is_inner_name(name)
+
+
+@pytest.mark.parametrize(
+    ("host", "this_machine"),
+    [
+        *(("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True)),
+        *(("0.0.0.0", False), ("::", False), ("10.0.0.1", False), ("localhost.corp", False)),
+    ],
+)
+def test_what_is_this_machine_alone(host, this_machine):
+    assert is_loopback(host) is this_machine

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Mapping
@@ -92,11 +91,7 @@ def impersonated(url: object) -> str:
 
 def code_of(answer: Answer) -> str:
     """Google's code for what went wrong, or the status; never its text."""
-    try:
-        error = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        error = None
-    told = error if isinstance(error, dict) else {}
+    told = answer.object() or {}
     inner = told.get("error")
     # OAuth's form is `{"error": "invalid_grant"}`, that of Google's APIs `{"error": {"status": "PERMISSION_DENIED"}}`.
     codes = [inner.get("status")] if isinstance(inner, dict) else [inner, told.get("error_subtype")]

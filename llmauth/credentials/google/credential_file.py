@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from llmauth.outbound.objects import json_object
 from llmauth.platform import Machine
 from llmauth.secrets import GoogleAccount, Loaded, Secret
 from llmauth.sources import SourceFailed, SourceUnavailable
@@ -29,12 +29,9 @@ class CredentialFile:
 
 def parsed(text: str, what: str) -> CredentialFile:
     """A credential file out of its text. SourceFailed, beginning with `what`, for what is none."""
-    try:
-        told = json.loads(text)
-    except (ValueError, RecursionError):
-        told = None
-    kind = told.get("type") if isinstance(told, dict) else None
-    if not isinstance(told, dict) or not isinstance(kind, str):
+    told = json_object(text)
+    kind = None if told is None else told.get("type")
+    if told is None or not isinstance(kind, str):
         raise SourceFailed(f"{what} is no credential file of Google: JSON with a `type` is wanted")
     return CredentialFile(type=kind, text=Secret(text), info=told)
 

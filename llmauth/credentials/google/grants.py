@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from llmauth.credentials.bearers import life_of, token_of
 from llmauth.credentials.google.calls import Calls
 from llmauth.secrets import Secret
 from llmauth.sources import SourceFailed, SourceUnavailable
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-
-_TOKEN = re.compile(r"[\x21-\x7e]+")
-# Google gives no token for longer than twelve hours, and a number of another size is no length of time.
-_LONGEST_LIFE = 24 * 3600.0
+SERVICE = "Google"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,25 +33,11 @@ def granted(credentials: Any, calls: Calls) -> Grant:
     except Exception as error:
         # Whatever its parsers run into; its own exceptions quote the answer.
         raise SourceFailed(f"Google's answer is no token: {type(error).__name__}") from None
-    return Grant(token=token_of(credentials.token), ends=_end(credentials.expiry))
-
-
-def token_of(value: object) -> Secret:
-    """A token that can be sent. SourceFailed for anything else."""
-    if not isinstance(value, str) or not _TOKEN.fullmatch(value):
-        raise SourceFailed("Google answered without a token")
-    return Secret(value)
-
-
-def life_of(value: object) -> float:
-    """The seconds that a token lives, as they stand in an answer. SourceFailed for what is no length of time."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _LONGEST_LIFE:
-        raise SourceFailed("Google answered without the life of its token")
-    return float(value)
+    return Grant(token=token_of(credentials.token, SERVICE), ends=_end(credentials.expiry))
 
 
 def _end(expiry: object) -> float:
     # google-auth's moments are of UTC and do not say so; `timestamp` would take them for local time.
     ends = expiry.replace(tzinfo=UTC).timestamp() if isinstance(expiry, datetime) else 0.0
-    life_of(ends - time.time())
+    life_of(ends - time.time(), SERVICE)
     return ends

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from llmauth.addresses import parse_authority
+from llmauth.credentials import bearers
 from llmauth.credentials.google.calls import Calls
-from llmauth.credentials.google.grants import SCOPE, life_of, token_of
+from llmauth.credentials.google.grants import SCOPE, SERVICE
 from llmauth.outbound import METADATA, Answer, Outbound
 from llmauth.secrets import Secret
 from llmauth.sources import SourceFailed, SourceUnavailable
@@ -60,8 +60,7 @@ class MetadataServer:
 
     def token(self) -> tuple[Secret, float]:
         """A token and its life in seconds. Raises SourceFailed."""
-        told = _told(self._asked(f"token?scopes={SCOPE}"), "token")
-        return token_of(told.get("access_token")), life_of(told.get("expires_in"))
+        return bearers.granted(_told(self._asked(f"token?scopes={SCOPE}"), "token"), SERVICE)
 
     def _asked(self, path: str) -> Answer:
         answer = self._calls.ask(self._outbound, "GET", f"http://{self._place}{_ACCOUNT}{path}", _FLAVOR)
@@ -81,11 +80,8 @@ def _place(written: str) -> str:
 def _told(answer: Answer, what: str) -> dict[str, Any]:
     if answer.status != 200:
         raise SourceFailed(f"the metadata server gave no {what}: status {answer.status}")
-    try:
-        told = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        told = None
-    if not isinstance(told, dict):
+    told = answer.object()
+    if told is None:
         raise SourceFailed(f"the metadata server gave no {what}, but something that is no JSON object")
     return told
 

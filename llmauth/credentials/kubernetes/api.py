@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -90,7 +89,7 @@ def _asked(server: ApiServer, name: str, token: Secret | None, outbound: Outboun
 
 
 def _refusal(server: ApiServer, name: str, answer: Answer) -> str:
-    told = _object(answer.body)
+    told = answer.object() or {}
     told = told if told.get("kind") == "Status" else {}
     reason = str(told.get("reason", ""))
     wanted = f"secret {name} in namespace {server.namespace}"
@@ -113,7 +112,7 @@ def _who(told: Mapping[str, Any]) -> str | None:
 
 
 def _kept(server: ApiServer, name: str, answer: Answer) -> KeptSecret:
-    told = _object(answer.body)
+    told = answer.object() or {}
     metadata, data = told.get("metadata"), told.get("data", {})
     if not isinstance(metadata, dict) or (told.get("kind"), metadata.get("name")) != ("Secret", name):
         raise SourceFailed(f"{server.place} answered with no Secret; is it the API server of a Kubernetes cluster?")
@@ -124,11 +123,3 @@ def _kept(server: ApiServer, name: str, answer: Answer) -> KeptSecret:
         data={key: value for key, value in data.items() if isinstance(value, str)},
         version=version if isinstance(version, str) and _VERSION.fullmatch(version) else None,
     )
-
-
-def _object(body: bytes) -> Mapping[str, Any]:
-    try:
-        told = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return told if isinstance(told, dict) else {}

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
 
 from llmauth.credentials.base import moment
 from llmauth.credentials.fields import credential_at
-from llmauth.outbound import Answer
 from llmauth.outbound.aws import error_code
 from llmauth.secrets import Loaded, Secret
 from llmauth.sources import SourceFailed, SourceUnavailable
@@ -66,14 +63,6 @@ def _end(told: object, asked: str) -> float:
         return told.timestamp() if isinstance(told, datetime) else moment(str(told))
     except (ValueError, OverflowError):
         raise SourceFailed(f"{asked} gave keys without the time at which they end, Expiration") from None
-
-
-def json_of(answer: Answer) -> Any:
-    """What an answer holds as JSON, `None` where it holds none."""
-    try:
-        return json.loads(answer.body)
-    except (ValueError, RecursionError):
-        return None
 
 
 def code_in(told: object) -> str | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from llmauth.credentials.workload_identity.aws_answers import code_in, json_of, keys
+from llmauth.addresses import is_loopback
+from llmauth.credentials.workload_identity.aws_answers import code_in, keys
 from llmauth.credentials.workload_identity.token_file import token_of
 from llmauth.outbound import METADATA, Outbound
-from llmauth.outbound.aws import is_loopback
 from llmauth.secrets import Loaded
 from llmauth.sources import SourceFailed
 
@@ -33,7 +33,7 @@ def load(environ: Mapping[str, str], outbound: Outbound) -> Loaded | None:
         return None
     way = _way(url, outbound)
     answer = way.ask("GET", url, {"Accept": "application/json", **_authorization(environ)})
-    told = json_of(answer)
+    told = answer.object()
     if answer.status != 200:
         code = code_in(told)
         raise SourceFailed(f"{ASKED} refused with status {answer.status}" + (f": {code}" if code else ""))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from llmauth.credentials.workload_identity.aws_answers import code_in, json_of, keys
+from llmauth.credentials.workload_identity.aws_answers import code_in, keys
 from llmauth.outbound import METADATA, Answer, Outbound
 from llmauth.secrets import Loaded
 from llmauth.sources import SourceFailed, SourceUnavailable
@@ -48,7 +48,7 @@ class InstanceMetadata:
         token = {"X-aws-ec2-metadata-token": self._token()}
         role = self._role(token)
         answer = self._ask("GET", _ROLES + role, token)
-        told = json_of(answer)
+        told = answer.object()
         code = code_in(told)
         if answer.status != 200 or code not in ("Success", None):
             why = f" ({code})" if code else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,12 +10,14 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from llmauth.addresses import is_ip_literal, is_private
+from llmauth.credentials import bearers
 from llmauth.credentials.base import Options, Surroundings
-from llmauth.credentials.entra import LONGEST_LIFE, Entra, authority_of, client_from, openai_scope, tenant_from
+from llmauth.credentials.entra import Entra, authority_of, client_from, openai_scope, tenant_from
 from llmauth.credentials.workload_identity.label import label_of
 from llmauth.credentials.workload_identity.node import check_node, node_refused, not_available
 from llmauth.credentials.workload_identity.token_file import token_of
 from llmauth.outbound import METADATA
+from llmauth.outbound.objects import json_object
 from llmauth.secrets import BearerToken, Loaded, Secret
 from llmauth.sources import SourceFailed, SourceUnavailable
 
@@ -33,7 +34,6 @@ _APP_PAIRS = (("IDENTITY_ENDPOINT", "IDENTITY_HEADER"), ("MSI_ENDPOINT", "MSI_SE
 _NODE = "AZURE_POD_IDENTITY_AUTHORITY_HOST"
 
 _JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
-_TOKEN = re.compile(r"[\x21-\x7e]+")
 _ERROR = re.compile(r"[A-Za-z_]{1,40}")
 
 _Tenant = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]|\.[A-Za-z0-9])*$", max_length=253)]
@@ -130,11 +130,11 @@ class AzureWorkloadIdentity:
             told = self._token(client, asked)
         except Exception as error:
             raise self._refused(whose, client, asked, error) from None
-        life = told.expires_on - self._surroundings.clock.wall()
-        if not _TOKEN.fullmatch(told.token) or not 0 < life <= LONGEST_LIFE:
-            raise SourceFailed(f"the identity endpoint of {whose} answered with no token that can be used")
+        service = f"the identity endpoint of {whose}"
+        token = bearers.token_of(told.token, service)
+        bearers.life_of(told.expires_on - self._surroundings.clock.wall(), service)
         named = f"managed identity {client} of {whose}" if client else f"managed identity of {whose}"
-        return Loaded(credential=BearerToken(value=Secret(told.token)), source=named, expires_at=float(told.expires_on))
+        return Loaded(credential=BearerToken(value=token), source=named, expires_at=float(told.expires_on))
 
     def _token(self, client: str | None, asked: _Asked) -> AccessTokenInfo:
         from azure.core.pipeline.transport import RequestsTransport
@@ -182,11 +182,7 @@ class _Asked:
 
     def hear(self, response: PipelineResponse[Any, Any]) -> None:
         self.status = int(response.http_response.status_code)
-        try:
-            told = json.loads(response.http_response.text())
-        except (ValueError, RecursionError):
-            return
-        error = told.get("error") if isinstance(told, dict) else None
+        error = (json_object(response.http_response.body()) or {}).get("error")
         self.error = error if isinstance(error, str) and _ERROR.fullmatch(error) else None
 
     def __str__(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from llmauth.outbound import Outbound, Trust
+from llmauth.outbound.objects import json_object
 from llmauth.outbound.session import session_over
 from llmauth.secrets import Secret
 from llmauth.sources import SourceFailed
@@ -73,7 +73,7 @@ class Calls:
                 f"Vault at {self.place.host} is a standby and points elsewhere (HTTP {response.status_code}); "
                 "set vaults.hashicorp.address to the active node or to the load balancer before them"
             )
-        content = _object(response.content)
+        content = json_object(response.content)
         if content is None and response.status_code == 200:
             raise SourceFailed(f"{self.place.host} answered what no Vault says; is vaults.hashicorp.address right?")
         return Answer(status=response.status_code, content=content or {})
@@ -129,11 +129,3 @@ def _is_authority(file: Path) -> bool:
     except SourceFailed:
         return False
     return True
-
-
-def _object(body: bytes) -> dict[str, Any] | None:
-    try:
-        told = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return told if isinstance(told, dict) else None

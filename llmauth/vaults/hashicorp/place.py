@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from llmauth.addresses import normalise_host
+from llmauth.addresses import is_loopback, normalise_host
 from llmauth.sources import SourceFailed
 
 NOT_CONFIGURED = "vault (hashicorp) is not configured: set vaults.hashicorp.address or VAULT_ADDR"
@@ -61,7 +60,7 @@ def checked_address(text: str) -> str:
         raise ValueError(
             "the address of Vault holds more than host, port and path; write https://vault.example.com:8200"
         )
-    if parts.scheme == "http" and not _is_this_machine(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise ValueError("the address of Vault must begin with https://; http:// is for a Vault on this machine alone")
     return text.strip().rstrip("/")
 
@@ -87,10 +86,3 @@ def _namespace_in(environ: Mapping[str, str]) -> str | None:
     if namespace is not None and not _NAMESPACE.fullmatch(namespace):
         raise SourceFailed("VAULT_NAMESPACE is no namespace of Vault; it looks like team or team/sub")
     return namespace
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -69,7 +69,7 @@ class House:
         """It starts at once, and every request is refused in time, by the name of the strategy alone."""
         began = time.monotonic()
         self.router.prime()
-        assert time.monotonic() - began < 0.25
+        assert time.monotonic() - began < 1.0  # the least that a source which hangs would take
         refusals = await asyncio.gather(*map(self.refusal, self.targets))
         assert time.monotonic() - began < PATIENCE + 0.5
         for (name, strategy), refusal in zip(self.strategies.items(), refusals, strict=True):

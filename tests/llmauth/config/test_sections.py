@@ -13,7 +13,6 @@ from llmauth.config.sections import (
     Server,
     Storage,
     Upstream,
-    is_loopback,
 )
 
 
@@ -60,14 +59,6 @@ def test_a_port_is_a_number_and_no_switch():
     for port in (True, -1, 65536, "x", 1.5, None):
         assert refusal(Server, port=port)
     assert refusal(MetricsListener, host="127.0.0.1") == "Field required"
-
-
-@pytest.mark.parametrize(
-    ("host", "expected"),
-    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False)],
-)
-def test_loopback(host, expected):
-    assert is_loopback(host) is expected
 
 
 def test_methods_by_name_or_mapping():

@@ -10,7 +10,7 @@ import pytest
 from llmauth.addresses import HostPort
 from llmauth.demo.certificates import Authority
 from llmauth.outbound import Outbound, Trust
-from llmauth.outbound.aws import client, configured_endpoint, is_loopback, partition_of
+from llmauth.outbound.aws import client, configured_endpoint, partition_of
 from llmauth.secrets import AwsKeys, Secret
 from llmauth.sources import SourceFailed
 from tests.emulators.service import Reply, Service
@@ -126,11 +126,3 @@ def test_endpoints_of_the_environment(environ, url) -> None:
 )
 def test_partitions(region, partition) -> None:
     assert partition_of(region) == partition
-
-
-@pytest.mark.parametrize(
-    ("host", "is_it"),
-    [("localhost", True), ("127.0.0.9", True), ("::1", True), ("10.0.0.1", False), ("localhost.corp", False)],
-)
-def test_what_is_this_machine(host, is_it) -> None:
-    assert is_loopback(host) is is_it

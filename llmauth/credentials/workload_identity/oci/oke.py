@@ -9,8 +9,9 @@ import re
 import secrets
 
 from llmauth.addresses import is_ip_literal
-from llmauth.credentials.workload_identity.oci.session import code, fresh_key, json_object, public_part, session
+from llmauth.credentials.workload_identity.oci.session import code, fresh_key, public_part, session
 from llmauth.outbound import Answer, Outbound, Trust
+from llmauth.outbound.objects import json_object
 from llmauth.platform import Machine
 from llmauth.secrets import Loaded
 from llmauth.sources import SourceFailed
@@ -75,7 +76,7 @@ def _token(answer: Answer) -> str:
         raise SourceFailed("OKE refused the token of the pod's service account (401)")
     if answer.status != 200:
         raise SourceFailed(f"OKE gave no session token: {code(answer)}")
-    token = json_object(_unwrapped(answer.body)).get("token")
+    token = (json_object(_unwrapped(answer.body)) or {}).get("token")
     if not isinstance(token, str):
         raise SourceFailed("OKE answered without a session token")
     return token

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from llmauth.credentials import oci_key
-from llmauth.credentials.workload_identity.oci.session import json_object, lasting
+from llmauth.credentials.workload_identity.oci.session import lasting
+from llmauth.outbound.objects import json_object
 from llmauth.platform import Machine
 from llmauth.secrets import Loaded, OciKey, Secret
 from llmauth.sources import SourceFailed
@@ -84,8 +85,8 @@ def _belong_together(key: OciKey) -> bool:
 
 
 def _modulus_of(token: str) -> int | None:
-    claim = json_object(_decoded(token.split(".")[1])).get("jwk")
-    modulus = json_object(claim).get("n") if isinstance(claim, str) else None
+    claim = (json_object(_decoded(token.split(".")[1])) or {}).get("jwk")
+    modulus = (json_object(claim) or {}).get("n") if isinstance(claim, str) else None
     if not isinstance(modulus, str) or not re.fullmatch(r"[A-Za-z0-9_-]+", modulus):
         return None
     return int.from_bytes(_decoded(modulus))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
 from typing import Any
 
@@ -51,16 +50,7 @@ def lasting(key: OciKey, source: str) -> Loaded:
 
 def told(answer: Answer) -> dict[str, Any]:
     """What an answer says as a JSON object; an empty one where it says nothing of the kind."""
-    return json_object(answer.body)
-
-
-def json_object(text: str | bytes) -> dict[str, Any]:
-    """An object out of JSON; an empty one where there is none."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
+    return answer.object() or {}
 
 
 def code(answer: Answer) -> str:

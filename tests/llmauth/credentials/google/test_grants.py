@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 
 from llmauth.credentials.google.calls import Calls
-from llmauth.credentials.google.grants import granted, life_of, token_of
+from llmauth.credentials.google.grants import granted
 from llmauth.outbound import Outbound
 from llmauth.secrets import Secret
 from llmauth.sources import SourceFailed
@@ -71,14 +70,3 @@ def test_what_the_library_raises_is_told_by_its_class() -> None:
 def test_our_own_reason_is_kept() -> None:
     with pytest.raises(SourceFailed, match=r"^because$"):
         granted(Credentials("t", None, SourceFailed("because")), Calls(Outbound()))
-
-
-@pytest.mark.parametrize("life", [True, 0, -1, math.nan, math.inf, 10**9, "3600", None])
-def test_no_length_of_time(life) -> None:
-    with pytest.raises(SourceFailed):
-        life_of(life)
-
-
-def test_good_ones() -> None:
-    assert life_of(3599) == 3599.0
-    assert token_of("ya29.c.x") == Secret("ya29.c.x")

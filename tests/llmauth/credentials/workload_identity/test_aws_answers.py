@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from botocore.exceptions import ClientError
 
-from llmauth.credentials.workload_identity.aws_answers import code_in, json_of, keys, refusals
-from llmauth.outbound import Answer
+from llmauth.credentials.workload_identity.aws_answers import code_in, keys, refusals
 from llmauth.secrets import AwsKeys, Secret
 from llmauth.sources import SourceFailed, SourceUnavailable
 
@@ -59,4 +58,3 @@ def test_codes_of_agents() -> None:
     assert code_in({"code": "AccessDenied"}) == code_in({"Code": "AccessDenied"}) == "AccessDenied"
     none: list[object] = [{}, [], None, {"code": 5}, {"code": "with blanks"}]
     assert [code_in(one) for one in none] == [None] * 5
-    assert json_of(Answer(status=200, body=b"[" * 100_000)) is None
