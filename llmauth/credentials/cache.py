@@ -23,8 +23,9 @@ from llmauth.sources import SourceFailed
 logger = logging.getLogger(__name__)
 
 LOAD_DEADLINE = 5.0
-# Threads that only wait: as many as a gateway may have instances whose sources are all slow at the same time.
-LOADS_AT_ONCE = 32
+LOADS_AT_ONCE = 8
+# What takes longer than this waits for somebody, and needs no share of the machine while it does.
+_BUSY = 0.25
 # Longer than any wait between two attempts while it is needed.
 _LATE_FOR = 90.0
 
@@ -171,7 +172,7 @@ class Lease:
         while (current := self.held()) is None:
             running = self.renew()
             if running is None or loop.time() >= limit:
-                return None
+                return self.usable()
             await asyncio.wait({running}, timeout=limit - loop.time())
         return current
 
@@ -180,7 +181,9 @@ class Lease:
         if self._closed:
             return None
         if self._running is None and self._due():
-            self._running = asyncio.get_running_loop().create_task(self._renew())
+            task = asyncio.get_running_loop().create_task(self._renew())
+            # mitmproxy's loop runs a task as far as it comes before it is given back: one that asked nobody is over.
+            self._running = None if task.done() else task
         return self._running
 
     def _due(self) -> bool:
@@ -297,7 +300,9 @@ class Source:
                 async with self._slots:
                     self._began = loop.time()
                     outcome = self._late = _started(self.strategy)
-                    await asyncio.wait({_awaitable(outcome)}, timeout=self._deadline)
+                    waiting = _awaitable(outcome)
+                    await asyncio.wait({waiting}, timeout=min(_BUSY, self._deadline))
+                await asyncio.wait({waiting}, timeout=max(0.0, self._deadline - _BUSY))
             if not outcome.done():
                 raise SourceFailed(f"no answer within {self._deadline:g} s")
             self._late = None

@@ -27,8 +27,9 @@ class BackOff:
 # What does not exist here will hardly exist in a second; what is broken may be mended by then.
 UNAVAILABLE = BackOff(first=5.0, longest=60.0)
 FAILED = BackOff(first=1.0, longest=30.0)
-# While an instance has no credential at all, its recovery shall be noticed soon.
-LONGEST_WITHOUT = 10.0
+# While an instance has no credential at all, its recovery shall be noticed within 15 s, although a source that hangs
+# takes 5 s to say so.
+LONGEST_WITHOUT = 8.0
 # The first minute of a process is often the first of its pod, when Google's metadata server and a token that is to be
 # mounted may be seconds away.
 YOUNG = 60.0

@@ -12,8 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from llmauth.demo.emulators import Emulators
 from tests.emulators.container_credentials import ContainerCredentials
 from tests.emulators.service import Call, Reply
@@ -29,8 +27,6 @@ NOBODY = {"AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/no
 IDENTITY = {"type": "workload_identity", "provider": "aws"}
 BEDROCK = {"type": "bedrock", "region": "us-east-1"}
 Serve = Callable[..., Serving]
-# Delete this line, and where it is used, with the fault.
-STUCK = pytest.mark.xfail(strict=False, reason="under an eager loop, a fetch that asks nobody keeps all others away")
 
 
 class Agent(ContainerCredentials):
@@ -170,7 +166,6 @@ def _call(gateway: Serving, pause: float) -> float:
     return time.monotonic() - began
 
 
-@STUCK
 def test_a_source_that_hangs_costs_the_clients_of_others_nothing(
     serve: Serve, providers: Emulators, tmp_path: Path
 ) -> None:

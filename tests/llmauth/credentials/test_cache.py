@@ -502,3 +502,22 @@ async def test_an_answer_that_lay_there_for_long_is_not_taken(monkeypatch, how) 
     else:
         source.forget()
     assert (await source.load()).credential == ApiKey(value=Secret("today"))
+
+
+async def test_a_fetch_that_is_over_at_once_keeps_no_other_away() -> None:
+    """As on mitmproxy's loop, which runs a task as far as it comes before it is given back."""
+    asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+    clock, there = ManualClock(), False
+
+    async def fetch() -> Found:
+        if not there:
+            raise NothingFound(1.0, usable=False)
+        return Found(loaded=loaded(), strategy="one")
+
+    lease = Lease(fetch, clock)
+    began = time.monotonic()
+    assert await lease.acquire(1.0) is None
+    assert time.monotonic() - began < 0.5
+    there = True
+    clock.advance(2)
+    assert await lease.acquire(1.0) is not None
