@@ -28,7 +28,7 @@ pytestmark = pytest.mark.timeout(90)
 
 RECOVERY = 15.0
 # How long the loop, and with it every other client, may stand still.
-BLOCKED = 0.1
+BLOCKED = 0.3
 # Of a life of SHORT seconds: renewed by now, and over by then.
 _RENEWAL, _END = 0.82 * SHORT, 0.25 * SHORT
 
@@ -145,7 +145,7 @@ async def unblocked() -> AsyncIterator[None]:
     *_, seldom, _, largest = sorted(gaps)
     assert seldom < BLOCKED, f"the loop stood still for {seldom:.3f} s, more than twice"
     # A machine that has no time for us may cost a moment; a question that is asked on the loop costs a second and more.
-    assert largest < 0.5, f"the loop stood still for {largest:.3f} s"
+    assert largest < 1.0, f"the loop stood still for {largest:.3f} s"
 
 
 async def _tick(gaps: list[float]) -> None:
