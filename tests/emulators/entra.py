@@ -21,6 +21,7 @@ from llmauth.addresses import HostPort
 from llmauth.demo.certificates import Authority
 from llmauth.outbound import Outbound
 from tests.emulators.service import Call, Reply, Service
+from tests.emulators.trust import Trust
 
 HOST = "login.microsoftonline.com"
 TENANT = "11111111-2222-4333-8444-555555555555"
@@ -64,10 +65,21 @@ def reaching(folder: Path, *services: Service) -> Outbound:
 
 
 class EntraEmulator(Service):
-    """`secrets` are those of the application; one that is mapped to False has ended. `life` is that of its tokens."""
+    """`secrets` are those of the application; one that is mapped to False has ended. `life` is that of its tokens.
 
-    def __init__(self, *, tls: Sequence[str] = (HOST,), authority: Authority | None = None, life: int = 3599) -> None:
+    `trusts` is the issuer of the federated credential, in the place of the cluster.
+    """
+
+    def __init__(
+        self,
+        *,
+        tls: Sequence[str] = (HOST,),
+        authority: Authority | None = None,
+        life: int = 3599,
+        trusts: Trust | None = None,
+    ) -> None:
         super().__init__(tls=tls, authority=authority)
+        self.trusts = trusts
         self.secrets = {SECRET: True}
         self.life = life
 
@@ -132,7 +144,7 @@ class EntraEmulator(Service):
         if "client_assertion" in form:
             if form.get("client_assertion_type") != _ASSERTION:
                 return _refused(400, "invalid_request", 900144, "The body must contain: 'client_assertion_type'.")
-            return _assertion_refused(form["client_assertion"])
+            return _assertion_refused(form["client_assertion"], self.trusts)
         if "client_secret" not in form:
             return _refused(401, "invalid_client", 7000216, "'client_assertion' or 'client_secret' is required.")
         good = self.secrets.get(form["client_secret"])
@@ -150,27 +162,32 @@ class EntraEmulator(Service):
         )
 
 
-def _assertion_refused(assertion: str) -> Reply | None:
+def _assertion_refused(assertion: str, trusts: Trust | None) -> Reply | None:
     """In the order in which Entra looks: form, time, and the three of the federated credential."""
     try:
-        claims = jwt.decode(
-            assertion,
-            _CLUSTER_KEY.public_key(),
-            algorithms=["RS256"],
-            options={"verify_aud": False, "require": ["exp", "iss", "sub", "aud"]},
-        )
+        claims = _cluster_claims(assertion) if trusts is None else trusts.claims(assertion)
     except jwt.ExpiredSignatureError:
         return _refused(401, "invalid_client", 700024, "Client assertion is not within its valid time range.")
-    except jwt.InvalidTokenError:
+    except jwt.PyJWTError:
         return _refused(401, "invalid_client", 50027, "JWT token is invalid or malformed.")
     audiences = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
-    if claims["iss"] != ISSUER:
+    if claims["iss"] != (ISSUER if trusts is None else trusts.issuer):
         return _refused(401, "invalid_client", 700211, "No matching federated identity record: issuer.")
     if claims["sub"] != SUBJECT:
         return _refused(401, "invalid_client", 700213, "No matching federated identity record: subject.")
     if AUDIENCE not in audiences:
         return _refused(401, "invalid_client", 700212, "No matching federated identity record: audience.")
     return None
+
+
+def _cluster_claims(assertion: str) -> Mapping[str, Any]:
+    claims: Mapping[str, Any] = jwt.decode(
+        assertion,
+        _CLUSTER_KEY.public_key(),
+        algorithms=["RS256"],
+        options={"verify_aud": False, "require": ["exp", "iss", "sub", "aud"]},
+    )
+    return claims
 
 
 def _refused(status: int, error: str, code: int, text: str) -> Reply:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+import jwt
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -36,6 +37,7 @@ from llmauth.demo.certificates import Authority
 from llmauth.demo.http1 import Head, Request
 from llmauth.outbound import Outbound
 from tests.emulators.service import Call, Reply, Service
+from tests.emulators.trust import Trust
 
 OAUTH, STS, IAM = "oauth2.googleapis.com", "sts.googleapis.com", "iamcredentials.googleapis.com"
 TOKEN_URI = f"https://{OAUTH}/token"
@@ -189,6 +191,15 @@ def _oauth(error: str, why: str, status: int = 400, **more: str) -> _Refused:
     return _Refused(status, {"error": error, "error_description": f"{why} canary-7f3a", **more})
 
 
+def _federated(trusts: Trust, token: str, *audiences: str) -> None:
+    try:
+        trusts.claims(token, *audiences)
+    except jwt.InvalidAudienceError:
+        raise _oauth("invalid_grant", "The audience in ID Token does not match the expected audience.") from None
+    except jwt.PyJWTError:
+        raise _oauth("invalid_grant", "The token's issuer or signature is not that of the provider.") from None
+
+
 def api_error(code: int, status: str, reason: str | None = None) -> Reply:
     """A refusal in the form of Google's APIs."""
     error: dict[str, Any] = {"code": code, "message": "canary-7f3a", "status": status}
@@ -198,10 +209,13 @@ def api_error(code: int, status: str, reason: str | None = None) -> Reply:
 
 
 class GoogleTokens(Service):
-    """All three of them, told apart by host and path."""
+    """All three of them, told apart by host and path. `trusts` is the pool's provider, in the place of the cluster."""
 
-    def __init__(self, directory: Directory | None = None, *, authority: Authority | None = None) -> None:
+    def __init__(
+        self, directory: Directory | None = None, *, authority: Authority | None = None, trusts: Trust | None = None
+    ) -> None:
         super().__init__(tls=(OAUTH, STS, IAM), authority=authority)
+        self.trusts = trusts
         self.directory = directory or Directory()
 
     def answer(self, call: Call) -> Reply:
@@ -282,6 +296,9 @@ class GoogleTokens(Service):
         return self._bearer(*self.directory.issue(POOL_SUBJECT, form["scope"])) | {"issued_token_type": ACCESS_TOKEN}
 
     def _check_jwt(self, token: str, audience: str) -> None:
+        if self.trusts is not None:
+            _federated(self.trusts, token, f"https:{audience}", audience)
+            return
         claims, now = verified(token, rsa_key("issuer").public_key(), "issuer-1"), self.directory.wall()
         if claims is None or claims.get("iss") != ISSUER:
             raise _oauth("invalid_grant", "The token's issuer or signature is not that of the provider.")

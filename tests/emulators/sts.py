@@ -19,10 +19,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import jwt
+
 from llmauth.demo import sigv4
 from llmauth.demo.certificates import Authority
 from llmauth.demo.http1 import Head, Request
 from tests.emulators.service import Call, Reply, Service
+from tests.emulators.trust import Trust
 
 ISSUER = "https://oidc.eks.eu-west-1.amazonaws.com/id/0123456789ABCDEF"
 AUDIENCE = "sts.amazonaws.com"
@@ -51,7 +54,10 @@ class Refused(Exception):
 
 
 class Sts(Service):
-    """`roles` are those that there are, by ARN; `region` is whose endpoint it is; `life` what its keys live."""
+    """`roles` are those that there are, by ARN; `region` is whose endpoint it is; `life` what its keys live.
+
+    `trusts` is the provider of identities, which is a cluster of its own (`token`) where none is named.
+    """
 
     def __init__(
         self,
@@ -61,8 +67,10 @@ class Sts(Service):
         life: float = 3600,
         tls: Sequence[str] = (),
         authority: Authority | None = None,
+        trusts: Trust | None = None,
     ) -> None:
         super().__init__(tls=tls, authority=authority)
+        self.trusts = trusts
         self.roles = dict(roles)
         self.region = region
         self.life = life
@@ -120,6 +128,8 @@ class Sts(Service):
         return role
 
     def _claims(self, token: str) -> Mapping[str, Any]:
+        if self.trusts is not None:
+            return _federated(self.trusts, token)
         signed, _, signature = token.rpartition(".")
         if signed.count(".") != 1 or not hmac.compare_digest(signature, self._signature(signed)):
             raise Refused(400, "InvalidIdentityToken")
@@ -169,6 +179,15 @@ class Sts(Service):
 
     def _signature(self, signed: str) -> str:
         return _unpadded(hmac.digest(self._key, signed.encode(), hashlib.sha256))
+
+
+def _federated(trusts: Trust, token: str) -> Mapping[str, Any]:
+    try:
+        return trusts.claims(token, AUDIENCE)
+    except jwt.ExpiredSignatureError:
+        raise Refused(400, "ExpiredTokenException") from None
+    except jwt.PyJWTError:
+        raise Refused(400, "InvalidIdentityToken") from None
 
 
 def _request(call: Call) -> Request:

@@ -22,11 +22,14 @@ from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import unquote
 
+from jwt import PyJWTError
+
 from llmauth.clock import Clock, SystemClock
 from llmauth.demo import sigv4
 from llmauth.demo.certificates import Authority
 from llmauth.demo.http1 import Head, Request
 from tests.emulators.service import Call, Reply, Service
+from tests.emulators.trust import Trust
 
 AUDIENCE = "vault"
 _KV1_LEASE = 2764800  # 32 days, which mean nothing
@@ -132,6 +135,7 @@ class VaultEmulator(Service):
         self.policies: dict[str, dict[str, Sequence[str]]] = {"default": {}}
         self.kubernetes: dict[str, Role] = {}
         self.jwt: dict[str, Role] = {}
+        self.trusts: Trust | None = None  # of `auth/jwt`; its own issuer (`signed_jwt`) where there is none
         self.aws: dict[str, Role] = {}
         self.approle: dict[str, AppRole] = {}
         self.service_accounts: dict[str, str] = {}
@@ -329,13 +333,19 @@ class VaultEmulator(Service):
         role, jwt = _strings(body, "role", "jwt")
         if role not in self.jwt:
             raise Refused(400, f'role "{role}" could not be found')
+        claims = self._own_claims(jwt) if self.trusts is None else _federated(self.trusts, jwt)
+        if claims["sub"] not in self.jwt[role].binds:
+            raise Refused(400, "error validating token: invalid claims")
+        return self.jwt[role]
+
+    def _own_claims(self, jwt: str) -> Mapping[str, Any]:
         signed, _, signature = jwt.rpartition(".")
         if not hmac.compare_digest(signature, self._signature(signed)):
             raise Refused(400, "error validating token: error verifying token signature")
-        claims = json.loads(base64.urlsafe_b64decode(signed.partition(".")[2] + "=="))
-        if claims["exp"] <= self.clock.wall() or claims["aud"] != AUDIENCE or claims["sub"] not in self.jwt[role].binds:
+        claims: Mapping[str, Any] = json.loads(base64.urlsafe_b64decode(signed.partition(".")[2] + "=="))
+        if claims["exp"] <= self.clock.wall() or claims["aud"] != AUDIENCE:
             raise Refused(400, "error validating token: invalid claims")
-        return self.jwt[role]
+        return claims
 
     def _by_aws(self, body: Mapping[str, Any]) -> Role:
         names = ("iam_http_request_method", "iam_request_url", "iam_request_headers", "iam_request_body", "role")
@@ -495,6 +505,13 @@ def _frame(
         "warnings": None,
         "auth": auth,
     }
+
+
+def _federated(trusts: Trust, token: str) -> Mapping[str, Any]:
+    try:
+        return trusts.claims(token, AUDIENCE)
+    except PyJWTError:
+        raise Refused(400, "error validating token: invalid claims") from None
 
 
 def _strings(body: Mapping[str, Any], *names: str) -> list[str]:
