@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import signal
 import socket
 import sys
 
@@ -11,6 +12,9 @@ from hypothesis import settings
 # The same examples in every run: a change fails for what it changed. `--hypothesis-profile=default` draws others.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+# A shell ignores Ctrl-C for what it runs in the background, and that is inherited: here it counts wherever tests run.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _is_here(host: object) -> bool:
