@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeVar
 
 from llmauth.addresses import HostPort
+from llmauth.rules import NO_RULES, Rules
 
 # A name in the table of `llmauth.providers`, which alone lists them: a further one is no concern of anybody else's.
 ProviderType = str
@@ -27,7 +28,11 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Who calls: proved by `method`, with the key's public id where there is one. `expires_at` is Unix time."""
+    """Who calls: proved by `method`, with the key's public id where there is one. `expires_at` is Unix time.
+
+    `second_factor` tells whether one was shown, `factor_due` that one must be before anything is allowed; `rules` are
+    those of the key itself.
+    """
 
     user: str
     method: str
@@ -35,6 +40,9 @@ class Identity:
     key_name: str | None = None
     groups: tuple[str, ...] = ()
     expires_at: float | None = None
+    second_factor: bool = False
+    factor_due: Literal["code", "enrolment"] | None = None
+    rules: Rules = NO_RULES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,7 +117,9 @@ class Url(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A request. `tunnel` is the CONNECT target where there is one; `source` is the peer's address, for logs.
+    """A request. `tunnel` is the CONNECT target where there is one; `source` is the peer's address.
+
+    `certificate` is what the client showed in its TLS handshake with us (DER, its own first), empty where it did not.
 
     `body` is empty until the body has been read: what is judged at the head is judged without it. The repr shows
     neither it nor any header's value nor the query.
@@ -130,6 +132,7 @@ class Request:
     body: bytes = field(default=b"", repr=False)
     tunnel: HostPort | None = None
     source: str = ""
+    certificate: tuple[bytes, ...] = field(default=(), repr=False)
 
     def altered(self, *, url: Url | None = None, headers: Headers | None = None, body: bytes | None = None) -> Request:
         """This request with another URL, other headers or another body."""

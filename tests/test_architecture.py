@@ -23,6 +23,7 @@ FLOORS = {
     "llmauth.errors": 1,
     "llmauth.http": 1,
     "llmauth.platform": 1,
+    "llmauth.rules": 1,
     "llmauth.secrets": 1,
     "llmauth.sources": 1,
     "llmauth.ca": 2,
@@ -34,29 +35,30 @@ FLOORS = {
     "llmauth.storage": 2,
     "llmauth.upstream_proxy": 2,
     "llmauth.websocket": 2,
-    "llmauth.authenticators": 3,
+    "llmauth.audit": 3,
     "llmauth.codecs": 3,
     "llmauth.governance": 3,
     "llmauth.outbound": 3,
     "llmauth.screening": 3,
     "llmauth.telemetry": 3,
-    "llmauth.providers": 4,
-    "llmauth.token_hosts": 4,
-    "llmauth.translation": 4,
-    "llmauth.usage": 4,
-    "llmauth.vaults": 4,
-    "llmauth.credentials": 5,
-    "llmauth.forwarding": 5,
-    "llmauth.protocol": 5,
-    "llmauth.routers": 6,
-    "llmauth.config": 7,
-    "llmauth.gateway": 8,
-    "llmauth.control": 9,
-    "addons": 9,  # addons.wire with it: the chain and its layers are one room
-    "addons.launch": 10,
-    "llmauth.demo": 10,  # below the command that starts it
-    "llmauth.cli": 11,
-    "llmauth.__main__": 12,  # `python -m llmauth` is the command line
+    "llmauth.authenticators": 4,
+    "llmauth.providers": 5,
+    "llmauth.token_hosts": 5,
+    "llmauth.translation": 5,
+    "llmauth.usage": 5,
+    "llmauth.vaults": 5,
+    "llmauth.credentials": 6,
+    "llmauth.forwarding": 6,
+    "llmauth.protocol": 6,
+    "llmauth.routers": 7,
+    "llmauth.config": 8,
+    "llmauth.gateway": 9,
+    "llmauth.control": 10,
+    "addons": 10,  # addons.wire with it: the chain and its layers are one room
+    "addons.launch": 11,
+    "llmauth.demo": 11,  # below the command that starts it
+    "llmauth.cli": 12,
+    "llmauth.__main__": 13,  # `python -m llmauth` is the command line
 }
 
 # Rooms that never meet although their floors would let them: how a credential is used, and where it comes from.

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from llmauth.authenticators.base import Authenticator
+from pydantic import BaseModel
+
+from llmauth.authenticators.base import Authenticator, AuthSurroundings
 from llmauth.authenticators.keys import ApiKeyOptions, IssuedKeys
-from llmauth.clock import Clock
-from llmauth.storage.keys import KeyStore
 
 MethodOptions = ApiKeyOptions
 """One entry of `auth.methods`, told by its `type`."""
 
-METHODS: Mapping[str, tuple[type[MethodOptions], Callable[[Any, KeyStore, Clock], Authenticator]]] = {
-    "api_key": (ApiKeyOptions, lambda options, store, clock: IssuedKeys(store, clock)),
+METHODS: Mapping[str, tuple[type[BaseModel], Callable[[Any, AuthSurroundings], Authenticator]]] = {
+    "api_key": (ApiKeyOptions, IssuedKeys),
 }
 
 
-def build(options: MethodOptions, store: KeyStore, clock: Clock) -> Authenticator:
-    """The method of these options, which judges by this store."""
-    return METHODS[options.type][1](options, store, clock)
+def build(options: MethodOptions, surroundings: AuthSurroundings) -> Authenticator:
+    """The method of these options; ValueError, a sentence, for what cannot be used as configured."""
+    return METHODS[options.type][1](options, surroundings)

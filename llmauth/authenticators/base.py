@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Literal, Protocol
 
+from llmauth.clock import Clock
 from llmauth.context import Identity
 from llmauth.errors import Unauthenticated
+from llmauth.outbound import Outbound
+from llmauth.storage.keys import KeyStore
 
 Reason = Literal[
     "missing",  # nothing was presented where something must be
@@ -17,6 +22,10 @@ Reason = Literal[
     "bad_key",
     "expired",
     "revoked",
+    "not_allowed",  # it proves somebody whom the method does not let in
+    "factor_missing",
+    "factor_wrong",
+    "factor_locked",
 ]
 
 
@@ -31,16 +40,36 @@ class Slot(StrEnum):
     PRESIGNED = "?x-amz-signature"
     PROXY = "proxy-authorization"
     SESSION = "x-session-token"
+    OIDC_DATA = "x-amzn-oidc-data"
+    FORWARDED_CERTIFICATE = "x-forwarded-client-cert"
+    CERTIFICATE = "client certificate"  # shown in the TLS handshake, and no part of the request
     FORM = "form"  # the body of an exchange at a vendor's token host, which we answer
     SUBPROTOCOL = "sec-websocket-protocol"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presented:
-    """What stood in a slot: of `Bearer` the token, of `Basic` the password, else the whole value."""
+    """What stood in a slot: of `Bearer` the token, of `Basic` the password, else the whole value.
+
+    `user` is the name beside a password of Basic, a label for people to all methods but one; `source` is the address of
+    the peer, by which some slots are believed.
+    """
 
     slot: Slot
     value: str = field(repr=False)
+    user: str = field(default="", repr=False)
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthSurroundings:
+    """What a method may ask: the store of keys, the clock, services outside, the environment, the state folder."""
+
+    store: KeyStore
+    clock: Clock
+    outbound: Outbound
+    environ: Mapping[str, str]
+    home: Path
 
 
 class Authenticator(Protocol):
@@ -52,6 +81,11 @@ class Authenticator(Protocol):
     @property
     def name(self) -> str:
         """The method's name in the configuration, in `Identity.method`, logs and metrics."""
+        ...
+
+    @property
+    def slots(self) -> frozenset[Slot]:
+        """Slots that only this method knows: where no method names them, they are fields like any other."""
         ...
 
     def start(self) -> None:
@@ -87,6 +121,13 @@ class Authenticator(Protocol):
         Raises Unauthenticated when it has ended, Unavailable when nothing can be judged now.
         """
         ...
+
+
+def as_of_now(proved: Identity, now: Identity) -> Identity:
+    """An identity as its method has it `now`, with the second factor that was shown when it was proved."""
+    if proved.second_factor and now.factor_due == "code":
+        return replace(now, second_factor=True, factor_due=None)
+    return now
 
 
 def wrong(reason: Reason, detail: str = "") -> Unauthenticated:

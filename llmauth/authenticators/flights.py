@@ -22,7 +22,7 @@ class Flights:
     def __init__(self, workers: int = WORKERS, queue_limit: int = QUEUE_LIMIT) -> None:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="authenticate")
         self._most = workers + queue_limit
-        self._under_way: dict[tuple[str, str], Future[Identity]] = {}
+        self._under_way: dict[tuple[str, str, str], Future[Identity]] = {}
 
     async def identity(self, method: Authenticator, presented: Presented) -> Identity:
         """What the method computes. Raises what it raises, and Unavailable when too many wait already."""
@@ -35,7 +35,7 @@ class Flights:
 
     def _flight(self, method: Authenticator, presented: Presented) -> Future[Identity]:
         """The one computation for this value, begun unless it is under way."""
-        key = (method.name, presented.value)
+        key = (method.name, presented.user, presented.value)
         flight = self._under_way.get(key)
         if flight is None:
             if len(self._under_way) >= self._most:

@@ -11,15 +11,14 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from llmauth.authenticators.base import Presented, Reason, Slot, wrong
-from llmauth.clock import Clock
+from llmauth.authenticators.base import AuthSurroundings, Presented, Reason, Slot, wrong
 from llmauth.context import Identity
 from llmauth.errors import Unavailable
 from llmauth.secrets import Secret
 from llmauth.storage.feed import KeyFeed
 from llmauth.storage.home import StateError
 from llmauth.storage.key_text import ALGORITHM, LONGEST, PREFIX, hash_key, key_id_of, matches
-from llmauth.storage.keys import KeyRecord, KeyStore, Snapshot
+from llmauth.storage.keys import KeyRecord, Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +47,11 @@ class IssuedKeys:
     """
 
     name: Final = "api_key"
+    slots: Final[frozenset[Slot]] = frozenset()
 
-    def __init__(self, store: KeyStore, clock: Clock) -> None:
-        self._clock = clock
-        self._feed = KeyFeed(store, self.load, clock)
+    def __init__(self, options: ApiKeyOptions, surroundings: AuthSurroundings) -> None:
+        self._clock = surroundings.clock
+        self._feed = KeyFeed(surroundings.store, self.load, surroundings.clock)
         self._keys: dict[str, _Held] = {}
         # Digest of a full key text, under a secret of this process -> id and stored hash of the key that it proved.
         self._proved: dict[bytes, tuple[str, str]] = {}

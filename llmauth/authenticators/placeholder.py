@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 from typing import Final
 
-from llmauth.authenticators.base import Authenticator, Presented, Slot, wrong
+from llmauth.authenticators.base import Authenticator, Presented, Slot, as_of_now, wrong
 from llmauth.authenticators.tokens import FORM, ByPlaceholder, Tokens
 from llmauth.context import Identity
 
@@ -20,6 +20,7 @@ class Placeholder:
     """A token is worth what the identity behind it is worth now: the method that proved that one is asked each time."""
 
     name: Final = "placeholder"
+    slots: Final[frozenset[Slot]] = frozenset()
 
     def __init__(self, tokens: Tokens, methods: Iterable[Authenticator]) -> None:
         self._tokens = tokens
@@ -62,7 +63,7 @@ class Placeholder:
         method = self._methods.get(identity.method)
         if method is None:
             raise wrong("revoked", f"method {identity.method} is off")
-        return method.current(identity)
+        return as_of_now(identity, method.current(identity))
 
 
 def _standing_for(origin: Identity, ends: float) -> ByPlaceholder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import binascii
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,15 +22,20 @@ _HEADER_SLOTS = {
     for slot in (Slot.AUTHORIZATION, Slot.API_KEY, Slot.AZURE_KEY, Slot.GOOGLE_KEY, Slot.PROXY, Slot.SESSION)
 }
 _CONNECT_SLOTS = {Slot.PROXY.value.encode("ascii"): Slot.PROXY}
+# Put on by whoever stands before us, which only a method that knows them believes, and only from peers of its own.
+_FORWARDED_SLOTS = {slot.value.encode("ascii"): slot for slot in (Slot.OIDC_DATA, Slot.FORWARDED_CERTIFICATE)}
+# An identity that comes with the connection, or from a peer, stands back behind what the client sends itself.
+AMBIENT = frozenset({Slot.OIDC_DATA, Slot.FORWARDED_CERTIFICATE, Slot.CERTIFICATE})
 # `Authorization` carries a scheme before the value; the other headers are the value.
 _WITH_SCHEME = frozenset({Slot.AUTHORIZATION, Slot.PROXY})
 _SIGNATURE = "x-amz-signature"
 
 
-def present(request: Request, recognises: Recognises) -> tuple[Presented, ...]:
+def present(request: Request, recognises: Recognises, also: frozenset[Slot] = frozenset()) -> tuple[Presented, ...]:
     """Everything that stands in a credential slot of this request, in a fixed order; BadRequest for two in one slot.
 
-    At CONNECT only the proxy slot is one. Spellings with an underscore (`x_api_key`) are no slot at all: servers
+    `also` are the slots that are some only by configuration. At CONNECT only the proxy slot is one, and the client's
+    certificate. Spellings with an underscore (`x_api_key`) are no slot at all: servers
     disagree about which header they mean, so they prove nothing, and are stripped. `?key=` is a slot only for a value
     of our form; any other is the provider's own query.
     """
@@ -41,12 +47,26 @@ def present(request: Request, recognises: Recognises) -> tuple[Presented, ...]:
         if values is not None:
             if len(values) > 1:
                 raise _doubled(slot)
-            found = (*found, Presented(slot=slot, value=_value(slot, values[0])))
+            found = (*found, _presented(slot, values[0], request.source))
     if not connect and "?" in request.url.path:
         found = (*found, *_in_query(request.url.query, recognises))
     if PROTOCOLS in index and is_asked(request.headers):
         found = (*found, *_in_subprotocols(index[PROTOCOLS]))
-    return found
+    return (*found, *_ambient(request, also)) if also else found
+
+
+def _ambient(request: Request, slots: frozenset[Slot]) -> Iterator[Presented]:
+    if Slot.CERTIFICATE in slots and request.certificate:
+        chain = " ".join(base64.b64encode(each).decode("ascii") for each in request.certificate)
+        yield Presented(slot=Slot.CERTIFICATE, value=chain, source=request.source)
+    if request.door is Door.CONNECT:
+        return
+    for name, slot in _FORWARDED_SLOTS.items():
+        values = request.headers.index().get(name) if slot in slots else None
+        if values is not None:
+            # Two of them are no mistake of the client's: one may have been there before the peer added its own.
+            value = values[0].decode("utf-8", "surrogateescape").strip(" \t") if len(values) == 1 else ""
+            yield Presented(slot=slot, value=value, source=request.source)
 
 
 def raw_slots(request: Request) -> tuple[list[bytes] | None, ...] | None:
@@ -60,32 +80,31 @@ def raw_slots(request: Request) -> tuple[list[bytes] | None, ...] | None:
     return tuple([get(name) for name in _HEADER_SLOTS])
 
 
-def _value(slot: Slot, raw: bytes) -> str:
+def _presented(slot: Slot, raw: bytes, source: str) -> Presented:
     text = raw.decode("utf-8", "surrogateescape").strip(" \t")
-    if slot not in _WITH_SCHEME:
-        return text
-    scheme, _, rest = text.partition(" ")
-    match scheme.lower():
-        case "bearer":
-            return rest.strip(" ")
-        case "basic":
-            password = _password(rest.strip(" "))
-            if password is not None:
-                return password
-            # ibm-watsonx-ai writes `Basic TOKEN`, unencoded, for a token that holds no dot: a key of ours holds none.
-            bare = rest.strip(" ")
-            return bare if slot is Slot.AUTHORIZATION and bare.startswith(PREFIX) else text
-        case _:  # `AWS4-HMAC-SHA256 …`, a token without a scheme: the whole, to be known by its form or by nobody
-            return text
+    user = ""
+    if slot in _WITH_SCHEME:
+        scheme, _, rest = text.partition(" ")
+        rest = rest.strip(" ")
+        match scheme.lower():
+            case "bearer":
+                text = rest
+            case "basic":
+                user, text = _basic(slot, rest, text)
+            case _:  # `AWS4-HMAC-SHA256 …`, a token without a scheme: the whole, known by its form or by nobody
+                pass
+    return Presented(slot=slot, value=text, user=user, source=source)
 
 
-def _password(encoded: str) -> str | None:
-    """The password of Basic, `None` when it cannot be decoded; the user name is a label for people."""
+def _basic(slot: Slot, encoded: str, whole: str) -> tuple[str, str]:
+    """User and password; without a user, the whole of what cannot be decoded."""
     try:
         plain = binascii.a2b_base64(encoded.encode("utf-8", "surrogateescape"), strict_mode=True)
     except binascii.Error:
-        return None
-    return plain.decode("utf-8", "surrogateescape").partition(":")[2]
+        # ibm-watsonx-ai writes `Basic TOKEN`, unencoded, for a token that holds no dot: a key of ours holds none.
+        return "", encoded if slot is Slot.AUTHORIZATION and encoded.startswith(PREFIX) else whole
+    user, _, password = plain.decode("utf-8", "surrogateescape").partition(":")
+    return user, password
 
 
 def _in_query(query: str, recognises: Recognises) -> Iterator[Presented]:
@@ -147,39 +166,49 @@ def decide(
     (c) anything else: 401.
 
     Two slots know no placeholder: the session's, which is ours alone, and the proxy's where the proxy itself asks.
-    `gateway` says that an absolute-form request is to a gateway host, where every slot counts. Raises Unauthenticated
-    (401 or 407, by the door) and Forbidden.
+    What comes with the connection or from a trusted peer (AMBIENT) gives an identity as the tunnel does. `gateway` says
+    that an absolute-form request is to a gateway host, where every slot counts. Raises Unauthenticated (401 or 407, by
+    the door) and Forbidden.
     """
-    proved: Claim | None = None
-    at_proxy: Identity | None = None
-    conflict: Claim | None = None
+    sent: list[Claim] = []
+    around: list[Claim] = []
     for claim in claims:
         slot = claim.presented.slot
-        if claim.identity is None:
-            if claim.wrong is not None:
-                raise invalid(claim.wrong)
-            if slot is Slot.SESSION or (slot is Slot.PROXY and asks_as_proxy(door)):
-                raise _unrecognised(slot)
-            continue
-        if slot is Slot.PROXY:
-            at_proxy = claim.identity
-        if proved is None:
-            proved = claim
-        elif claim.presented.value != proved.presented.value:
-            conflict = claim
-    if proved is not None and conflict is not None:
-        raise _conflict(f"'{proved.presented.slot}' and '{conflict.presented.slot}' hold two different credentials.")
-    if door is Door.CONNECT or (door is Door.ABSOLUTE and not gateway):
-        if at_proxy is None and not (door is Door.CONNECT and intercepted):
-            raise missing(door)
-        return at_proxy
-    if proved is not None and proved.identity is not None:
-        if tunnel is not None and tunnel.user != proved.identity.user:
-            raise _conflict(f"'{proved.presented.slot}' holds a credential of another user than the proxy's.")
-        return proved.identity
-    if tunnel is not None:
-        return tunnel
-    raise _unrecognised(claims[0].presented.slot) if claims else missing(door)
+        if claim.identity is not None:
+            (around if slot in AMBIENT else sent).append(claim)
+        elif claim.wrong is not None:
+            raise invalid(claim.wrong)
+        elif slot is Slot.SESSION or (slot is Slot.PROXY and asks_as_proxy(door)):
+            raise _unrecognised(slot)
+    _require_one(sent)
+    proxy_alone = door is Door.CONNECT or (door is Door.ABSOLUTE and not gateway)
+    if proxy_alone:
+        sent = [claim for claim in sent if claim.presented.slot is Slot.PROXY]
+    identities = [claim.identity for claim in (*sent, *around) if claim.identity is not None]
+    if tunnel is not None and not proxy_alone:
+        identities.append(tunnel)
+    if len({identity.user for identity in identities}) > 1:
+        raise _conflict(_differs(sent, around))
+    if identities:
+        return identities[0]
+    if door is Door.CONNECT and intercepted:
+        return None
+    if claims and not proxy_alone:
+        raise _unrecognised(claims[0].presented.slot)
+    raise missing(door)
+
+
+def _require_one(sent: Sequence[Claim]) -> None:
+    for claim in sent[1:]:
+        one, other = sent[0].presented, claim.presented
+        if one.value != other.value:
+            raise _conflict(f"'{one.slot}' and '{other.slot}' hold two different credentials.")
+
+
+def _differs(sent: Sequence[Claim], around: Sequence[Claim]) -> str:
+    slot = (sent or around)[0].presented.slot
+    others = "the proxy's" if not (sent and around) else f"'{around[0].presented.slot}'s"
+    return f"'{slot}' holds a credential of another user than {others}."
 
 
 def asks_as_proxy(door: Door) -> bool:

@@ -75,7 +75,7 @@ class Tokens:
         now = int(self.now())
         ends = now + LIFETIME if identity.expires_at is None else min(now + LIFETIME, int(identity.expires_at))
         origin = identity.origin if isinstance(identity, ByPlaceholder) else identity
-        claims = {"iss": ISSUER, "sub": identity.user, "iat": now, "exp": ends, "identity": asdict(origin)}
+        claims = {"iss": ISSUER, "sub": identity.user, "iat": now, "exp": ends, "identity": _facts(origin)}
         body = json.dumps(claims, separators=(",", ":")).translate(_ESCAPED)
         signed = FORM + _encoded(body.encode("ascii"))
         return Issued(text=f"{signed}.{self._signature(signed)}", issued_at=now, expires_at=ends)
@@ -104,6 +104,13 @@ class Tokens:
 
 def _padded(text: str) -> str:
     return text + "=" * (-len(text) % 4)
+
+
+def _facts(identity: Identity) -> dict[str, Any]:
+    """What a token tells of it. What its key allows is not among it: that is asked of the key each time."""
+    facts = asdict(identity)
+    del facts["rules"]
+    return facts
 
 
 def _identity(claims: dict[str, Any]) -> Identity:

@@ -8,6 +8,7 @@ from wsgiref.simple_server import WSGIServer
 
 from llmauth import authenticators, providers, token_hosts
 from llmauth.addresses import HostPort, normalise_host
+from llmauth.authenticators.base import AuthSurroundings
 from llmauth.authenticators.placeholder import Placeholder
 from llmauth.authenticators.tokens import Tokens
 from llmauth.ca import Authority
@@ -79,14 +80,17 @@ class Gateway:
         self.provider = ProviderRouter(self.handlers)
         self._keys = KeyStore(settings.storage.url, clock)
         self.tokens = Tokens(token_key.load_or_create(settings.home), clock)
-        methods = [authenticators.build(one, self._keys, clock) for one in settings.auth.methods]
+        self.outbound = outbound_of(settings)
+        asked = AuthSurroundings(
+            store=self._keys, clock=clock, outbound=self.outbound, environ=environ, home=settings.home
+        )
+        methods = [authenticators.build(one, asked) for one in settings.auth.methods]
         self.auth = AuthRouter(
             [Placeholder(self.tokens, methods), *methods],
             enabled=settings.auth.enabled,
             clock=clock,
             on_failure=self.metrics.auth_failed,
         )
-        self.outbound = outbound_of(settings)
         self._clock = clock
         surroundings = surroundings_of(settings, ThisMachine(environ), self.outbound, clock)
         self.platform = surroundings.platform

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from llmauth.authenticators.base import Authenticator, Presented, wrong
+from llmauth.authenticators.base import Authenticator, Presented, Slot, as_of_now, wrong
 from llmauth.authenticators.failures import Failures, OnFailure, reason_of
 from llmauth.authenticators.flights import QUEUE_LIMIT, WORKERS, Flights
 from llmauth.authenticators.presented import Claim, decide, invalid, present, raw_slots
@@ -61,6 +61,7 @@ class AuthRouter:
     ) -> None:
         self._methods = tuple(methods)
         self._by_name = {method.name: method for method in methods}
+        self._slots: frozenset[Slot] = frozenset().union(*(method.slots for method in methods))
         self._enabled = enabled
         self._clock = clock
         self._failures = Failures(on_failure)
@@ -85,7 +86,7 @@ class AuthRouter:
 
     def shows(self, request: Request) -> bool:
         """Whether a head holds anything that will be judged, right or wrong. BadRequest for two values in one slot."""
-        return not self._enabled or any(self._recognised(each) for each in present(request, self._recognised))
+        return not self._enabled or any(self._recognised(each) for each in self._present(request))
 
     def recall(
         self,
@@ -108,7 +109,7 @@ class AuthRouter:
             return ANONYMOUS, Decision(router="auth", input="none", outcome="anonymous", reason="auth is switched off")
         presented: tuple[Presented, ...] = ()
         try:
-            presented = (*present(request, self._recognised), *form)
+            presented = (*self._present(request), *form)
             if tunnel is not None:
                 tunnel = self._current(tunnel)
             claims = []
@@ -193,6 +194,9 @@ class AuthRouter:
         """
         return self._current(identity)
 
+    def _present(self, request: Request) -> tuple[Presented, ...]:
+        return present(request, self._recognised, self._slots)
+
     def _recognised(self, presented: Presented) -> bool:
         return self._method_of(presented) is not None
 
@@ -209,7 +213,7 @@ class AuthRouter:
         if method is None:
             raise invalid(wrong("revoked", f"method {tunnel.method} is off"))
         try:
-            return method.current(tunnel)
+            return as_of_now(tunnel, method.current(tunnel))
         except Unauthenticated as error:
             raise invalid(error) from None
 

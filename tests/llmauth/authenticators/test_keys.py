@@ -10,12 +10,13 @@ import pytest
 
 from llmauth.authenticators import keys as module
 from llmauth.authenticators.base import Presented, Slot
-from llmauth.authenticators.keys import REFUSED_SECONDS, IssuedKeys
+from llmauth.authenticators.keys import REFUSED_SECONDS
 from llmauth.clock import ManualClock
 from llmauth.errors import Unauthenticated, Unavailable
 from llmauth.storage.home import StateError
 from llmauth.storage.key_text import _checksum, new_key
 from llmauth.storage.keys import KeyStore
+from tests.fixtures.methods import issued_keys
 
 
 def still_valid(keys, identity):
@@ -47,7 +48,7 @@ def store(path, clock):
 @pytest.fixture
 def keys(store, clock):
     """Following the store only when asked to, by `follow`: no thread runs."""
-    issued = IssuedKeys(store, clock)
+    issued = issued_keys(store, clock)
     follow(issued)
     return issued
 
@@ -278,7 +279,7 @@ def test_a_store_that_fails_for_a_moment_refuses_nobody(store, keys, path):
 
 
 def test_it_starts_and_stops(store, path, caplog):
-    issued = IssuedKeys(store, ManualClock())
+    issued = issued_keys(store, ManualClock())
     assert not issued.usable()
     with pytest.raises(Unavailable):
         issued.recall(presented(new_key()[1]))
@@ -290,7 +291,7 @@ def test_it_starts_and_stops(store, path, caplog):
 
 
 def test_an_unreadable_store_refuses_to_start(store, path):
-    issued = IssuedKeys(store, ManualClock())
+    issued = issued_keys(store, ManualClock())
     path.unlink()
     with pytest.raises(StateError):
         issued.start()
@@ -312,7 +313,7 @@ def test_ten_thousand_keys_are_as_quick_as_one(store, clock, monkeypatch):
     monkeypatch.setattr(module, "matches", lambda text, algorithm, hashed: hashed == same)
     with store._database.writing() as connection:
         made = [store._issue(connection, 1, f"k{n}", "u", (), None)[1] for n in range(10_000)]
-    keys = IssuedKeys(store, clock)
+    keys = issued_keys(store, clock)
     follow(keys)
     chosen = [presented(key) for key in made[::10]]
     for each in chosen:

@@ -16,6 +16,7 @@ from llmauth.context import Identity
 from llmauth.errors import Unauthenticated
 from llmauth.secrets import Secret
 from llmauth.storage.keys import KeyStore
+from tests.fixtures.methods import issued_keys
 
 KEY = Secret("07" * 32)
 
@@ -35,7 +36,7 @@ def store(tmp_path: Path, clock: ManualClock) -> Iterator[KeyStore]:
 @pytest.fixture
 def keys(store: KeyStore, clock: ManualClock) -> Iterator[IssuedKeys]:
     store.create("ci", user="alice", expires_at=clock.wall() + 2 * LIFETIME)
-    keys = IssuedKeys(store, clock)
+    keys = issued_keys(store, clock)
     keys.start()
     yield keys
     keys.stop()

@@ -12,7 +12,6 @@ import pytest
 
 from llmauth.authenticators.base import Presented, Slot
 from llmauth.authenticators.flights import QUEUE_LIMIT
-from llmauth.authenticators.keys import IssuedKeys
 from llmauth.clock import SystemClock
 from llmauth.context import Identity
 from llmauth.errors import BadRequest, Forbidden, GatewayError, InternalError, Unauthenticated, Unavailable
@@ -20,7 +19,7 @@ from llmauth.http import Door, Headers, Request, Url
 from llmauth.routers.auth import ANONYMOUS, AuthRouter, Pending, decision_of
 from llmauth.storage.key_text import new_key
 from llmauth.storage.keys import KeyStore
-from tests.fixtures.methods import Slow
+from tests.fixtures.methods import Slow, issued_keys
 
 
 def still_valid(keys, identity):
@@ -46,7 +45,7 @@ def failures():
 
 @pytest.fixture
 def keys(store):
-    return IssuedKeys(store, SystemClock())
+    return issued_keys(store, SystemClock())
 
 
 @pytest.fixture
@@ -70,6 +69,7 @@ class Lasting:
     """A method whose identities have no key, and end one by one."""
 
     name = "person"
+    slots = frozenset()
 
     def __init__(self):
         self.ended = []
