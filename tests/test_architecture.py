@@ -78,6 +78,8 @@ BESIDE_MITMPROXY = {
     *("azure-core", "azure-identity", "msal", "msal-extensions", "pyjwt"),
     *("google-auth", "pyasn1-modules"),
     *("charset-normalizer", "hvac", "idna", "requests"),
+    *("psycopg", "psycopg-binary", "tzdata"),  # tzdata: on Windows
+    *("pyotp", "segno", "redis"),
     "prometheus-client",
     "python-json-logger",
     "sqlalchemy",
