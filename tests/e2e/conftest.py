@@ -11,6 +11,29 @@ import pytest
 from llmauth.demo.emulators import Emulators
 from tests.fixtures.serving import Serving, start
 
+# The files that take longest, which begin first: a long one that begins last has the other processes wait for it.
+_LONGEST = (
+    "test_limits.py",
+    "test_outages.py",
+    "test_life.py",
+    "test_sdk_features.py",
+    "test_agent_loops.py",
+    "test_websockets.py",
+    "test_second_try.py",
+    "test_starting.py",
+    "test_http2_floods.py",
+    "test_fuzz.py",
+    "test_expiry.py",
+    "test_claude_code_protocol.py",
+    "test_claude_code.py",
+    "test_realtime.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first; of one file the order stays."""
+    items.sort(key=lambda item: _LONGEST.index(item.path.name) if item.path.name in _LONGEST else len(_LONGEST))
+
 
 @pytest.fixture(scope="session")
 def shared_emulators() -> Iterator[Emulators]:
