@@ -69,7 +69,7 @@ class Lasting:
     """A method whose identities have no key, and end one by one."""
 
     name = "person"
-    slots = frozenset()
+    slots: frozenset[Slot] = frozenset()
 
     def __init__(self):
         self.ended = []
