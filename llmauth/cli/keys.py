@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Annotated, Protocol, runtime_checkable
 
 import typer
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
+from llmauth.cli.key_records import Done, recorded
+from llmauth.cli.key_tables import facts, iso, table
 from llmauth.clock import SystemClock
 from llmauth.durations import parse_duration
+from llmauth.rules import Rules
 from llmauth.secrets import Secret
+from llmauth.storage.factors import Enrolment
 from llmauth.storage.home import StateError, state_folder
-from llmauth.storage.keys import KeyRecord, KeyStore
+from llmauth.storage.keys import KeyStore
+from llmauth.storage.records import KeyRecord
+
+_WIDE = 250
+# What holds when a change was made and cannot be recorded.
+_UNTOLD = "The key '{name}' was made, but is not shown, since that cannot be recorded; later `keys rotate` it."
+_UNSHOWN = "The second factor of '{name}' is a new one, but not shown, since that cannot be recorded; enrol it again."
+_ENDED = "The key '{name}' was revoked, but that cannot be recorded."
 
 app = typer.Typer(
     name="keys",
@@ -34,8 +43,12 @@ app = typer.Typer(
 class ChoosesStorage(Protocol):
     """What the context object of the root command may offer; without it keys are in the state folder."""
 
-    def storage_url(self, configs: list[Path]) -> str | Path:
-        """Where the keys are, by these configuration files (empty: the default ones)."""
+    def key_store(self, configs: list[Path]) -> KeyStore:
+        """The store of keys, by these configuration files (empty: the default ones)."""
+        ...
+
+    def audit_home(self, configs: list[Path]) -> Path | None:
+        """The state folder in whose audit record changes are told; None where there is none."""
         ...
 
 
@@ -53,14 +66,30 @@ def create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A name that no other living key has.")],
     user: Annotated[str | None, typer.Option(help="Whose key it is; NAME unless given.")] = None,
     group: Annotated[list[str] | None, typer.Option(help="A group of the user; repeatable.")] = None,
+    models: Annotated[str | None, typer.Option(metavar="GLOBS", help="Models it may use: 'claude-*,gpt-5*'.")] = None,
+    rpm: Annotated[int | None, typer.Option(min=1, help="Requests a minute.")] = None,
+    tpm: Annotated[int | None, typer.Option(min=1, help="Tokens a minute.")] = None,
+    concurrent: Annotated[int | None, typer.Option(min=1, help="Requests at the same time.")] = None,
     expires: Annotated[str | None, typer.Option(metavar="90d", help="2s, 90m, 12h, 90d; never unless given.")] = None,
+    require_totp: Annotated[bool, typer.Option("--require-totp", help="Of no use before `enrol-totp`.")] = False,
+    aws: Annotated[bool, typer.Option("--aws", help="An access-key pair, by which AWS SDKs sign.")] = False,
     as_json: AsJson = False,
     config: Configs = None,
 ) -> None:
     """Make a key and print it, this once, alone on standard output: KEY=$(llmauth keys create ci)."""
-    with _store(ctx, config) as store:
-        record, key = store.create(name, user, group or (), _moment(expires))
-        _show_once(record, key, as_json)
+    with _store(ctx, config) as store, _recorded(ctx, config, "key.create", name, _UNTOLD) as done:
+        rules = Rules(models=_globs(models), rpm=rpm, tpm=tpm, concurrent=concurrent)
+        if aws:
+            pair = store.create_pair(name, user, group or (), _moment(expires), rules=rules, require_totp=require_totp)
+            record, secret = pair[0], pair[2]
+        else:
+            record, secret = store.create(
+                name, user, group or (), _moment(expires), rules=rules, require_totp=require_totp
+            )
+        done(record)
+        _show_once(record, secret, as_json)
+    if require_totp:
+        _say(f"It is refused until it has a second factor: llmauth keys enrol-totp {record.name}")
 
 
 @app.command("list")
@@ -68,40 +97,60 @@ def list_(
     ctx: typer.Context,
     as_json: AsJson = False,
     every: Annotated[bool, typer.Option("--all", help="Revoked keys too.")] = False,
+    sessions: Annotated[bool, typer.Option("--sessions", help="What was opened with them, too.")] = False,
     config: Configs = None,
 ) -> None:
-    """Show the keys: whose they are, until when, when last used."""
+    """Show the keys: whose they are, what they may do, until when, when last used."""
     with _store(ctx, config) as store:
-        records = [record for record in store.list() if every or record.revoked is None]
+        records = [one for one in store.list(with_sessions=sessions) if every or _is_shown(one)]
+    now = SystemClock().wall()
     if as_json:
-        typer.echo(json.dumps([_facts(record) for record in records], indent=2, ensure_ascii=False))
+        typer.echo(json.dumps([facts(record, now) for record in records], indent=2, ensure_ascii=False))
     elif records:
-        Console().print(_table(records))
+        # A pipe has no width: there each key keeps its line.
+        Console(width=None if sys.stdout.isatty() else _WIDE).print(table(records, now))
     else:
         _say("No keys yet. Make the first: llmauth keys create NAME")
 
 
 @app.command()
-def revoke(ctx: typer.Context, name_or_id: NameOrId, config: Configs = None) -> None:
-    """End a key for good; running servers refuse it within a second."""
-    with _store(ctx, config) as store:
+def revoke(ctx: typer.Context, name_or_id: NameOrId, as_json: AsJson = False, config: Configs = None) -> None:
+    """End a key for good, and its sessions; running servers refuse it within a second."""
+    with _store(ctx, config) as store, _recorded(ctx, config, "key.revoke", name_or_id, _ENDED) as done:
         record = store.revoke(name_or_id)
+        done(record)
+    if as_json:
+        typer.echo(json.dumps(facts(record, SystemClock().wall()), ensure_ascii=False))
     _say(f"Revoked '{record.name}' (id {record.id}).")
 
 
 @app.command()
 def rotate(ctx: typer.Context, name_or_id: NameOrId, as_json: AsJson = False, config: Configs = None) -> None:
     """Replace a key by a new one of the same name, and print it this once. The old one ends at once."""
-    with _store(ctx, config) as store:
-        record, key = store.rotate(name_or_id)
-        _show_once(record, key, as_json)
+    with _store(ctx, config) as store, _recorded(ctx, config, "key.rotate", name_or_id, _UNTOLD) as done:
+        record, secret = store.rotate(name_or_id)
+        done(record)
+        _show_once(record, secret, as_json)
+
+
+@app.command("enrol-totp")
+def enrol_totp(ctx: typer.Context, name_or_id: NameOrId, as_json: AsJson = False, config: Configs = None) -> None:
+    """Give a key a second factor, for an authenticator app, and ten backup codes; what it had before ends."""
+    with _store(ctx, config) as store, _recorded(ctx, config, "key.enrol_totp", name_or_id, _UNSHOWN) as done:
+        enrolment = store.enrol(name_or_id)
+        done(enrolment.record)
+    if as_json:
+        typer.echo(json.dumps(_shown(enrolment)))
+        return
+    _show_enrolment(enrolment)
+    _say(f"The second factor of '{enrolment.record.name}' is shown this once. Each code is good once.")
 
 
 @contextmanager
 def _store(ctx: typer.Context, configs: list[Path] | None) -> Iterator[KeyStore]:
     """The store, closed afterwards; what goes wrong is one sentence on standard error and an exit code."""
     try:
-        store = KeyStore(_location(ctx, configs or []))
+        store = _opened(ctx, configs or [])
         try:
             yield store
         finally:
@@ -112,16 +161,38 @@ def _store(ctx: typer.Context, configs: list[Path] | None) -> Iterator[KeyStore]
         raise _failed(error, 1) from None
 
 
-def _location(ctx: typer.Context, configs: list[Path]) -> str | Path:
+def _opened(ctx: typer.Context, configs: list[Path]) -> KeyStore:
     root = ctx.find_root().obj
     if isinstance(root, ChoosesStorage):
-        return root.storage_url(configs)
-    return state_folder(os.environ) / "keys.db"
+        return root.key_store(configs)
+    return KeyStore(state_folder(os.environ) / "keys.db")
+
+
+def _recorded(
+    ctx: typer.Context, configs: list[Path] | None, action: str, name: str, otherwise: str
+) -> AbstractContextManager[Done]:
+    root = ctx.find_root().obj
+    home = root.audit_home(configs or []) if isinstance(root, ChoosesStorage) else state_folder(os.environ)
+    return recorded(home, action, name, otherwise)
 
 
 def _failed(error: Exception, code: int) -> typer.Exit:
     _say(f"Error: {error}")
     return typer.Exit(code)
+
+
+def _is_shown(record: KeyRecord) -> bool:
+    """Expired keys are, since their names are taken; sessions are over when they are over."""
+    return record.revoked is None and not (record.kind == "session" and record.ended(SystemClock().wall()))
+
+
+def _globs(text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    globs = tuple(glob.strip() for glob in text.split(","))
+    if not all(globs):
+        raise ValueError("--models has an empty entry; write globs with commas between them: 'claude-*,gpt-5*'.")
+    return globs
 
 
 def _moment(expires: str | None) -> float | None:
@@ -133,69 +204,44 @@ def _moment(expires: str | None) -> float | None:
     return SystemClock().wall() + seconds
 
 
-def _show_once(record: KeyRecord, key: Secret, as_json: bool) -> None:
+def _show_once(record: KeyRecord, secret: Secret, as_json: bool) -> None:
     """The key on standard output and nothing else there, so that a shell can take it."""
-    typer.echo(json.dumps(_facts(record) | {"key": key.reveal()}, ensure_ascii=False) if as_json else key.reveal())
-    until = "" if record.expires is None else f", until {_iso(record.expires)}"
-    _say(f"Key '{record.name}' (id {record.id}) of user '{record.user}'{until}. It is shown this once: keep it safe.")
+    told = {"key": secret.reveal()}
+    if record.kind == "aws":
+        told = {"access_key_id": record.id, "secret_access_key": secret.reveal()}
+    if as_json:
+        typer.echo(json.dumps(facts(record, SystemClock().wall()) | told, ensure_ascii=False))
+    elif record.kind == "aws":
+        typer.echo("\n".join(f"AWS_{name.upper()}={value}" for name, value in told.items()))
+    else:
+        typer.echo(secret.reveal())
+    until = "" if record.expires is None else f", until {iso(record.expires)}"
+    what = {"key": "Key", "session": "Session", "aws": "Access-key pair"}[record.kind]
+    _say(
+        f"{what} '{record.name}' (id {record.id}) of user '{record.user}'{until}. It is shown this once: keep it safe."
+    )
+
+
+def _shown(enrolment: Enrolment) -> dict[str, object]:
+    return {
+        "secret": enrolment.secret.reveal(),
+        "provisioning_uri": enrolment.provisioning_uri.reveal(),
+        "backup_codes": [code.reveal() for code in enrolment.backup_codes],
+    }
+
+
+def _show_enrolment(enrolment: Enrolment) -> None:
+    uri = enrolment.provisioning_uri.reveal()
+    if sys.stdout.isatty():
+        import segno
+
+        segno.make(uri).terminal(out=sys.stdout, compact=True)
+    typer.echo(f"For an authenticator app: {uri}")
+    typer.echo(f"Or type the secret:       {enrolment.secret.reveal()}")
+    typer.echo("Backup codes, for the day without it:")
+    for code in enrolment.backup_codes:
+        typer.echo(f"  {code.reveal()}")
 
 
 def _say(sentence: str) -> None:
     typer.echo(sentence, err=True)
-
-
-def _facts(record: KeyRecord) -> dict[str, object]:
-    """A key for scripts; times in ISO 8601, UTC. Hashes are nobody's business."""
-    return {
-        "id": record.id,
-        "name": record.name,
-        "user": record.user,
-        "groups": list(record.groups),
-        "state": _state(record),
-        "created": _iso(record.created),
-        "expires": _iso(record.expires),
-        "revoked": _iso(record.revoked),
-        "last_used": _iso(record.last_used),
-    }
-
-
-def _table(records: list[KeyRecord]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("ID", "NAME", "USER", "GROUPS", "EXPIRES", "LAST USED", "STATE"):
-        worded = title in ("NAME", "USER", "GROUPS")
-        table.add_column(title, overflow="fold", no_wrap=not worded)
-    now = SystemClock().wall()
-    for record in records:
-        state = _state(record)
-        table.add_row(
-            record.id,
-            record.name,
-            record.user,
-            ", ".join(record.groups),
-            "never" if record.expires is None else _from_now(record.expires - now),
-            "never" if record.last_used is None else _from_now(record.last_used - now),
-            state,
-            style=None if state == "active" else "dim",
-        )
-    return table
-
-
-def _state(record: KeyRecord) -> str:
-    if record.revoked is not None:
-        return "revoked"
-    expired = record.expires is not None and record.expires <= SystemClock().wall()
-    return "expired" if expired else "active"
-
-
-def _iso(at: float | None) -> str | None:
-    return None if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _from_now(seconds: float) -> str:
-    """`in 12 h`, `3 d ago`: the largest unit of which there are two or more."""
-    away = abs(seconds)
-    size, unit = next((size, unit) for size, unit in _UNITS if away >= 2 * size or size == 1)
-    return f"in {round(away / size)} {unit}" if seconds > 0 else f"{round(away / size)} {unit} ago"
-
-
-_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))

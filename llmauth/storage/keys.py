@@ -1,259 +1,288 @@
-"""The issued keys: created, listed, revoked and rotated in the database, each change under a new revision."""
+"""The issued keys, pairs and sessions: made, listed, ended and replaced in the database, each change a new revision."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    Column,
-    ColumnElement,
-    Connection,
-    Float,
-    Index,
-    Integer,
-    String,
-    Table,
-    bindparam,
-    insert,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Connection, bindparam, delete, or_, select, true, update
 
 from llmauth.clock import Clock, SystemClock
+from llmauth.rules import NO_RULES, Rules
 from llmauth.secrets import Secret
-from llmauth.storage.engine import METADATA, Database
+from llmauth.storage import factors, sessions, stored_rules
+from llmauth.storage.databases import open_database
+from llmauth.storage.drafts import draft, successor
+from llmauth.storage.factors import Enrolment, FactorResult
 from llmauth.storage.home import StateError
-from llmauth.storage.key_text import ALGORITHM, hash_key, new_key
+from llmauth.storage.records import KeyNotFound as KeyNotFound
+from llmauth.storage.records import KeyRecord as KeyRecord
+from llmauth.storage.records import Snapshot as Snapshot
+from llmauth.storage.records import advance, all_records, end, living, revision_of, store
+from llmauth.storage.sealing import SealingKey
+from llmauth.storage.sqlite import SqliteDatabase
+from llmauth.storage.tables import KEYS, LIVING, NAMED, REVISION
 
-_REVISION = Table(
-    "revision",
-    METADATA,
-    Column("id", Integer, primary_key=True),
-    Column("value", Integer, nullable=False),
-)
-_KEYS = Table(
-    "keys",
-    METADATA,
-    Column("id", String, primary_key=True),
-    Column("name", String, nullable=False),
-    Column("user", String, nullable=False),
-    Column("groups", JSON, nullable=False),
-    Column("algorithm", String, nullable=False),
-    Column("hash", String, nullable=False),
-    Column("created", Float, nullable=False),
-    Column("expires", Float),
-    Column("revoked", Float),
-    Column("last_used", Float),
-    # That of the last change, `last_used` apart, so that what changed is read without reading all.
-    Column("revision", Integer, nullable=False, index=True),
-)
-_RECORD = [column for column in _KEYS.c if column.name != "revision"]
-_LIVING = _KEYS.c.revoked.is_(None)
-Index("living_names", _KEYS.c.name, unique=True, sqlite_where=_LIVING, postgresql_where=_LIVING)
-
-_NAME = re.compile(r"\w[\w.@:/+-]{0,99}")
+SESSIONS_KEPT_SECONDS = 86_400.0
+STALE_SECONDS = 1.0
+"""A revocation takes effect within a second, so what was read longer ago than this says nothing any more."""
+SHARED_STALE_SECONDS = 60.0
+"""The outage of a server must not end the traffic of all who share it, so what was read last is good for longer."""
 
 
 class KeyNameTaken(StateError):
     """A living key has this name already."""
 
 
-class KeyNotFound(StateError):
-    """No key has this name or id, or it was revoked."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyRecord:
-    """What is kept of a key. All times are Unix time; `last_used` may be some seconds late."""
-
-    id: str
-    name: str
-    user: str
-    groups: tuple[str, ...]
-    algorithm: str
-    hash: str = field(repr=False)
-    created: float
-    expires: float | None
-    revoked: float | None
-    last_used: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """The keys that changed after revision `since` (all of them for 0), revoked ones too, as they are at `revision`."""
-
-    since: int
-    revision: int
-    records: tuple[KeyRecord, ...]
-
-
 class KeyStore:
-    """The keys of one database. Every method may raise StateError; a change is on the disk when it returns."""
+    """The keys of one database. Every method may raise StateError; a change is on the disk when it returns.
 
-    def __init__(self, location: str | Path, clock: Clock | None = None) -> None:
-        self._database = Database(location)
+    `stale_after` is for how many seconds what was read last may be judged by. Without a `sealing` key, that in the
+    folder of a database file is used; a server's database then has none.
+    """
+
+    def __init__(
+        self,
+        location: str | Path,
+        clock: Clock | None = None,
+        *,
+        sealing: SealingKey | None = None,
+        stale_after: float | None = None,
+    ) -> None:
+        self._database = open_database(location)
         self._clock = clock or SystemClock()
+        folder = self._database.path.parent if isinstance(self._database, SqliteDatabase) else None
+        self._sealing = sealing or SealingKey(folder)
+        self.shared = self._database.shared
+        self.stale_after = stale_after or (SHARED_STALE_SECONDS if self.shared else STALE_SECONDS)
+        self._read_at = self._clock.monotonic()
+
+    # ---- keys and pairs ----------------------------------------------------------------------------------------
 
     def create(
-        self, name: str, user: str | None = None, groups: Iterable[str] = (), expires_at: float | None = None
+        self,
+        name: str,
+        user: str | None = None,
+        groups: Iterable[str] = (),
+        expires_at: float | None = None,
+        *,
+        rules: Rules = NO_RULES,
+        require_totp: bool = False,
     ) -> tuple[KeyRecord, Secret]:
         """A new key, whose text is told here and never again. The user is `name` unless given.
 
-        Raises KeyNameTaken, and ValueError for a name that is none.
+        Raises KeyNameTaken, and ValueError for a name or a rule that is none.
         """
-        owner, member = user if user is not None else name, tuple(groups)
-        for each in (name, owner, *member):
-            _require_name(each)
-        with self._database.writing() as connection:
-            revision = _advance(connection)
-            taken = _one(connection, (_KEYS.c.name == name) & _LIVING)
-            if taken is not None:
-                raise KeyNameTaken(_taken(taken, self._clock.wall()))
-            return self._issue(connection, revision, name, owner, member, expires_at)
+        stored_rules.require(rules)
+        made, key = draft(
+            "key",
+            name=name,
+            user=name if user is None else user,
+            groups=groups,
+            created=self._clock.wall(),
+            expires=expires_at,
+        )
+        return self._issue(replace(made, rules=rules, require_totp=require_totp), key), key
 
-    def list(self) -> tuple[KeyRecord, ...]:
+    def create_pair(
+        self,
+        name: str,
+        user: str | None = None,
+        groups: Iterable[str] = (),
+        expires_at: float | None = None,
+        *,
+        rules: Rules = NO_RULES,
+        require_totp: bool = False,
+    ) -> tuple[KeyRecord, str, Secret]:
+        """A new access-key pair in the form of AWS's: its record, its access key id (the record's), and its secret.
+
+        Raises as `create` does, and StateError where nothing can be sealed.
+        """
+        stored_rules.require(rules)
+        made, secret = draft(
+            "aws",
+            name=name,
+            user=name if user is None else user,
+            groups=groups,
+            created=self._clock.wall(),
+            expires=expires_at,
+        )
+        record = self._issue(replace(made, rules=rules, require_totp=require_totp), secret)
+        return record, record.id, secret
+
+    def pair_secret(self, record: KeyRecord) -> Secret:
+        """The secret of an access-key pair, for its signatures; StateError where it cannot be opened, or has ended."""
+        if record.sealed is None:
+            raise KeyNotFound(f"The record {record.id} has no sealed secret: it is no pair, or was revoked.")
+        return self._sealing.open(record.sealed, KEYS.name, record.id)
+
+    def list(self, *, with_sessions: bool = False) -> tuple[KeyRecord, ...]:
         """All keys by name, the living one of a name first and then the revoked ones, latest first."""
         with self._database.reading() as connection:
-            records = _all(connection)
+            records = list(all_records(connection, true() if with_sessions else NAMED))
         return tuple(sorted(records, key=lambda r: (r.name, r.revoked is not None, -r.created)))
 
     def revoke(self, name_or_id: str) -> KeyRecord:
-        """End a key for good; KeyNotFound when no living key has this name or id."""
+        """End a key for good, its sessions with it; KeyNotFound when no living key has this name or id."""
         with self._database.writing() as connection:
-            revision = _advance(connection)
-            return self._end(connection, revision, _living(connection, name_or_id))
+            revision, now = advance(connection), self._clock.wall()
+            record = living(connection, name_or_id)
+            end(connection, revision, sessions.with_those_of(record.id), now)
+            factors.forget(connection, record.id)
+        return replace(record, revoked=now, sealed=None)
 
     def rotate(self, name_or_id: str) -> tuple[KeyRecord, Secret]:
-        """A new id and secret under the same name, user and groups; the old key ends in the same moment.
+        """A new id and secret under the same name, user, groups and rules, with the second factor as it stands.
 
-        A key that expires gets the same length of life again.
+        The old key ends in the same moment, and its sessions. A key that expires gets the same length of life again.
         """
         with self._database.writing() as connection:
-            revision = _advance(connection)
-            old = _living(connection, name_or_id)
-            self._end(connection, revision, old)
-            expires = None if old.expires is None else self._clock.wall() + old.expires - old.created
-            return self._issue(connection, revision, old.name, old.user, old.groups, expires)
+            revision, now = advance(connection), self._clock.wall()
+            old = living(connection, name_or_id)
+            made, secret = successor(old, now)
+            end(connection, revision, sessions.with_those_of(old.id), now)
+            factors.move(connection, self._sealing, old.id, made.id)
+            made = self._sealed(connection, made, secret)
+            store(connection, revision, made)
+        return made, secret
+
+    # ---- sessions ----------------------------------------------------------------------------------------------
+
+    def open_session(
+        self,
+        *,
+        user: str,
+        groups: Iterable[str],
+        method: str,
+        key_id: str | None,
+        key_name: str | None,
+        second_factor: bool,
+        ends_at: float,
+        rules: Rules = NO_RULES,
+        issued: bool = True,
+    ) -> tuple[KeyRecord, Secret]:
+        """A new session, which ends at `ends_at`, or with its key where there is one; its text is told here alone.
+
+        Where it is not `issued` here, `key_id` is what the method calls that which was shown, and nothing is asked
+        of it. Of one key (of one user and method, without a key) the oldest ends when there would be more than EACH.
+        KeyNotFound for a key that has ended.
+        """
+        now = self._clock.wall()
+        made, secret = draft("session", name=key_name or user, user=user, groups=groups, created=now, expires=ends_at)
+        made = replace(made, method=method, parent=key_id, rules=rules, second_factor=second_factor)
+        with self._database.writing() as connection:
+            revision = advance(connection)
+            if key_id is not None and issued:
+                made = replace(made, expires=sessions.end_within(connection, key_id, ends_at, now))
+            sessions.make_room(connection, revision, made, now)
+            store(connection, revision, made)
+        return made, secret
+
+    def close_session(self, session_id: str) -> bool:
+        """End a session for good; False where it had ended already, or never was."""
+        with self._database.writing() as connection:
+            its = (KEYS.c.id == session_id) & ~NAMED & LIVING
+            if connection.execute(select(KEYS.c.id).where(its)).first() is None:
+                return False
+            end(connection, advance(connection), its, self._clock.wall())
+        return True
+
+    def forget_sessions(self) -> int:
+        """Delete the sessions that ended more than a day ago, and say how many there were. This is no change."""
+        over = sessions.ended_before(self._clock.wall() - SESSIONS_KEPT_SECONDS)
+        with self._database.reading() as connection:
+            if connection.execute(select(KEYS.c.id).where(over).limit(1)).first() is None:
+                return 0
+        with self._database.writing() as connection:
+            _take_turn(connection)
+            return connection.execute(delete(KEYS).where(over)).rowcount
+
+    # ---- second factors ----------------------------------------------------------------------------------------
+
+    def enrol(self, name_or_id: str) -> Enrolment:
+        """A second factor for a key or pair, in the place of the one it had; its sessions end.
+
+        KeyNotFound, and StateError where nothing can be sealed.
+        """
+        with self._database.writing() as connection:
+            revision, now = advance(connection), self._clock.wall()
+            record = living(connection, name_or_id)
+            if record.kind == "session":
+                raise KeyNotFound(f"{record.id} is a session. A second factor belongs to its key, '{record.name}'.")
+            factors.forget(connection, record.id)
+            self._sealing.require(factors.sealed_heads(connection))
+            enrolment = factors.enrol(connection, self._sealing, replace(record, enrolled=now))
+            end(connection, revision, KEYS.c.parent == record.id, now)
+            connection.execute(update(KEYS).where(KEYS.c.id == record.id).values(enrolled=now, revision=revision))
+        return enrolment
+
+    def prove_factor(self, key_id: str, code: str, at: float) -> FactorResult:
+        """Judge a code at this Unix time and use it up, once among all processes; what is wrong is counted.
+
+        StateError where nobody can tell: then nothing was proved.
+        """
+        with self._database.writing() as connection:
+            return factors.prove(connection, self._sealing, key_id, code, at)
+
+    # ---- following ---------------------------------------------------------------------------------------------
 
     def snapshot(self, since: int = 0) -> Snapshot:
         """Everything that is needed to judge keys in memory, or what changed of it since a revision."""
         with self._database.reading() as connection:
-            revision = _revision(connection)
-            return Snapshot(since=since, revision=revision, records=_all(connection, since))
+            revision = revision_of(connection)
+            records = tuple(all_records(connection, KEYS.c.revision > since))
+        return Snapshot(since=since, revision=revision, records=records)
 
     def version(self) -> tuple[int, int]:
         """Two numbers that stay the same as long as a snapshot that was taken is still true; cheap to ask."""
+        began = self._clock.monotonic()
         with self._database.reading() as connection:
-            return self._database.generation, _revision(connection)
+            version = self._database.generation, revision_of(connection)
+        self._read_at = began
+        return version
+
+    def is_behind(self) -> bool:
+        """Whether nobody could read the version for longer than a second: what is known may not be what is true."""
+        return self._clock.monotonic() - self._read_at > STALE_SECONDS
 
     def touch(self, used: Mapping[str, float]) -> None:
         """Note when keys (by id) were last used; this is no change of the revision, and never turns time back."""
-        later = or_(_KEYS.c.last_used.is_(None), _KEYS.c.last_used < bindparam("at"))
-        statement = update(_KEYS).where(_KEYS.c.id == bindparam("key"), later).values(last_used=bindparam("at"))
+        later = or_(KEYS.c.last_used.is_(None), KEYS.c.last_used < bindparam("at"))
+        statement = update(KEYS).where(KEYS.c.id == bindparam("key"), later).values(last_used=bindparam("at"))
         if used:
             with self._database.writing() as connection:
+                _take_turn(connection)
                 connection.execute(statement, [{"key": key, "at": at} for key, at in used.items()])
 
     def close(self) -> None:
         """Close the database."""
         self._database.close()
 
-    def _issue(
-        self,
-        connection: Connection,
-        revision: int,
-        name: str,
-        user: str,
-        groups: tuple[str, ...],
-        expires: float | None,
-    ) -> tuple[KeyRecord, Secret]:
-        key_id, key = new_key()
-        record = KeyRecord(
-            id=key_id,
-            name=name,
-            user=user,
-            groups=groups,
-            algorithm=ALGORITHM,
-            hash=hash_key(key),
-            created=self._clock.wall(),
-            expires=expires,
-            revoked=None,
-            last_used=None,
-        )
-        connection.execute(insert(_KEYS).values({**asdict(record), "revision": revision}))
-        return record, key
+    def _issue(self, record: KeyRecord, secret: Secret) -> KeyRecord:
+        with self._database.writing() as connection:
+            revision = advance(connection)
+            taken = next(all_records(connection, (KEYS.c.name == record.name) & NAMED & LIVING), None)
+            if taken is not None:
+                raise KeyNameTaken(_taken(taken, self._clock.wall()))
+            record = self._sealed(connection, record, secret)
+            store(connection, revision, record)
+        return record
 
-    def _end(self, connection: Connection, revision: int, record: KeyRecord) -> KeyRecord:
-        ended = replace(record, revoked=self._clock.wall())
-        connection.execute(
-            update(_KEYS).where(_KEYS.c.id == record.id).values(revoked=ended.revoked, revision=revision)
-        )
-        return ended
+    def _sealed(self, connection: Connection, record: KeyRecord, secret: Secret) -> KeyRecord:
+        if record.kind != "aws":
+            return record
+        self._sealing.require(factors.sealed_heads(connection))
+        return replace(record, sealed=self._sealing.seal(secret, KEYS.name, record.id))
 
 
-def _advance(connection: Connection) -> int:
-    """The next revision. It is the first statement of every change, so that its row also keeps writers in line."""
-    changed = connection.execute(update(_REVISION).values(value=_REVISION.c.value + 1))
-    if changed.rowcount == 0:
-        connection.execute(insert(_REVISION).values(id=1, value=1))
-    return _revision(connection)
-
-
-def _revision(connection: Connection) -> int:
-    return connection.execute(select(_REVISION.c.value)).scalar() or 0
-
-
-def _all(connection: Connection, since: int = 0) -> tuple[KeyRecord, ...]:
-    return tuple(_record(row) for row in connection.execute(select(*_RECORD).where(_KEYS.c.revision > since)))
-
-
-def _one(connection: Connection, condition: ColumnElement[bool]) -> KeyRecord | None:
-    row = connection.execute(select(*_RECORD).where(condition)).first()
-    return None if row is None else _record(row)
-
-
-def _living(connection: Connection, name_or_id: str) -> KeyRecord:
-    named = or_(_KEYS.c.name == name_or_id, _KEYS.c.id == name_or_id)
-    found = connection.execute(select(*_RECORD).where(named & _LIVING)).all()
-    if not found:
-        raise KeyNotFound(f"No living key has the name or id '{name_or_id}'. `llmauth keys list` shows them.")
-    if len(found) > 1:
-        raise KeyNotFound(f"'{name_or_id}' is the name of one key and the id of another. Use the id that you mean.")
-    return _record(found[0])
-
-
-def _record(row: Sequence[Any]) -> KeyRecord:
-    key_id, name, user, groups, algorithm, hashed, created, expires, revoked, last_used = row
-    return KeyRecord(
-        id=key_id,
-        name=name,
-        user=user,
-        groups=tuple(groups),
-        algorithm=algorithm,
-        hash=hashed,
-        created=created,
-        expires=expires,
-        revoked=revoked,
-        last_used=last_used,
-    )
-
-
-def _require_name(text: str) -> None:
-    if not _NAME.fullmatch(text):
-        raise ValueError(
-            f"{text[:40]!r} cannot be the name of a key, user or group; "
-            "use 1 to 100 letters, digits and . _ @ : / + - with a letter or digit first."
-        )
+def _take_turn(connection: Connection) -> None:
+    """Be the only writer of keys, without a new revision: two who change rows in different orders would block."""
+    connection.execute(select(REVISION.c.value).with_for_update())
 
 
 def _taken(record: KeyRecord, now: float) -> str:
-    state = "an expired" if record.expires is not None and record.expires <= now else "a living"
+    state = "an expired" if record.ended(now) else "a living"
     return (
         f"There is {state} key named '{record.name}' (id {record.id}). "
         f"Replace it by `llmauth keys rotate {record.name}`, or end it first by `llmauth keys revoke {record.name}`."

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -14,17 +15,17 @@ from llmauth.storage.feed import KeyFeed
 from llmauth.storage.home import StateError
 from llmauth.storage.keys import KeyStore
 
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "state" / "keys.db"
+of_a_file = pytest.mark.parametrize("location", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
-def store(path):
-    opened = KeyStore(path)
-    yield opened
-    opened.close()
+def path(location):
+    return Path(location)
+
+
+@pytest.fixture
+def store(opened):
+    return opened(SystemClock())
 
 
 @pytest.fixture
@@ -56,6 +57,7 @@ def test_the_keys_are_there_when_start_returns(store, feed, seen):
     assert not feed.is_stale()
 
 
+@of_a_file
 def test_a_store_that_cannot_be_read_refuses_to_start(store, feed, path):
     path.unlink()
     with pytest.raises(StateError):
@@ -63,14 +65,14 @@ def test_a_store_that_cannot_be_read_refuses_to_start(store, feed, path):
     assert feed.is_stale()
 
 
-def test_another_process_writes_and_it_is_known_within_a_second(store, feed, seen, path):
+def test_another_process_writes_and_it_is_known_within_a_second(store, feed, seen, location):
     store.create("ci")
     feed.start()
     code = (
         "import sys, time; from llmauth.storage.keys import KeyStore; store = KeyStore(sys.argv[1]); "
         "store.revoke('ci'); print(time.monotonic(), flush=True); store.close()"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code, location], capture_output=True, text=True, check=True)
     until(lambda: len(seen) == 2)
     assert time.monotonic() - float(done.stdout) < 1.0
     assert seen[1].records[0].revoked is not None
@@ -85,7 +87,7 @@ def test_nothing_is_told_when_nothing_changed(store, feed, seen):
     assert len(seen) == 1
 
 
-def test_after_the_first_reading_only_changes_are_read(store, feed, seen, path, tmp_path):
+def test_after_the_first_reading_only_changes_are_read(store, feed, seen):
     first, _ = store.create("a")
     second, _ = store.create("b")
     feed.poll()
@@ -99,6 +101,7 @@ def test_after_the_first_reading_only_changes_are_read(store, feed, seen, path, 
     assert [(snapshot.since, snapshot.revision) for snapshot in seen] == [(0, 2), (2, 4)]
 
 
+@of_a_file
 def test_another_file_is_read_whole(store, feed, seen, path, tmp_path):
     store.create("a")
     feed.poll()
@@ -117,7 +120,7 @@ def test_it_grows_stale_by_the_clock_alone(store):
     clock = ManualClock()
     feed = KeyFeed(store, lambda snapshot: None, clock)
     feed.poll()
-    clock.advance(1.0)
+    clock.advance(60.0 if store.shared else 1.0)
     assert not feed.is_stale()
     clock.advance(0.01)
     assert feed.is_stale()
@@ -147,6 +150,7 @@ def _denied(path):
     return lambda: path.chmod(0o600)
 
 
+@of_a_file
 @pytest.mark.parametrize("fault", [_gone, _garbage, _denied])
 def test_a_store_that_breaks_is_noticed_and_recovers_without_a_restart(store, feed, seen, path, fault, caplog):
     caplog.set_level(logging.INFO)
@@ -187,9 +191,10 @@ def test_times_of_use_are_written_together_and_are_no_change(store, feed, seen):
     assert len(seen) == 1
 
 
+@of_a_file
 def test_a_writer_elsewhere_does_not_make_the_keys_stale(path, monkeypatch):
     """The times of use wait for their turn in a thread of their own, and are not lost."""
-    monkeypatch.setattr("llmauth.storage.engine.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("llmauth.storage.sqlite.BUSY_SECONDS", 0.05)
     store = KeyStore(path)
     record, _ = store.create("ci")
     feed = KeyFeed(store, lambda snapshot: None, SystemClock())

@@ -1,33 +1,17 @@
 """A4, R6, F5: the store of issued keys."""
 
-import json
 import sqlite3
-import subprocess
-import sys
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 
+import psycopg
 import pytest
 
-from llmauth.clock import ManualClock
-from llmauth.storage.home import StateError
-from llmauth.storage.key_text import key_id_of, matches
+from llmauth.rules import Budget, Rules
+from llmauth.storage.home import StateUnusable
+from llmauth.storage.key_text import is_pair_id, is_session, key_id_of, matches
 from llmauth.storage.keys import KeyNameTaken, KeyNotFound, KeyStore
-
-
-@pytest.fixture
-def clock():
-    return ManualClock()
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "state" / "keys.db"
-
-
-@pytest.fixture
-def store(path, clock):
-    opened = KeyStore(path, clock)
-    yield opened
-    opened.close()
+from llmauth.storage.sealing import SealingKey
 
 
 def test_a_new_key(store, clock):
@@ -42,13 +26,6 @@ def test_a_new_key(store, clock):
 
 def test_the_user_is_the_name_unless_given(store):
     assert store.create("ci")[0].user == "ci"
-
-
-def test_the_key_itself_is_nowhere_on_the_disk(store, path):
-    _, key = store.create("ci")
-    secret = key.reveal().rpartition("_")[2].encode()
-    for file in path.parent.iterdir():
-        assert secret not in file.read_bytes()
 
 
 def test_no_hash_is_shown(store):
@@ -68,15 +45,11 @@ def test_a_living_name_is_taken_and_the_sentence_says_what_to_do(store, clock):
     assert store.snapshot().revision == revision
 
 
-def test_the_database_itself_refuses_a_second_living_name(store, path):
+def test_the_database_itself_refuses_a_second_living_name(store, raw):
     record, _ = store.create("ci")
-    with sqlite3.connect(path) as raw, pytest.raises(sqlite3.IntegrityError):
-        raw.execute(
-            "INSERT INTO keys (id, name, user, groups, algorithm, hash, created) "
-            "SELECT 'other', name, user, groups, algorithm, hash, created FROM keys WHERE id = ?",
-            [record.id],
-        )
-    raw.close()
+    columns = 'name, "user", groups, algorithm, hash, created, revision'
+    with pytest.raises((sqlite3.IntegrityError, psycopg.errors.UniqueViolation)):
+        raw(f"INSERT INTO keys (id, {columns}) SELECT 'other', {columns} FROM keys WHERE id = '{record.id}'")
 
 
 def test_a_name_is_free_again_after_its_key_ended(store):
@@ -86,7 +59,9 @@ def test_a_name_is_free_again_after_its_key_ended(store):
     assert [each.id for each in store.list()] == [second.id, first.id]
 
 
-@pytest.mark.parametrize("name", ["", " ", "a b", "-x", "a\n", "a\x1b[0m", "a,b", "x" * 101, "a'; DROP TABLE keys;--"])
+@pytest.mark.parametrize(
+    "name", ["", " ", "a b", "-x", "a\n", "a\x1b[0m", "a,b", "x" * 101, "a\0", "a\udce9", "a'; DROP TABLE keys;--"]
+)
 def test_names_that_would_be_misread_are_refused(store, name):
     for call in (
         lambda: store.create(name),
@@ -139,6 +114,15 @@ def test_what_was_never_made_cannot_be_rotated(store):
         store.rotate("ci")
 
 
+@pytest.mark.parametrize("name", ["a\0b", "\udce9", "x" * 5000, "", "'; DROP TABLE keys;--"])
+def test_odd_names_are_nobodys(store, name):
+    store.create("ci")
+    for call in (store.revoke, store.rotate, store.enrol):
+        with pytest.raises(KeyNotFound):
+            call(name)
+    assert len(store.list()) == 1
+
+
 def test_every_change_has_a_revision_and_nothing_else_has(store):
     seen = [store.snapshot().revision]
     record, _ = store.create("ci")
@@ -160,71 +144,323 @@ def test_times_of_use_only_go_forward(store):
     assert [each.last_used for each in store.list()] == [10.0, 25.0]
 
 
-def test_two_stores_of_one_file_see_each_other(store, path, clock):
-    other = KeyStore(f"sqlite:///{path}", clock)
+def test_two_stores_of_one_database_see_each_other(store, opened):
+    other = opened()
     record, _ = store.create("ci")
     assert other.list() == (record,)
     other.revoke(record.id)
     assert store.list()[0].revoked is not None
-    other.close()
 
 
-def test_a_locked_store_says_so(store, path, monkeypatch):
-    monkeypatch.setattr("llmauth.storage.engine.BUSY_SECONDS", 0.05)
-    impatient = KeyStore(path)
-    blocker = sqlite3.connect(path, isolation_level=None)
-    blocker.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StateError, match=r"in use by another program.*Try again"):
-        impatient.create("ci")
-    assert impatient.list() == (), "readers are not kept waiting"
-    blocker.execute("ROLLBACK")
-    impatient.create("ci")
-    blocker.close()
-    impatient.close()
+RULES = Rules(
+    models=("claude-*",), hosts=(), rpm=60, tpm=5, concurrent=2, budget=Budget(amount=Decimal("0.10"), per="day")
+)
 
 
-_WRITER = """
-import sys
-from llmauth.storage.keys import KeyStore
-store = KeyStore(sys.argv[1])
-for n in range(100_000):
-    record, key = store.create(f"{sys.argv[2]}-{n}")
-    print(record.id, key.reveal(), flush=True)
-    if n % 3 == 2:
-        print("revoked", store.revoke(record.id).id, flush=True)
-"""
+def test_rules_are_kept_as_they_were_given(store):
+    record, _ = store.create("ci", rules=RULES, require_totp=True)
+    assert record.rules == RULES
+    assert store.snapshot().records == (record,)
+    assert str(store.list()[0].rules.budget.amount) == "0.10"
+    assert store.list()[0].require_totp
 
 
-def test_what_was_acknowledged_survives_kill_9(path):
-    """F5: killed at a random moment of writing, again and again, and nothing that was told is lost."""
-    keys, revoked = {}, set()
-    for turn in range(6):
-        process = subprocess.Popen(
-            [sys.executable, "-c", _WRITER, str(path), f"t{turn}"], stdout=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(5 + 4 * turn)]
-        process.kill()
-        lines += process.stdout.readlines()
-        process.wait(10)
-        process.stdout.close()
-        for first, second in (line.split() for line in lines if line.endswith("\n")):
-            if first == "revoked":
-                revoked.add(second)
-            else:
-                keys[first] = second
-    store = KeyStore(path)
-    kept = {each.id: each for each in store.list()}
-    store.close()
-    assert len(keys) > 60
-    assert all(matches(text, kept[key_id].algorithm, kept[key_id].hash) for key_id, text in keys.items())
-    assert all(kept[key_id].revoked is not None for key_id in revoked)
-    assert revoked
+def test_rules_that_cannot_be_meant_are_refused(store):
+    for rules in (Rules(rpm=0), Rules(models=("",)), Rules(budget=Budget(amount=Decimal(0), per="day"))):
+        with pytest.raises(ValueError):
+            store.create("ci", rules=rules)
+        with pytest.raises(ValueError):
+            store.create_pair("ci", rules=rules)
+    assert store.list() == ()
 
 
-def test_groups_are_kept_as_json_so_that_every_database_can(store, path):
-    store.create("ci", groups=["a", "ü"])
-    with sqlite3.connect(path) as raw:
-        (groups,) = raw.execute("SELECT groups FROM keys").fetchone()
-    raw.close()
-    assert json.loads(groups) == ["a", "ü"]
+def test_rotating_keeps_the_rules(store):
+    store.create("ci", rules=RULES, require_totp=True)
+    new, _ = store.rotate("ci")
+    assert (new.rules, new.require_totp, new.kind) == (RULES, True, "key")
+    assert store.list()[0] == new
+
+
+def test_a_pair_is_of_the_form_of_aws_and_its_secret_is_sealed(store, raw, home):
+    record, access_key_id, secret = store.create_pair("ci", "alice", ["a"], rules=RULES)
+    assert record.id == access_key_id
+    assert is_pair_id(access_key_id)
+    assert len(access_key_id) == 20
+    assert len(secret.reveal()) == 40
+    assert (record.kind, record.user, record.groups, record.rules) == ("aws", "alice", ("a",), RULES)
+    assert store.pair_secret(store.list()[0]) == secret
+    assert secret.reveal() not in str(raw("SELECT * FROM keys"))
+    assert record.sealed not in repr(record)
+    if (home / "keys.db").exists():
+        assert not any(secret.reveal().encode() in file.read_bytes() for file in home.iterdir())
+
+
+def test_pairs_and_keys_share_their_names(store):
+    store.create_pair("ci")
+    with pytest.raises(KeyNameTaken):
+        store.create("ci")
+    store.revoke("ci")
+    store.create("ci")
+    with pytest.raises(KeyNameTaken):
+        store.create_pair("ci")
+
+
+def test_rotating_a_pair(store, clock):
+    old, _, old_secret = store.create_pair("ci", expires_at=clock.wall() + 60, rules=RULES)
+    new, secret = store.rotate("ci")
+    assert (new.kind, new.rules, new.expires) == ("aws", RULES, clock.wall() + 60)
+    assert new.id != old.id
+    assert store.pair_secret(new) == secret != old_secret
+
+
+def test_nothing_of_an_ended_pair_can_be_opened(store):
+    record, *_ = store.create_pair("ci")
+    ended = store.revoke("ci")
+    assert ended.sealed is None
+    assert store.list() == (ended,)
+    with pytest.raises(KeyNotFound):
+        store.pair_secret(ended)
+    with pytest.raises(KeyNotFound):
+        store.pair_secret(store.create("key")[0])
+    assert record.sealed is not None
+
+
+def test_a_sealed_secret_moved_to_another_pair_does_not_open(store, raw):
+    """R7: whoever can write the database, but has no sealing key, gives nobody a secret that they know."""
+    mine, *_ = store.create_pair("mine")
+    theirs, *_ = store.create_pair("theirs")
+    raw(f"UPDATE keys SET sealed = '{mine.sealed}' WHERE id = '{theirs.id}'")
+    moved = next(each for each in store.list() if each.id == theirs.id)
+    with pytest.raises(StateUnusable, match="belongs to another record"):
+        store.pair_secret(moved)
+
+
+def test_without_its_sealing_key_keys_work_and_pairs_say_what_to_do(store, opened, home):
+    store.create_pair("pair")
+    _, key = store.create("key")
+    (home / "sealing.key").unlink()
+    late = opened()
+    record = next(each for each in late.list() if each.kind == "aws")
+    for call in (lambda: late.pair_secret(record), lambda: late.create_pair("x"), lambda: late.enrol("key")):
+        with pytest.raises(StateUnusable, match=r"sealing.key is missing.*LLMAUTH_SEALING_KEY_FILE.*revoke"):
+            call()
+    assert not (home / "sealing.key").exists(), "another key would be of no use to what is sealed"
+    late.create("other")
+    late.rotate("key")
+    late.revoke("pair")
+    late.create_pair("pair")
+    assert (home / "sealing.key").exists()
+    assert key
+
+
+def test_two_who_share_a_database_need_the_same_sealing_key(store, opened, tmp_path):
+    store.create_pair("one")
+    other = opened(sealing=SealingKey(tmp_path / "elsewhere"))
+    other.create("key")
+    with pytest.raises(StateUnusable, match=r"sealing\.key is missing"):
+        other.create_pair("two")
+    another = opened(sealing=SealingKey(None, _written(tmp_path / "mounted")))
+    with pytest.raises(StateUnusable, match="sealed with another key"):
+        another.enrol("key")
+    with pytest.raises(StateUnusable, match="There is no sealing key"):
+        opened(sealing=SealingKey(None)).enrol("key")
+
+
+def _written(path):
+    path.touch(0o600)
+    path.write_bytes(b"k" * 32)
+    return path
+
+
+def open_one(store, clock, key=None, **more):
+    given = {
+        "user": "alice",
+        "groups": ("a",),
+        "method": "api_key",
+        "second_factor": True,
+        "ends_at": clock.wall() + 600,
+    }
+    return store.open_session(**{**given, "key_id": key and key.id, "key_name": key and key.name, **more})
+
+
+def test_a_session(store, clock):
+    key, _ = store.create("ci", user="alice")
+    clock.advance(1)
+    record, text = open_one(store, clock, key, rules=RULES)
+    assert is_session(text.reveal())
+    assert key_id_of(text.reveal()) == record.id
+    assert len(text.reveal()) <= 72
+    assert matches(text.reveal(), record.algorithm, record.hash)
+    assert (record.kind, record.parent, record.method, record.second_factor) == ("session", key.id, "api_key", True)
+    assert (record.name, record.user, record.groups, record.rules) == ("ci", "alice", ("a",), RULES)
+    assert (record.created, record.expires) == (clock.wall(), clock.wall() + 600)
+    assert store.list() == (key,)
+    assert set(store.list(with_sessions=True)) == {key, record}
+    assert set(store.snapshot().records) == {key, record}
+
+
+def test_a_session_without_a_key_is_called_as_its_user(store, clock):
+    record, _ = open_one(store, clock, method="oidc", second_factor=False)
+    assert (record.name, record.parent, record.method, record.second_factor) == ("alice", None, "oidc", False)
+
+
+@pytest.mark.parametrize("end", ["revoke", "rotate", "enrol"])
+def test_a_session_ends_with_its_key_in_the_same_change(store, clock, end):
+    """A5: no moment at which a session lives and its key does not."""
+    key, _ = store.create("ci")
+    other, _ = store.create("other")
+    mine, _ = open_one(store, clock, key)
+    theirs, _ = open_one(store, clock, other)
+    before = store.snapshot().revision
+    getattr(store, end)("ci")
+    after = store.snapshot(before)
+    assert after.revision == before + 1
+    assert mine.id in {each.id for each in after.records if each.revoked is not None}
+    assert [each.id for each in store.list(with_sessions=True) if each.kind == "session" and not each.revoked] == [
+        theirs.id
+    ]
+
+
+def test_a_session_never_outlives_its_key(store, clock):
+    key, _ = store.create("ci", expires_at=clock.wall() + 60)
+    assert open_one(store, clock, key)[0].expires == clock.wall() + 60
+    assert open_one(store, clock, key, ends_at=clock.wall() + 5)[0].expires == clock.wall() + 5
+    clock.advance(60)
+    with pytest.raises(KeyNotFound, match="has ended"):
+        open_one(store, clock, key)
+
+
+def test_no_session_of_a_key_that_is_gone_of_a_session_or_by_a_name(store, clock):
+    key, _ = store.create("ci")
+    session, _ = open_one(store, clock, key)
+    for id_ in ("ci", "unknown", session.id, "", "a\0"):
+        with pytest.raises(KeyNotFound):
+            open_one(store, clock, key, key_id=id_)
+    store.revoke("ci")
+    with pytest.raises(KeyNotFound):
+        open_one(store, clock, key)
+
+
+def test_what_another_method_calls_its_credential_is_no_key_of_ours(store, clock):
+    """It is not asked for, and yet its sessions are counted together."""
+    made = []
+    for _ in range(21):
+        clock.advance(1)
+        record, _ = open_one(store, clock, method="basic", key_id="bob", key_name="bob", issued=False)
+        assert (record.parent, record.expires) == ("bob", clock.wall() + 600)
+        made.append(record.id)
+    living = {each.id for each in store.list(with_sessions=True) if each.revoked is None}
+    assert living == set(made[1:])
+    with pytest.raises(KeyNotFound):
+        open_one(store, clock, key_id="bob")
+
+
+def test_of_one_key_twenty_sessions_live_and_the_oldest_ends(store, clock):
+    key, _ = store.create("ci")
+    made = []
+    for _ in range(23):
+        clock.advance(1)
+        made.append(open_one(store, clock, key)[0].id)
+    living = {each.id for each in store.list(with_sessions=True) if each.kind == "session" and each.revoked is None}
+    assert living == set(made[-20:])
+    other, _ = store.create("other")
+    open_one(store, clock, other)
+    assert sum(not each.ended(clock.wall()) for each in store.list(with_sessions=True)) == 23
+
+
+def test_without_a_key_twenty_of_one_user_and_method(store, clock):
+    for _ in range(21):
+        clock.advance(1)
+        open_one(store, clock, method="oidc")
+    open_one(store, clock, method="oidc", user="bob")
+    open_one(store, clock, method="alb")
+    assert sum(not each.ended(clock.wall()) for each in store.list(with_sessions=True)) == 22
+
+
+def test_sessions_that_have_expired_count_for_nothing(store, clock):
+    key, _ = store.create("ci")
+    kept, _ = open_one(store, clock, key)
+    for _ in range(25):
+        clock.advance(1)
+        open_one(store, clock, key, ends_at=clock.wall() + 0.5)
+    assert next(each for each in store.list(with_sessions=True) if each.id == kept.id).revoked is None
+
+
+def test_closing_a_session(store, clock):
+    key, _ = store.create("ci")
+    record, _ = open_one(store, clock, key)
+    assert store.close_session(record.id)
+    revision = store.snapshot().revision
+    assert not store.close_session(record.id)
+    assert not store.close_session(key.id), "a key is no session"
+    assert not store.close_session("unknown")
+    assert store.snapshot().revision == revision
+    assert store.list() == (key,)
+
+
+def test_a_session_is_revoked_and_rotated_by_its_id(store, clock):
+    key, _ = store.create("ci")
+    old, _ = open_one(store, clock, key)
+    clock.advance(5)
+    new, text = store.rotate(old.id)
+    assert is_session(text.reveal())
+    assert (new.parent, new.expires, new.second_factor, new.method) == (key.id, old.expires, True, "api_key")
+    assert store.revoke(new.id).revoked == clock.wall()
+    assert store.list() == (key,)
+
+
+def test_sessions_are_forgotten_a_day_after_their_end(store, clock):
+    key, _ = store.create("ci")
+    gone, _ = store.create("gone")
+    store.revoke("gone")
+    expired, _ = open_one(store, clock, key, ends_at=clock.wall() + 10)
+    closed, _ = open_one(store, clock, key, ends_at=clock.wall() + 90_000)
+    lives, _ = open_one(store, clock, key, ends_at=clock.wall() + 90_000)
+    store.close_session(closed.id)
+    revision = store.version()
+    clock.advance(86_400)
+    assert store.forget_sessions() == 0
+    clock.advance(11)
+    assert store.forget_sessions() == 2
+    assert store.forget_sessions() == 0
+    kept = {each.id for each in store.list(with_sessions=True)}
+    assert kept == {key.id, gone.id, lives.id}
+    assert expired.id not in kept
+    assert store.version() == revision
+
+
+def test_changes_at_the_same_time_get_revisions_one_by_one(opened):
+    stores = [opened() for _ in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda n: stores[n % 3].create(f"k{n}"), range(30)))
+    assert stores[0].version()[1] == 30
+    seen = [len(stores[0].snapshot(revision).records) for revision in range(31)]
+    assert seen == list(range(30, -1, -1))
+
+
+def test_times_of_use_and_revocations_do_not_block_each_other(opened, clock):
+    """Two writers who take rows in different orders would wait for each other for good."""
+    one, other = opened(), opened()
+    key, _ = one.create("ci")
+    ids = [open_one(one, clock, key)[0].id for _ in range(15)]
+    with ThreadPoolExecutor(2) as pool:
+        touching = [pool.submit(one.touch, dict.fromkeys(reversed(ids), float(n))) for n in range(20)]
+        ending = [pool.submit(other.close_session, each) for each in ids]
+        assert all(each.result(30) for each in ending)
+        assert [each.result(30) for each in touching] == [None] * 20
+
+
+def test_it_tells_when_it_could_not_be_read_for_a_second(store, clock):
+    assert not store.is_behind()
+    clock.advance(1.5)
+    assert store.is_behind()
+    store.version()
+    assert not store.is_behind()
+
+
+def test_how_long_what_is_known_counts(store, location, clock):
+    assert store.shared == location.startswith("postgresql")
+    assert store.stale_after == (60 if store.shared else 1)
+    chosen = KeyStore(location, clock, stale_after=5)
+    assert chosen.stale_after == 5
+    chosen.close()

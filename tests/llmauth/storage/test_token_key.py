@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from llmauth.storage import token_key
+from llmauth.storage import private_key
 from llmauth.storage.home import StateUnsafe, StateUnusable
-from llmauth.storage.token_key import FILE, LENGTH, load_or_create
+from llmauth.storage.private_key import LENGTH
+from llmauth.storage.token_key import FILE, load_or_create
 
 
 @pytest.fixture
@@ -50,13 +51,13 @@ def test_it_is_never_shown(folder: Path) -> None:
 
 def test_whoever_is_second_takes_the_first_ones(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two workers start at once, and both have seen that there is none."""
-    make = token_key._create
+    make = private_key._create
 
     def late(path: Path) -> None:
         make(path)
         make(path)
 
-    monkeypatch.setattr(token_key, "_create", late)
+    monkeypatch.setattr(private_key, "_create", late)
     first = load_or_create(folder)
     assert first == load_or_create(folder)
     assert os.listdir(folder) == [FILE]
