@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 from llmauth.authenticators.base import Authenticator, Presented
 from llmauth.context import Identity
 from llmauth.errors import GatewayError, Unavailable
+from llmauth.storage.home import StateError
 
 WORKERS = 2
 # At about two milliseconds a key and two at a time, the last of a thousand callers that come back after a restart
@@ -22,7 +25,7 @@ class Flights:
     def __init__(self, workers: int = WORKERS, queue_limit: int = QUEUE_LIMIT) -> None:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="authenticate")
         self._most = workers + queue_limit
-        self._under_way: dict[tuple[str, str, str], Future[Identity]] = {}
+        self._under_way: dict[tuple[str, str, str], Future[Any]] = {}
 
     async def identity(self, method: Authenticator, presented: Presented) -> Identity:
         """What the method computes. Raises what it raises, and Unavailable when too many wait already."""
@@ -33,18 +36,42 @@ class Flights:
             # One error reaches all who waited, and each request adds its own facts to it.
             raise copy.copy(error) from None
 
+    async def run[T](self, compute: Callable[[], T]) -> T:
+        """What a function gives that is not the same twice. Raises what it raises, and Unavailable as above.
+
+        Unavailable as well where the store cannot be asked or written: then nothing was proved and nothing given.
+        """
+        self._require_room()
+        flight = self._pool.submit(compute)
+        key = ("", "", str(id(flight)))
+        self._under_way[key] = flight
+        flight.add_done_callback(lambda _: self._under_way.pop(key, None))
+        # Shielded: what has begun is finished, whoever leaves, so that no code is half used.
+        try:
+            return await asyncio.shield(asyncio.wrap_future(flight))
+        except StateError as error:
+            raise Unavailable(
+                "Credentials cannot be checked at the moment.",
+                hint="Try again in a second.",
+                detail=str(error),
+                retry_after=1,
+            ) from None
+
+    def _require_room(self) -> None:
+        if len(self._under_way) >= self._most:
+            raise Unavailable(
+                "Too many credentials wait to be checked.",
+                hint="Try again in a second.",
+                detail="the queue of the authentication pool is full",
+                retry_after=1,
+            )
+
     def _flight(self, method: Authenticator, presented: Presented) -> Future[Identity]:
         """The one computation for this value, begun unless it is under way."""
         key = (method.name, presented.user, presented.value)
         flight = self._under_way.get(key)
         if flight is None:
-            if len(self._under_way) >= self._most:
-                raise Unavailable(
-                    "Too many credentials wait to be checked.",
-                    hint="Try again in a second.",
-                    detail="the queue of the authentication pool is full",
-                    retry_after=1,
-                )
+            self._require_room()
             flight = self._pool.submit(method.authenticate, presented)
             self._under_way[key] = flight
             flight.add_done_callback(lambda _: self._under_way.pop(key, None))

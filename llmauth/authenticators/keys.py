@@ -17,7 +17,7 @@ from llmauth.errors import Unavailable
 from llmauth.secrets import Secret
 from llmauth.storage.feed import KeyFeed
 from llmauth.storage.home import StateError
-from llmauth.storage.key_text import ALGORITHM, LONGEST, PREFIX, hash_key, key_id_of, matches
+from llmauth.storage.key_text import ALGORITHM, LONGEST, PREFIX, hash_key, is_session, key_id_of, matches
 from llmauth.storage.keys import KeyRecord, Snapshot
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,9 @@ class ApiKeyOptions(BaseModel):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Held:
+class Held:
+    """A record, and whom it lets in as long as it lives."""
+
     record: KeyRecord
     identity: Identity
 
@@ -46,13 +48,13 @@ class IssuedKeys:
     `recall` and `current` take no lock: they read dictionaries that are replaced whole, or changed by single steps.
     """
 
-    name: Final = "api_key"
+    name: str = "api_key"
     slots: Final[frozenset[Slot]] = frozenset()
 
     def __init__(self, options: ApiKeyOptions, surroundings: AuthSurroundings) -> None:
         self._clock = surroundings.clock
         self._feed = KeyFeed(surroundings.store, self.load, surroundings.clock)
-        self._keys: dict[str, _Held] = {}
+        self._keys: dict[str, Held] = {}
         # Digest of a full key text, under a secret of this process -> id and stored hash of the key that it proved.
         self._proved: dict[bytes, tuple[str, str]] = {}
         # Digest -> when it may be asked again, and why it was refused. The oldest come first.
@@ -65,7 +67,7 @@ class IssuedKeys:
     def start(self) -> None:
         """Load the keys and follow their changes; StateError when the store cannot be read."""
         self._feed.start()
-        if not self._keys:
+        if not self._keys and self.name == IssuedKeys.name:
             log.warning("no keys yet, so every request is refused; make the first with `llmauth keys create NAME`")
 
     def stop(self) -> None:
@@ -78,7 +80,9 @@ class IssuedKeys:
 
     def load(self, snapshot: Snapshot) -> None:
         """Judge by these keys from now on, beside those known already when they are only the changes."""
-        changed = {record.id: _held(record) for record in snapshot.records}
+        changed = {
+            one.id: Held(record=one, identity=self.identity_of(one)) for one in snapshot.records if self._is(one)
+        }
         if snapshot.since:
             self._keys.update(changed)
         else:
@@ -91,7 +95,9 @@ class IssuedKeys:
 
     def recognises(self, presented: Presented) -> bool:
         """By its beginning alone, so that a mistyped key is wrong, and no placeholder; the session slot is not ours."""
-        return presented.value.startswith(PREFIX) and presented.slot is not Slot.SESSION
+        if presented.slot is Slot.SESSION or is_session(presented.value):
+            return False
+        return presented.value.startswith(PREFIX)
 
     def recall(self, presented: Presented) -> Identity | None:
         """Microseconds; see Authenticator."""
@@ -133,12 +139,32 @@ class IssuedKeys:
     def current(self, identity: Identity) -> Identity:
         """See Authenticator; groups and user are those of now."""
         self._require_fresh()
-        held = self._keys.get(identity.key_id or "")
+        return self._use_of(identity.key_id)
+
+    def identity_of(self, record: KeyRecord) -> Identity:
+        """Who a record lets in, as long as it lives."""
+        return Identity(
+            user=record.user,
+            method=self.name,
+            key_id=record.id,
+            key_name=record.name,
+            groups=record.groups,
+            expires_at=record.expires,
+            factor_due="code" if record.enrolled is not None else "enrolment" if record.require_totp else None,
+            rules=record.rules,
+        )
+
+    def _is(self, record: KeyRecord) -> bool:
+        """Whether this method judges by such records."""
+        return record.kind == "key"
+
+    def _use_of(self, record_id: str | None) -> Identity:
+        held = self._keys.get(record_id or "")
         if held is None:
-            raise wrong("revoked", f"key {identity.key_id}")
+            raise wrong("revoked", f"key {record_id}")
         return self._use(held)
 
-    def _use(self, held: _Held) -> Identity:
+    def _use(self, held: Held) -> Identity:
         record = held.record
         ended = self._ended(record)
         if ended is not None:
@@ -166,7 +192,7 @@ class IssuedKeys:
         Known ids are treated as unknown ones, so that the time taken does not tell which exist.
         """
         try:
-            self._feed.poll()
+            self._feed.catch_up()
         except StateError:
             self._require_fresh()
 
@@ -181,17 +207,3 @@ class IssuedKeys:
 
     def _digest(self, value: str) -> bytes:
         return hmac.digest(self._secret, value.encode("utf-8", "surrogateescape"), "sha256")
-
-
-def _held(record: KeyRecord) -> _Held:
-    return _Held(
-        record=record,
-        identity=Identity(
-            user=record.user,
-            method=IssuedKeys.name,
-            key_id=record.id,
-            key_name=record.name,
-            groups=record.groups,
-            expires_at=record.expires,
-        ),
-    )

@@ -24,6 +24,7 @@ _HEADER_SLOTS = {
 _CONNECT_SLOTS = {Slot.PROXY.value.encode("ascii"): Slot.PROXY}
 # Put on by whoever stands before us, which only a method that knows them believes, and only from peers of its own.
 _FORWARDED_SLOTS = {slot.value.encode("ascii"): slot for slot in (Slot.OIDC_DATA, Slot.FORWARDED_CERTIFICATE)}
+_ALL_SLOTS = (*_HEADER_SLOTS, *_FORWARDED_SLOTS)
 # An identity that comes with the connection, or from a peer, stands back behind what the client sends itself.
 AMBIENT = frozenset({Slot.OIDC_DATA, Slot.FORWARDED_CERTIFICATE, Slot.CERTIFICATE})
 # `Authorization` carries a scheme before the value; the other headers are the value.
@@ -77,7 +78,8 @@ def raw_slots(request: Request) -> tuple[list[bytes] | None, ...] | None:
     get = request.headers.index().get
     if "?" in request.url.path or get(PROTOCOLS) is not None:
         return None
-    return tuple([get(name) for name in _HEADER_SLOTS])
+    # Those of peers as well: a sidecar sends the requests of many clients over one connection.
+    return tuple([get(name) for name in _ALL_SLOTS])
 
 
 def _presented(slot: Slot, raw: bytes, source: str) -> Presented:
@@ -179,7 +181,7 @@ def decide(
         elif claim.wrong is not None:
             raise invalid(claim.wrong)
         elif slot is Slot.SESSION or (slot is Slot.PROXY and asks_as_proxy(door)):
-            raise _unrecognised(slot)
+            raise _unrecognised(claim.presented)
     _require_one(sent)
     proxy_alone = door is Door.CONNECT or (door is Door.ABSOLUTE and not gateway)
     if proxy_alone:
@@ -194,7 +196,7 @@ def decide(
     if door is Door.CONNECT and intercepted:
         return None
     if claims and not proxy_alone:
-        raise _unrecognised(claims[0].presented.slot)
+        raise _unrecognised(claims[0].presented)
     raise missing(door)
 
 
@@ -225,11 +227,13 @@ def missing(door: Door) -> Unauthenticated:
 
 def invalid(cause: Unauthenticated) -> Unauthenticated:
     """A credential of ours that is wrong, in one sentence for all of them; the cause's reason is kept for the log."""
-    return Unauthenticated(_WRONG, reason=cause.reason, hint=_WRONG_HINT, detail=cause.detail)
+    return Unauthenticated(_WRONG, reason=cause.reason, hint=cause.hint or _WRONG_HINT, detail=cause.detail)
 
 
-def _unrecognised(slot: Slot) -> Unauthenticated:
-    hint = f"What stands in '{slot}' is no credential of this gateway; its keys begin with {PREFIX}."
+def _unrecognised(presented: Presented) -> Unauthenticated:
+    hint = f"What stands in '{presented.slot}' is no credential of this gateway; its keys begin with {PREFIX}."
+    if presented.user:
+        hint = NO_PASSWORD_HINT
     return Unauthenticated(_WRONG, reason="unrecognised", hint=hint)
 
 
@@ -237,6 +241,8 @@ def _conflict(sentence: str) -> Forbidden:
     return Forbidden(sentence, hint="Send one credential, in one place.")
 
 
+NO_PASSWORD_HINT = f"The password is neither a key of this gateway, which begins with {PREFIX}, nor that of this user."
+"""Of a name and a password, whether or not there is such a user."""
 _WRONG = "The credential is not valid."
 _WRONG_HINT = "It may be mistyped, expired or revoked; `llmauth keys list` shows the keys."
 _PROXY_HINT = "Put a gateway key into the proxy URL as the password: http://user:KEY@host:port."

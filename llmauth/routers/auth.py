@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
-from llmauth.authenticators.base import Authenticator, Presented, Slot, as_of_now, wrong
+from llmauth.authenticators.base import Authenticator, Presented, as_of_now
+from llmauth.authenticators.factors import HEADER as FACTOR
+from llmauth.authenticators.factors import LASTING, SecondFactors, require_code
 from llmauth.authenticators.failures import Failures, OnFailure, reason_of
 from llmauth.authenticators.flights import QUEUE_LIMIT, WORKERS, Flights
-from llmauth.authenticators.presented import Claim, decide, invalid, present, raw_slots
+from llmauth.authenticators.pairs import METHOD as SIGNED
+from llmauth.authenticators.presented import Claim, decide, invalid, raw_slots
+from llmauth.authenticators.sigv4 import Promise
+from llmauth.authenticators.throttle import Throttle
+from llmauth.authenticators.tokens import ByPlaceholder
 from llmauth.clock import Clock
 from llmauth.context import Decision, Identity
-from llmauth.errors import GatewayError, Unauthenticated
+from llmauth.errors import BadRequest, GatewayError, Unauthenticated, Unavailable
 from llmauth.http import Door, Request
+from llmauth.routers.judges import Judges
 
 Answer = tuple[Identity | None, Decision]
 
@@ -29,6 +37,8 @@ class Pending:
     intercepted: bool
     gateway: bool
     presented: tuple[Presented, ...]
+    body: bytes | None = field(repr=False)
+    code: str | None = field(repr=False)
     started: float
 
 
@@ -46,7 +56,7 @@ class AuthRouter:
     """Asks the methods in their order; the first that recognises a value judges it, and no other does.
 
     `on_failure(method, reason)` is told of every refusal, both from closed sets; the method is `none` where no method
-    recognised what was presented.
+    recognised what was presented. With `require_factor` nobody is let in by a lasting secret alone.
     """
 
     def __init__(
@@ -58,35 +68,38 @@ class AuthRouter:
         workers: int = WORKERS,
         queue_limit: int = QUEUE_LIMIT,
         on_failure: OnFailure | None = None,
+        factors: SecondFactors | None = None,
+        require_factor: bool = False,
     ) -> None:
-        self._methods = tuple(methods)
-        self._by_name = {method.name: method for method in methods}
-        self._slots: frozenset[Slot] = frozenset().union(*(method.slots for method in methods))
+        self._factors = factors
+        self._owing = LASTING if require_factor else frozenset[str]()
+        self._throttle = Throttle(clock)
         self._enabled = enabled
         self._clock = clock
         self._failures = Failures(on_failure)
         self._flights = Flights(workers, queue_limit)
+        self._judges = Judges(methods, self._flights)
 
     def start(self) -> None:
         """Let every method load what it needs; a StateError of theirs means that the server must not start."""
         if self._enabled:
-            for method in self._methods:
+            for method in self._judges:
                 method.start()
 
     def stop(self) -> None:
         """End the threads and the methods; what waits for a thread is cancelled."""
         self._flights.close()
         if self._enabled:
-            for method in self._methods:
+            for method in self._judges:
                 method.stop()
 
     def usable(self) -> bool:
         """Whether callers can be judged now."""
-        return not self._enabled or all(method.usable() for method in self._methods)
+        return not self._enabled or all(method.usable() for method in self._judges)
 
     def shows(self, request: Request) -> bool:
         """Whether a head holds anything that will be judged, right or wrong. BadRequest for two values in one slot."""
-        return not self._enabled or any(self._recognised(each) for each in self._present(request))
+        return not self._enabled or any(map(self._judges.recognises, self._judges.present(request)))
 
     def recall(
         self,
@@ -96,36 +109,49 @@ class AuthRouter:
         intercepted: bool = False,
         gateway: bool = False,
         form: tuple[Presented, ...] = (),
+        code: str | None = None,
+        body: bytes | None = b"",
     ) -> Answer | Pending:
         """Who sent this, from memory, or Pending when somebody must compute.
 
         `tunnel` is the identity that the CONNECT proved; `intercepted` says that a CONNECT may come without
         credentials, `gateway` that an absolute-form request may use any slot; `form` is what stands in the body's
-        slots, where it has any. Raises GatewayError: 400 for two values in one slot, 401 (407 at CONNECT and on
-        absolute form), 403, 503.
+        slots, where it has any, and `code` a second factor that stands there. A signature is held against `body`; with
+        `None` it is believed, and the caller holds it against the body itself, by `promise`, before anything is done.
+        Raises GatewayError: 400 for two values in one slot, 401 (407 at CONNECT and on absolute form), 403, 429 for too
+        many wrong values, 503.
         """
         started = self._clock.monotonic()
         if not self._enabled:
             return ANONYMOUS, Decision(router="auth", input="none", outcome="anonymous", reason="auth is switched off")
         presented: tuple[Presented, ...] = ()
         try:
-            presented = (*self._present(request), *form)
+            presented = (*self._judges.present(request), *form)
+            code = _code(request) if code is None else code
             if tunnel is not None:
-                tunnel = self._current(tunnel)
-            claims = []
+                tunnel = self._now(tunnel)
+            pending = Pending(
+                request=request,
+                tunnel=tunnel,
+                intercepted=intercepted,
+                gateway=gateway,
+                presented=presented,
+                body=body,
+                code=code,
+                started=started,
+            )
+            claims, alone = [], _is_alone(presented, tunnel)
             for each in presented:
-                claim = self._judge(each)
+                claim = self._judges.judge(each, request, body, alone=alone)
                 if claim is None:
-                    return Pending(
-                        request=request,
-                        tunnel=tunnel,
-                        intercepted=intercepted,
-                        gateway=gateway,
-                        presented=presented,
-                        started=started,
-                    )
+                    self._throttle.require(request.source)
+                    return pending
                 claims.append(claim)
-            identity = decide(claims, door=request.door, tunnel=tunnel, intercepted=intercepted, gateway=gateway)
+            identity = self._decided(claims, pending)
+            if identity is not None and identity.factor_due is not None:
+                require_code(identity, code)
+                self._throttle.require(request.source)
+                return pending
         except GatewayError as error:
             self._report(error, request, presented, tunnel, started)
             raise
@@ -135,6 +161,8 @@ class AuthRouter:
         """What to keep of an answer for the next request of the same connection; `None` where nothing may be kept."""
         identity, decision = answer
         if identity is None or request.door not in (Door.GATEWAY, Door.TUNNEL):
+            return None
+        if identity.method == SIGNED or FACTOR in request.headers:  # proved for this one request
             return None
         presented = raw_slots(request)
         return None if presented is None else Proof(presented, tunnel, identity, decision)
@@ -154,16 +182,16 @@ class AuthRouter:
         if proof.tunnel is not tunnel:
             return None
         try:
-            if tunnel is not None and (tunnel.key_id is None or tunnel.key_id != proof.identity.key_id):
-                self._current(tunnel)
-            return self._current(proof.identity), proof.decision
+            if tunnel is not None and not _stand_together(tunnel, proof.identity):
+                self._now(tunnel)
+            return self._now(proof.identity), proof.decision
         except GatewayError:
             return None
 
     def holds(self, identity: Identity) -> bool:
         """Whether an identity that was proved before still stands: neither revoked nor expired, and to be judged."""
         try:
-            self._current(identity)
+            self._now(identity)
         except GatewayError:
             return False
         return True
@@ -172,70 +200,74 @@ class AuthRouter:
         """Who sent this, computed where memory does not know it. Raises as `recall` does; 503 when too many wait."""
         request, presented, tunnel = pending.request, pending.presented, pending.tunnel
         try:
-            claims = []
+            claims, alone = [], _is_alone(presented, tunnel)
             for each in presented:
-                claims.append(self._judge(each) or await self._prove(each))
-                if claims[-1].wrong is not None:  # one that is wrong decides; the others are not worth the work
+                claim = self._judges.judge(each, request, pending.body, alone=alone) or await self._judges.prove(each)
+                claims.append(claim)
+                if claim.wrong is not None:  # one that is wrong decides; the others are not worth the work
                     break
             if tunnel is not None:  # it may have ended while this was waiting
-                tunnel = self._current(tunnel)
-            identity = decide(
-                claims, door=request.door, tunnel=tunnel, intercepted=pending.intercepted, gateway=pending.gateway
-            )
+                tunnel = self._now(tunnel)
+            identity = self._decided(claims, replace(pending, tunnel=tunnel))
+            if identity is not None and identity.factor_due is not None:
+                identity = await self._with_factor(identity, pending)
         except GatewayError as error:
+            if isinstance(error, Unauthenticated) and error.reason in _GUESSES:
+                self._throttle.failed(request.source)
             self._report(error, request, presented, tunnel, pending.started)
             raise
         return identity, self._granted(identity, presented, tunnel, pending.started)
+
+    def _decided(self, claims: Sequence[Claim], pending: Pending) -> Identity | None:
+        tunnel = pending.tunnel
+        identity = decide(
+            claims,
+            door=pending.request.door,
+            tunnel=tunnel,
+            intercepted=pending.intercepted,
+            gateway=pending.gateway,
+        )
+        if identity is None:
+            return None
+        if tunnel is not None and tunnel.key_id == identity.key_id:
+            # The factor that was shown for this key when the tunnel was opened is shown inside it as well.
+            identity = as_of_now(tunnel, identity)
+        if _proved_by(identity) in self._owing and not identity.second_factor and identity.factor_due is None:
+            return replace(identity, factor_due="enrolment")
+        return identity
+
+    async def run[T](self, compute: Callable[[], T]) -> T:
+        """What a blocking function gives, computed by the router's threads; Unavailable when too many wait."""
+        return await self._flights.run(compute)
+
+    async def _with_factor(self, identity: Identity, pending: Pending) -> Identity:
+        code = require_code(identity, pending.code)
+        if self._factors is None:
+            raise Unavailable("Second factors cannot be checked here.", detail="no store of second factors")
+        return await self._flights.run(partial(self._factors.prove, identity, code))
 
     def current(self, identity: Identity) -> Identity:
         """An identity that was proved earlier, as it stands now, from memory.
 
         Raises Unauthenticated when it has ended, Unavailable when nothing can be judged now.
         """
-        return self._current(identity)
+        return self._now(identity)
 
-    def _present(self, request: Request) -> tuple[Presented, ...]:
-        return present(request, self._recognised, self._slots)
+    def require_kept(self, promise: Promise, broken: Unauthenticated | None) -> None:
+        """Refuse a request whose signature turned out to be for another body, as every wrong credential is refused."""
+        if broken is None:
+            return
+        error, request = invalid(broken), promise.request
+        self._throttle.failed(request.source)
+        self._report(error, request, self._judges.present(request), None, self._clock.monotonic())
+        raise error
 
-    def _recognised(self, presented: Presented) -> bool:
-        return self._method_of(presented) is not None
+    def promise(self, request: Request) -> Promise | None:
+        """The signature of a request that was let in for it, to be held against its body; `None` without one."""
+        return self._judges.promise(request)
 
-    def _method_of(self, presented: Presented) -> Authenticator | None:
-        for method in self._methods:
-            if method.recognises(presented):
-                return method
-        return None
-
-    def _current(self, tunnel: Identity) -> Identity:
-        if tunnel is ANONYMOUS and not self._enabled:
-            return tunnel
-        method = self._by_name.get(tunnel.method)
-        if method is None:
-            raise invalid(wrong("revoked", f"method {tunnel.method} is off"))
-        try:
-            return as_of_now(tunnel, method.current(tunnel))
-        except Unauthenticated as error:
-            raise invalid(error) from None
-
-    def _judge(self, presented: Presented) -> Claim | None:
-        """The slot judged from memory, `None` when memory does not know the value."""
-        method = self._method_of(presented)
-        if method is None:
-            return Claim(presented=presented)
-        try:
-            identity = method.recall(presented)
-        except Unauthenticated as error:
-            return Claim(presented=presented, wrong=error)
-        return None if identity is None else Claim(presented=presented, identity=identity)
-
-    async def _prove(self, presented: Presented) -> Claim:
-        method = self._method_of(presented)
-        assert method is not None
-        try:
-            identity = await self._flights.identity(method, presented)
-        except Unauthenticated as error:
-            return Claim(presented=presented, wrong=error)
-        return Claim(presented=presented, identity=identity)
+    def _now(self, identity: Identity) -> Identity:
+        return identity if identity is ANONYMOUS and not self._enabled else self._judges.current(identity)
 
     def _granted(
         self, identity: Identity | None, presented: tuple[Presented, ...], tunnel: Identity | None, started: float
@@ -265,18 +297,41 @@ class AuthRouter:
             reason=error.message,
             took=self._clock.monotonic() - started,
         )
-        judges = (self._method_of(each) for each in presented)
+        judges = map(self._judges.method_of, presented)
         method = next((judge.name for judge in judges if judge is not None), tunnel.method if tunnel else "none")
         self._failures.tell(error, method=method, slots=slots, source=request.source, presented=presented)
 
 
+# What a guess ends as. An expired or revoked key was right once, and its owner is told so as often as it asks.
+_GUESSES = frozenset({"unknown_key", "bad_key", "factor_wrong", "factor_locked"})
 _INSIDE = "a CONNECT to an intercepted host; each request inside proves its own"
+
+
+def _proved_by(identity: Identity) -> str:
+    """The method that somebody was proved by, in the end."""
+    return identity.origin.method if isinstance(identity, ByPlaceholder) else identity.method
 
 
 def decision_of(error: GatewayError) -> Decision | None:
     """The auth router's record of a refusal of its own, `None` for an error of somebody else."""
     decision = vars(error).get("decision")
     return decision if isinstance(decision, Decision) else None
+
+
+def _stand_together(one: Identity, other: Identity) -> bool:
+    """Whether both end with one and the same key, so that to ask for one of them is enough."""
+    return one.key_id is not None and (one.method, one.key_id) == (other.method, other.key_id) and not one.session_id
+
+
+def _code(request: Request) -> str | None:
+    codes = request.headers.all(FACTOR)
+    if len(codes) > 1:
+        raise BadRequest(f"The request carries more than one value of '{FACTOR}'.", hint="Send one code.")
+    return codes[0] if codes else None
+
+
+def _is_alone(presented: tuple[Presented, ...], tunnel: Identity | None) -> bool:
+    return len(presented) == 1 and tunnel is None
 
 
 def _slots(presented: tuple[Presented, ...], tunnel: Identity | None) -> str:

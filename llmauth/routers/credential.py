@@ -14,7 +14,7 @@ from llmauth.context import Decision, Target
 from llmauth.credentials.base import CredentialStrategy
 from llmauth.credentials.cache import LOAD_DEADLINE, LOADS_AT_ONCE, Leased, Source
 from llmauth.credentials.candidate import Jitter
-from llmauth.credentials.chain import Chain, Result, no_credential
+from llmauth.credentials.chain import Asked, Chain, no_credential
 from llmauth.credentials.status import InstanceStatus, Rehearsal
 
 __all__ = ["CredentialRouter", "InstanceStatus"]
@@ -36,10 +36,10 @@ class CredentialRouter:
         deadline: float = LOAD_DEADLINE,
         patience: float = PATIENCE,
         jitter: Jitter = random.random,
-        observe: Callable[[str, Result], None] | None = None,
+        observe: Callable[[str, Asked], None] | None = None,
     ) -> None:
         slots = asyncio.Semaphore(LOADS_AT_ONCE)
-        told = observe or (lambda _instance, _result: None)
+        told = observe or (lambda _instance, _asked: None)
         self._chains = {
             instance: Chain(
                 instance, [Source(one, slots, deadline) for one in ordered], clock, jitter, partial(told, instance)

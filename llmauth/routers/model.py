@@ -15,17 +15,17 @@ class ModelRouter:
     """In transparent mode the route names the instance, in protocol mode the model may.
 
     `read_bodies` parses the JSON of transparent requests too, to learn the model; without it only one that stands in
-    the path is known there.
+    the path is known there, or one that is asked for.
     """
 
     def __init__(self, catalogue: Catalogue, *, read_bodies: bool = False) -> None:
         self._catalogue = catalogue
-        self._read_bodies = read_bodies
+        self.reads_bodies = read_bodies
         self._without_model: dict[str, tuple[Target, Decision]] = {}
 
     def judges_by_head(self, handler: ProviderHandler) -> bool:
         """Whether the answers for this instance hang on the head of a request alone."""
-        return not (self._read_bodies and handler.model_in_body)
+        return not (self.reads_bodies and handler.model_in_body)
 
     def choose(self, route: ProtocolRoute, model: str) -> tuple[Found, Decision]:
         """Who answers in protocol mode, and by what name it knows the model; UnknownModel for nobody."""
@@ -33,9 +33,15 @@ class ModelRouter:
         outcome = f"{found.instance}: {found.model}"
         return found, Decision(router="model", input=model[:200], outcome=outcome[:300], reason=found.reason)
 
-    def resolve(self, route: TransparentRoute, handler: ProviderHandler, request: Request) -> tuple[Target, Decision]:
-        """The target that the route's instance is, with the model where it is known."""
-        model = handler.model_of(request) if self._read_bodies or not handler.model_in_body else None
+    def resolve(
+        self, route: TransparentRoute, handler: ProviderHandler, request: Request, *, read_body: bool = False
+    ) -> tuple[Target, Decision]:
+        """The target that the route's instance is, with the model where it is known.
+
+        `read_body` asks for this one's to be read where the model stands there: that takes milliseconds for a long one.
+        """
+        reads = read_body or self.reads_bodies or not handler.model_in_body
+        model = handler.model_of(request) if reads else None
         # It is logged: a key that was put in its place is not shown.
         if model is not None and PREFIX not in model:
             return _answer(route, handler, model)

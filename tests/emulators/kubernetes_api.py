@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import itertools
 import json
 import re
 import secrets
@@ -26,6 +27,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Self
 
@@ -102,6 +104,7 @@ class KubernetesApi(Service):
         # The real server answers reviews without audiences of its own knowledge so; its callers have to mind it.
         self.knows_audiences = True
         self._accounts: dict[tuple[str, str], str] = {}
+        self._gone: set[str] = set()
         self._kept: dict[tuple[str, str], Kept] = {}
         self._version = 1000
         self._keys: dict[str, rsa.RSAPrivateKey] = {}
@@ -119,6 +122,10 @@ class KubernetesApi(Service):
     def delete_account(self, namespace: str, name: str) -> None:
         """Its tokens are void from now on."""
         del self._accounts[namespace, name]
+
+    def delete_pod(self, name: str) -> None:
+        """Tokens that are bound to it are void from now on."""
+        self._gone.add(name)
 
     def token(
         self,
@@ -161,7 +168,7 @@ class KubernetesApi(Service):
         """Sign with a new key; the tokens of the old one are void unless it is kept."""
         if not keep:
             self._keys.clear()
-        self._keys[secrets.token_hex(8)] = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._keys[secrets.token_hex(8)] = _signing_key(next(_turn) % _SIGNING_KEYS)
 
     def certificate(self, user: str, *groups: str, expired: bool = False) -> tuple[str, str]:
         """A client certificate and its key, both PEM, as minikube writes them into a kubeconfig."""
@@ -251,6 +258,8 @@ class KubernetesApi(Service):
         if self._accounts.get((about["namespace"], account["name"])) != account["uid"]:
             return None, "service account has been deleted"
         pod = about.get("pod", {})
+        if pod.get("name") in self._gone:
+            return None, "service account token has been invalidated"
         extra = {f"authentication.kubernetes.io/pod-{name}": [value] for name, value in pod.items()}
         groups = ("system:serviceaccounts", f"system:serviceaccounts:{about['namespace']}")
         return _with_all(User(claims["sub"], groups, account["uid"], extra)), ""
@@ -264,7 +273,7 @@ class KubernetesApi(Service):
         except (ValueError, KeyError, TypeError, InvalidSignature):
             return None
         known = header["alg"] == "RS256" and isinstance(claims, dict) and claims.get("iss") == self.issuer
-        return claims if known and {"aud", "nbf", "exp", "sub", "kubernetes.io"} <= claims.keys() else None
+        return claims if known and _is_whole(claims) else None
 
     def _check(
         self, user: User, verb: str, resource: str, namespace: str = "", name: str = "", group: str = ""
@@ -415,6 +424,29 @@ class KubernetesApi(Service):
         document: dict[str, Any] = {"issuer": self.issuer, "jwks_uri": f"{self.url}/openid/v1/jwks"}
         document |= {"response_types_supported": ["id_token"], "subject_types_supported": ["public"]}
         return Reply(200, document | {"id_token_signing_alg_values_supported": ["RS256"]})
+
+
+# To make one takes a tenth of a second, and most tests have a cluster of their own. They are taken in turn, so that
+# clusters that stand side by side, and the keys before and after a rotation, are different ones.
+_SIGNING_KEYS = 8
+_turn = itertools.count()
+
+
+@cache
+def _signing_key(number: int) -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def _is_whole(claims: Mapping[str, Any]) -> bool:
+    """Whether the claims are of the types that the real server reads them into."""
+    numbers = all(type(claims.get(name)) in (int, float) and abs(claims[name]) < 2**63 for name in ("nbf", "exp"))
+    aud, about = claims.get("aud"), claims.get("kubernetes.io")
+    account = about.get("serviceaccount") if isinstance(about, dict) else None
+    texts = isinstance(aud, list) and all(isinstance(each, str) for each in aud) and isinstance(claims.get("sub"), str)
+    if not (numbers and texts and isinstance(about, dict) and isinstance(account, dict)):
+        return False
+    whole = {"name", "uid"} <= account.keys() and "namespace" in about
+    return whole and claims["sub"] == f"system:serviceaccount:{about['namespace']}:{account['name']}"
 
 
 def _with_all(user: User) -> User:

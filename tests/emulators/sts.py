@@ -2,7 +2,9 @@
 
 It refuses a web identity whose signature, issuer, audience (`sts.amazonaws.com`) or end is wrong, a role that does not
 trust the subject, a call with keys whose signature is not right for this region (by the bytes on the wire), an external
-id that is not the role's, and every parameter whose form is.
+id that is not the role's, and every parameter whose form is. A presigned GET is verified by the same bytes: each of its
+parameters once, 15 minutes at most, every `x-amz-` field signed, and every signed field sent. Who asks for JSON is
+answered in JSON.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -97,15 +99,16 @@ class Sts(Service):
         return keys
 
     def refusal(self, call: Call) -> Reply:
-        return _error(403, "AccessDenied")
+        return _error(403, "AccessDenied", call)
 
     def answer(self, call: Call) -> Reply:
         try:
             return self._answered(call)
         except Refused as refused:
-            return _error(refused.status, refused.code)
+            return _error(refused.status, refused.code, call)
         except sigv4.Rejected as rejected:
-            return _error(403, "SignatureDoesNotMatch" if "Signature" in rejected.error else "InvalidClientTokenId")
+            code = "SignatureDoesNotMatch" if "Signature" in rejected.error else "InvalidClientTokenId"
+            return _error(403, code, call)
 
     def _answered(self, call: Call) -> Reply:
         form = call.form if call.method == "POST" else call.query
@@ -117,7 +120,7 @@ class Sts(Service):
         if action == "AssumeRole":
             return self._given(action, self._by_role(form, self._caller(call)))
         if action == "GetCallerIdentity":
-            return Reply(200, _document(action, f"<Arn>{self._caller(call)}</Arn>"), _XML)
+            return _identity(self._caller(call), call)
         raise Refused(400, "InvalidAction")
 
     def _by_web_identity(self, form: Mapping[str, str]) -> str:
@@ -157,6 +160,8 @@ class Sts(Service):
         return role
 
     def _caller(self, call: Call) -> str:
+        if "X-Amz-Signature" in call.query:
+            return self._presigner(call)
         named = _KEY_ID.search(call.headers.get("authorization", ""))
         if named is None:
             raise Refused(403, "MissingAuthenticationToken")
@@ -164,6 +169,32 @@ class Sts(Service):
             raise Refused(403, "InvalidClientTokenId")
         keys, role = self.issued[named[1]]
         sigv4.verify(_request(call), keys, region=self.region, service="sts", now=time.time())
+        return role
+
+    def _presigner(self, call: Call) -> str:
+        query = call.query
+        if len(query) != call.target.count("=") or query.get("X-Amz-Algorithm") != "AWS4-HMAC-SHA256":
+            raise Refused(400, "IncompleteSignature")
+        key, _, scope = query.get("X-Amz-Credential", "").partition("/")
+        if key not in self.issued:
+            raise Refused(403, "InvalidClientTokenId")
+        keys, role = self.issued[key]
+        stamp, signed = query.get("X-Amz-Date", ""), query.get("X-Amz-SignedHeaders", "")
+        if query.get("X-Amz-Security-Token") != keys.session_token:
+            raise Refused(403, "InvalidClientTokenId")
+        if scope != f"{stamp[:8]}/{self.region}/sts/aws4_request" or not _covers(call, signed.split(";")):
+            raise Refused(403, "SignatureDoesNotMatch")
+        begins = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+        if not begins - 300 <= time.time() < begins + min(900, int(query.get("X-Amz-Expires", "0"))):
+            raise Refused(403, "SignatureDoesNotMatch")
+        path, _, text = call.target.partition("?")
+        unsigned = "&".join(pair for pair in text.split("&") if not pair.startswith("X-Amz-Signature="))
+        canonical = sigv4.canonical_request(
+            _request(replace(call, target=f"{path}?{unsigned}")), signed, hashlib.sha256(call.body).hexdigest()
+        )
+        wanted = sigv4.signature(keys.secret_access_key, scope, stamp, canonical)
+        if not hmac.compare_digest(wanted, query["X-Amz-Signature"]):
+            raise Refused(403, "SignatureDoesNotMatch")
         return role
 
     def _given(self, action: str, role: str) -> Reply:
@@ -212,7 +243,28 @@ def _document(action: str, inside: str) -> bytes:
     ).encode()
 
 
-def _error(status: int, code: str) -> Reply:
+def _covers(call: Call, signed: Sequence[str]) -> bool:
+    must = {"host"} | {name for name in call.headers if name.startswith("x-amz-")}
+    return signed == sorted(set(signed)) and must <= set(signed) <= call.headers.keys()
+
+
+def _identity(arn: str, call: Call) -> Reply:
+    facts = {"Arn": arn, "UserId": "AROACANARY7F3A:session", "Account": arn.split(":")[4]}
+    if _wants_json(call):
+        told = {"GetCallerIdentityResult": facts, "ResponseMetadata": {"RequestId": "0"}}
+        return Reply(200, {"GetCallerIdentityResponse": told})
+    inside = "".join(f"<{name}>{value}</{name}>" for name, value in facts.items())
+    return Reply(200, _document("GetCallerIdentity", inside), _XML)
+
+
+def _wants_json(call: Call | None) -> bool:
+    return call is not None and call.headers.get("accept", "").startswith("application/json")
+
+
+def _error(status: int, code: str, call: Call | None = None) -> Reply:
+    if _wants_json(call):
+        told = {"Error": {"Type": "Sender", "Code": code, "Message": "canary-7f3a"}, "RequestId": "0"}
+        return Reply(status, told)
     text = f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>canary-7f3a</Message></Error>"
     return Reply(status, f"{text}<RequestId>0</RequestId></ErrorResponse>".encode(), _XML)
 

@@ -15,6 +15,17 @@ from tests.fixtures.methods import surroundings
 # What each method cannot do without.
 LEAST: dict[str, dict[str, Any]] = {
     "api_key": {},
+    "basic": {"htpasswd": "users.htpasswd"},
+    "mtls": {"ca_file": "clients-ca.pem"},
+    "sigv4": {},
+    "oidc": {"issuer": "https://idp.example", "audience": ["llm-proxy"]},
+    "alb": {
+        "region": "us-east-1",
+        "signer": "arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/app/web/0123456789abcdef",
+        "trusted_peers": ["10.0.0.0/16"],
+    },
+    "aws_iam": {"server_id": "llm.corp", "accounts": ["111122223333"]},
+    "service_account": {"allowed": ["team-a/app"]},
 }
 
 

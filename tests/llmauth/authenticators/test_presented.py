@@ -7,7 +7,16 @@ import random
 import pytest
 
 from llmauth.authenticators.base import Presented, Slot, wrong
-from llmauth.authenticators.presented import AMBIENT, Claim, asks_as_proxy, decide, parameter, present, raw_slots
+from llmauth.authenticators.presented import (
+    AMBIENT,
+    NO_PASSWORD_HINT,
+    Claim,
+    asks_as_proxy,
+    decide,
+    parameter,
+    present,
+    raw_slots,
+)
 from llmauth.context import Identity
 from llmauth.errors import BadRequest, Forbidden, GatewayError, Unauthenticated
 from llmauth.http import Door, Headers, Request, Url
@@ -284,6 +293,15 @@ def test_hints_fit_the_door():
     assert stranger.reason == "unrecognised"
     assert "'authorization'" in stranger.hint
     assert "begin with llmauth_" in stranger.hint
+
+
+def test_a_name_and_a_password_are_refused_in_the_words_of_the_method_that_has_names():
+    """Else the words would tell which names there are."""
+    for door, slot in ((Door.GATEWAY, Slot.AUTHORIZATION), (Door.CONNECT, Slot.PROXY), (Door.ABSOLUTE, Slot.PROXY)):
+        claim = Claim(presented=Presented(slot=slot, value="x", user="mallory"))
+        with pytest.raises(Unauthenticated) as raised:
+            decide([claim], door=door, tunnel=None, intercepted=False, gateway=False)
+        assert raised.value.hint == NO_PASSWORD_HINT
 
 
 def test_a_conflict_names_the_slots():

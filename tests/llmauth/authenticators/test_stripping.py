@@ -1,14 +1,22 @@
 """S9: no client spelling of authentication goes on, and every other byte does."""
 
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from llmauth.authenticators.stripping import CREDENTIAL_HEADERS, credential_names, strip_query
+from llmauth.authenticators.stripping import (
+    CREDENTIAL_HEADERS,
+    credential_names,
+    is_in_url,
+    strip_also,
+    strip_no_longer,
+    strip_query,
+)
 from llmauth.authenticators.tokens import FORM
 from llmauth.http import Headers
+from llmauth.secrets import Secret
 
 
 def strip_credentials(headers, path):
@@ -20,6 +28,7 @@ def strip_credentials(headers, path):
 
 
 KEY = "llmauth_abcdefghij_secret"
+PROOF = "llmauth-aws-v1.eyJ1cmwiOiJodHRwczovL3N0cy5hbWF6b25hd3MuY29tLyJ9"
 OTHERS = (
     (b"Host", b"api.openai.com"),
     (b"anthropic-version", b"2023-06-01"),
@@ -53,7 +62,13 @@ def strip(*fields, path="/v1"):
         *("API_KEY", "x_goog-api_key", "X-TOTP-Code", "x_totp_code", "X-Session-Token", "Proxy-Authorization"),
         *("Proxy-Connection", "proxy_authorization", "Proxy-Anything", "X-Amz-Date", "x-amz-security-token"),
         *("X-Amz-Content-SHA256", "x-amz-region-set", "x_amz_date", "x-amzn-oidc-data", "Ocp-Apim-Subscription-Key"),
-        *("X-Content-SHA256", "x_content_sha256", "opc-obo-token"),
+        *(
+            "X-Content-SHA256",
+            "x_content_sha256",
+            "opc-obo-token",
+            "X-Forwarded-Client-Cert",
+            "x_forwarded-client_cert",
+        ),
     ],
 )
 def test_every_spelling_in_every_place(name):
@@ -116,6 +131,9 @@ def test_a_presigned_url_loses_its_signature_and_nothing_else():
         ("?q=about-llmauth_keys&x=1", "?q=about-llmauth_keys&x=1"),
         ("?q=%256clmauth_abc", "?q=%256clmauth_abc"),
         (f"?q={FORM[:-1]}&x=eyJ.eyJ.x", f"?q={FORM[:-1]}&x=eyJ.eyJ.x"),
+        (f"?token={PROOF}&x=1", "?x=1"),
+        (f"?q=a%20{PROOF.replace('.', '%2E')}&x=1", "?x=1"),
+        ("?q=llmauth-aws-v2.x", "?q=llmauth-aws-v2.x"),
     ],
 )
 def test_the_query(query, left):
@@ -152,3 +170,45 @@ def test_a_key_in_the_wrong_place_takes_the_field_with_it(name, value):
 )
 def test_what_only_looks_like_a_key_stays(value):
     assert strip((b"User-Agent", value))[0] == ((b"User-Agent", value),)
+
+
+IMPORTED = ("k3y/with+odd=signs; 1", "0123456789abcdef")
+
+
+@pytest.fixture
+def imported():
+    owner = object()
+    strip_also(owner, map(Secret, IMPORTED))
+    yield
+    strip_no_longer(owner)
+
+
+@pytest.mark.usefixtures("imported")
+@pytest.mark.parametrize("key", IMPORTED)
+@pytest.mark.parametrize("name", ["Cookie", "X-My-Key", "Referer", "User-Agent", "x-goog-user-key", "Via"])
+@pytest.mark.parametrize("around", ["{}", "a=b; key={}", "Token {}", "https://h/?key={}&x"])
+def test_an_imported_key_takes_its_field_with_it(key, name, around):
+    """2.9 row 9: a key that has no form of ours reaches no provider either."""
+    for written in (key, quote(key, safe="")):
+        assert strip((name.encode(), around.format(written).encode()), *OTHERS)[0] == OTHERS
+
+
+@pytest.mark.usefixtures("imported")
+@pytest.mark.parametrize("key", IMPORTED)
+@pytest.mark.parametrize("query", ["?key={}&x=1", "?x=1&token=a{}b", "?{}&x=1", "?x=1&%61={}", "?x=1&{}=y"])
+def test_an_imported_key_is_cut_out_of_a_query(key, query):
+    assert strip(path="/p" + query.format(quote(key, safe="")))[1] == "/p?x=1"
+    assert is_in_url(f"/model/{quote(key, safe='')}/invoke")
+
+
+@pytest.mark.usefixtures("imported")
+def test_beside_imported_keys_every_other_byte_stays():
+    headers, path = Headers(OTHERS), "/v1/x?alt=sse&beta=%20true&key=AIza"
+    same_headers, same_path = strip_credentials(headers, path)
+    assert same_headers is headers
+    assert same_path is path
+
+
+def test_a_key_that_is_taken_no_longer_is_no_key():
+    assert strip((b"X-My-Key", IMPORTED[1].encode()))[0] != ()
+    assert not is_in_url(f"/{IMPORTED[1]}")

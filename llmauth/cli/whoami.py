@@ -1,0 +1,80 @@
+"""`llmauth whoami`: whom a proxy takes one for, by which method, and until when."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from llmauth.cli.proxy import SERVICE, ProxyFailed, ProxyPlace, ask, place_of
+from llmauth.secrets import Secret
+
+app = typer.Typer(help="Show whom the proxy takes you for.", add_completion=False, pretty_exceptions_enable=False)
+
+_VARIABLES = ("HTTPS_PROXY", "https_proxy")
+_USUAL = "http://127.0.0.1:8080"
+
+
+@app.command()
+def whoami(
+    proxy: Annotated[
+        str | None, typer.Option(metavar="URL", help="The proxy; HTTPS_PROXY, or this machine's own, unless given.")
+    ] = None,
+    proxy_ca_file: Annotated[Path | None, typer.Option(help="The CA of the proxy's certificate.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Ask the proxy who you are. The credential is LLMAUTH_KEY, else the password in the proxy's URL."""
+    try:
+        place = place_of(proxy or next((os.environ[name] for name in _VARIABLES if os.environ.get(name)), _USUAL))
+        told = ask(place, "GET", "/auth/whoami", _credential(place), ca_file=proxy_ca_file)
+    except (ValueError, ProxyFailed) as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(2 if isinstance(error, ValueError) else 1) from None
+    typer.echo(json.dumps(told, indent=2, ensure_ascii=False) if as_json else _sentence(told))
+
+
+def _credential(place: ProxyPlace) -> Secret:
+    """ValueError where there is none."""
+    key = os.environ.get("LLMAUTH_KEY")
+    if key:
+        if not key.isascii() or not key.isprintable():
+            raise ValueError("LLMAUTH_KEY holds what is no key.")
+        return Secret(key)
+    found = place.password or _saved(place)
+    if found is None:
+        raise ValueError("There is no credential: set LLMAUTH_KEY, or run: llmauth login")
+    return found
+
+
+def _saved(place: ProxyPlace) -> Secret | None:
+    """What `llmauth login --save` kept. A machine without a keyring has kept nothing."""
+    import keyring
+
+    try:
+        found = keyring.get_password(SERVICE, f"session@{place.authority}")
+    except Exception:
+        return None
+    return Secret(found) if found else None
+
+
+def _sentence(told: Mapping[str, Any]) -> str:
+    groups = told.get("groups")
+    lines = [f"{_plain(told.get('user'))}, by {_plain(told.get('method'))}"]
+    if isinstance(groups, list) and groups:
+        lines.append(f"groups: {', '.join(map(_plain, groups))}")
+    ends = told.get("expires_at")
+    if isinstance(ends, int | float) and not isinstance(ends, bool):
+        lines.append(f"ends in {max(0, round((ends - time.time()) / 60))} min")
+    if told.get("second_factor") is True:
+        lines.append("with a second factor")
+    return "\n".join(lines)
+
+
+def _plain(text: object) -> str:
+    """As it may be written to a terminal."""
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in str(text))
