@@ -45,7 +45,12 @@ class Drain:
         if self._task is not None:
             self._master.should_exit.set()
             return
-        self._task = asyncio_utils.create_task(self.run(), name="drain", keep_ref=True)
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin to drain; nothing where that has begun."""
+        if self._task is None:
+            self._task = asyncio_utils.create_task(self.run(), name="drain", keep_ref=True)
 
     async def run(self) -> None:
         """Not ready, no new connections, running requests finish up to the limit; then the master ends."""

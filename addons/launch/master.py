@@ -53,7 +53,7 @@ def carried(gateway: Gateway, exchanges: Exchanges, listeners: Listeners, chain:
     exchanges.tls_listener = listeners.tls_mode
     return [
         GatewayNextLayer(exchanges),
-        GatewayTls(gateway.authority, exchanges, listeners.certificate),
+        GatewayTls(gateway.authority, exchanges, listeners.certificate, gateway.client_authorities),
         *chain(gateway, exchanges),
         Watchdog(),
     ]
@@ -119,6 +119,10 @@ class GatewayMaster(master.Master):
     def obey_signals(self) -> None:
         """SIGTERM and SIGINT drain; a second one ends at once."""
         self._drain.obey_signals()
+
+    def drain(self) -> None:
+        """Begin to drain, however often it is said."""
+        self._drain.begin()
 
     def stop(self) -> None:
         """Begin to drain, or end at once when that has begun."""

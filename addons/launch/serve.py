@@ -70,9 +70,18 @@ def tell_ready(gateway: Gateway, ports: Listeners, started: float) -> None:
     """Say that requests are served; `started` is the monotonic time at which the process began to."""
     # What start-up made lives as long as the process; the collector need not look at it again with every full round.
     gc.freeze()
+    tell_authority(gateway)
+    tell_doors(gateway.settings, ports, started)
+
+
+def tell_authority(gateway: Gateway) -> None:
+    """Say which certificate authority signs here."""
     authority = gateway.authority
-    auth = "api_key" if gateway.settings.auth.enabled else "off"
     logger.info("CA fingerprint %s", authority.fingerprint(), extra={"days_left": authority.days_left()})
-    egress = gateway.settings.egress.default
+
+
+def tell_doors(settings: Settings, ports: Listeners, started: float, **more: int) -> None:
+    """Say where requests are served; `more` are further facts."""
+    facts = {"egress": settings.egress.default, "auth": "api_key" if settings.auth.enabled else "off", **more}
     took = time.monotonic() - started
-    logger.info("Ready on %s in %.1f s", " and ".join(ports.doors), took, extra={"egress": egress, "auth": auth})
+    logger.info("Ready on %s in %.1f s", " and ".join(ports.doors), took, extra=facts)

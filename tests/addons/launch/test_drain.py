@@ -75,3 +75,15 @@ async def test_signals_drain(exchanges: Exchanges, number: int) -> None:
     finally:
         for each in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().remove_signal_handler(each)
+
+
+async def test_a_drain_that_is_asked_for_twice_is_one_drain(exchanges: Exchanges) -> None:
+    drain, master = made(exchanges)
+    exchanges.open.add(flow := tflow.tflow())
+    for _ in range(3):
+        drain.begin()
+    await asyncio.sleep(0.1)
+    assert not master.should_exit.is_set()
+    assert len(master.changed) == 1
+    exchanges.open.discard(flow)
+    await asyncio.wait_for(master.should_exit.wait(), 1)

@@ -58,11 +58,10 @@ def test_a_life_from_start_to_end(tmp_path: Path, caplog: pytest.LogCaptureFixtu
 
 
 def test_warnings_of_the_configuration_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    settings, environ = configured(tmp_path, auth={"session_duration": "1h"})
+    settings, environ = configured(tmp_path)
     with socket.create_server(("127.0.0.1", settings.server.port)), pytest.raises(ListenFailed):
         serve(settings, environ)
     assert "No instance is configured" in caplog.text
-    assert "Configured, but without effect in this version: auth.session_duration" in caplog.text
 
 
 @pytest.mark.parametrize("option", ["server", "metrics"])
