@@ -62,7 +62,7 @@ class Arrive:
             )
 
     def _begin(self, flow: http.HTTPFlow, door: Door, tunnel: HostPort | None) -> Exchange:
-        request = convert.to_request(flow, door, tunnel)
+        request = convert.to_request(flow, door, tunnel, self.exchanges.peer(flow.client_conn).certificate)
         named = request.headers.index().get(b"x-request-id")
         wanted = named[0].decode("ascii", "replace") if named is not None else None
         context = arrival(wanted if wanted and _PLAIN_ID.fullmatch(wanted) and PREFIX not in wanted else None)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from functools import partial
 
 from mitmproxy import http
 
+from addons.apart import LONG, apart
 from addons.exchange import Exchange, Exchanges
 from addons.stage import stage
+from llmauth.authenticators.pairs import METHOD as SIGNED
+from llmauth.authenticators.sigv4 import Promise
 from llmauth.context import Authenticated, Identity, RequestContext, advance
+from llmauth.errors import Unauthenticated
 from llmauth.gateway import Gateway
 from llmauth.http import Door
 from llmauth.routers.auth import Answer, Pending
@@ -36,6 +41,22 @@ class Authenticate:
         inside = exchange.door is Door.TUNNEL
         return self._judge(flow, exchange, self.exchanges.peer(flow.client_conn).identity if inside else None)
 
+    @stage(Authenticated)
+    def request(self, flow: http.HTTPFlow, exchange: Exchange) -> Awaitable[None] | None:
+        """The body is in, and a signature is held against it. A long one is hashed in a thread."""
+        promise = exchange.promise
+        if promise is None:
+            return None
+        body = flow.request.raw_content or b""
+        exchange.promise = None
+        if len(body) > LONG:
+            return self._hold(promise, apart(partial(promise.kept, body)))
+        self.gateway.auth.require_kept(promise, promise.kept(body))
+        return None
+
+    async def _hold(self, promise: Promise, judging: Awaitable[Unauthenticated | None]) -> None:
+        self.gateway.auth.require_kept(promise, await judging)
+
     def _judge(self, flow: http.HTTPFlow, exchange: Exchange, tunnel: Identity | None) -> Awaitable[None] | None:
         request, auth = exchange.request, self.gateway.auth
         proof = self.exchanges.peer(flow.client_conn).proof
@@ -46,6 +67,7 @@ class Authenticate:
                 tunnel=tunnel,
                 intercepted=request.door is Door.CONNECT and self.gateway.mode.intercepts(request.url.origin),
                 gateway=request.door is Door.ABSOLUTE and self.gateway.is_gateway_host(request.url.host),
+                body=None if _has_body(flow) else b"",
             )
             if isinstance(verdict, Pending):
                 return self._prove(flow, exchange, verdict)
@@ -61,8 +83,20 @@ class Authenticate:
         if identity is None:
             return
         peer = self.exchanges.peer(flow.client_conn)
+        if identity.method == SIGNED and exchange.door is not Door.CONNECT and _has_body(flow):
+            exchange.promise = self.gateway.auth.promise(exchange.request)
         exchange.context = advance(exchange.context, Authenticated, decision, identity=identity)
         if exchange.door is Door.CONNECT:
             peer.identity = identity
         elif peer.proof is None or peer.proof.decision is not decision:
             peer.proof = self.gateway.auth.proof(exchange.request, tunnel, answer)
+
+
+def _has_body(flow: http.HTTPFlow) -> bool:
+    """Whether one may follow the head: in HTTP/2 it may where nothing announces it, in HTTP/1 it may not."""
+    headers = flow.request.headers
+    length = headers.get("content-length")
+    if length is not None:
+        return bool(length != "0")
+    # The request itself does not tell: those of HTTP/2 are made HTTP/1.1 before they get here.
+    return flow.client_conn.alpn == b"h2" or "transfer-encoding" in headers

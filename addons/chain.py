@@ -7,6 +7,7 @@ from typing import Any
 
 from addons.answers import Answers
 from addons.arrive import Arrive
+from addons.audit import Audit
 from addons.authenticate import Authenticate
 from addons.connections import Connections
 from addons.deadlines import Deadlines
@@ -17,8 +18,10 @@ from addons.failclosed import Settled
 from addons.fanout import Fanout
 from addons.faults import Faults
 from addons.gate import Gate
+from addons.govern import Admission, Policies
 from addons.inject import Inject
 from addons.listing import Listing
+from addons.login import Account, Login
 from addons.meters import Meters
 from addons.reflections import Reflections
 from addons.repeats import Remember, Repeats
@@ -34,7 +37,9 @@ from llmauth.gateway import Gateway
 def chain(gateway: Gateway, exchanges: Exchanges) -> list[Any]:
     """The addons of one gateway. The order is the same for every hook, in both directions."""
     upstream, limits = gateway.settings.upstream, gateway.settings.limits
-    report = Report(gateway, exchanges)
+    log = gateway.recording.log
+    audit = [Audit(log, exchanges)] if log is not None else []
+    report = Report(gateway, exchanges, [each.tell for each in audit])
     tell = gateway.metrics.limit_reached
     connections, egress = Connections(exchanges, limits, tell), Egress(gateway, exchanges)
     sockets = WebSockets(gateway, exchanges, limits, tell=tell)
@@ -44,19 +49,24 @@ def chain(gateway: Gateway, exchanges: Exchanges) -> list[Any]:
         Endpoints(gateway, exchanges),
         Screen(exchanges, limits.head),
         TokenHosts(gateway, exchanges),
+        Login(gateway, exchanges),
         Authenticate(gateway, exchanges),
         Scrape(gateway, exchanges, report.tell),
+        Account(gateway, exchanges),
+        Policies(gateway, exchanges),
         egress,
         Route(gateway, exchanges),
         sockets,
         Listing(gateway, exchanges),
         Translate(gateway, exchanges),
+        Admission(gateway, exchanges),
         Inject(gateway, exchanges),
         Remember(gateway, exchanges),
     ]
     return [
         Repeats(gateway, exchanges, Settled(tuple(judges))),
         *judges,
+        *audit,
         Reflections(exchanges),
         Fanout(gateway, exchanges),
         Meters(exchanges),

@@ -8,7 +8,9 @@ from llmauth.addresses import HostPort, parse_authority
 from llmauth.http import Door, Headers, Request, Response, Url
 
 
-def to_request(flow: http.HTTPFlow, door: Door, tunnel: HostPort | None) -> Request:
+def to_request(
+    flow: http.HTTPFlow, door: Door, tunnel: HostPort | None, certificate: tuple[bytes, ...] = ()
+) -> Request:
     """The head of a flow's request. Paths and header values keep every byte they came with.
 
     In a tunnel the URL is the CONNECT target's, since that is what was approved, unless the request line carries an
@@ -31,6 +33,7 @@ def to_request(flow: http.HTTPFlow, door: Door, tunnel: HostPort | None) -> Requ
         door=door,
         tunnel=tunnel,
         source=peername[0] if peername else "",
+        certificate=certificate,
     )
 
 

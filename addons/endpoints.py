@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from llmauth.credentials.status import InstanceStatus, StrategyStatus
 from llmauth.gateway import Gateway
 from llmauth.http import Door, Headers, Response
 from llmauth.screening import screen_framing
+from llmauth.telemetry.sums import CONTENT_TYPE
 
 _READS = ("GET", "HEAD")
 SERVICE = "llm-proxy-auth"
@@ -50,7 +51,7 @@ class Endpoints:
         ready = readiness.ready and not self.exchanges.draining
         status = "draining" if self.exchanges.draining else "ready" if ready else "not_ready"
         instances = {name: _state(state, time.time()) for name, state in readiness.instances.items()}
-        facts = {"status": status, "keys": readiness.keys, "instances": instances}
+        facts = {"status": status, "keys": readiness.keys, "audit": readiness.audit, "instances": instances}
         return _answer(200 if ready else 503, {**facts, "stats": {"instances": len(instances)}})
 
 
@@ -65,11 +66,20 @@ class Scrape:
         self._settle = settle
 
     @stage(Authenticated)
-    def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
-        if _is_read(exchange) and exchange.request.url.path == "/metrics":
-            self._settle()
-            body, content_type = self.gateway.render_metrics()
-            convert.answer(flow, Response(status=200, headers=_type(content_type), body=body))
+    def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> Awaitable[None] | None:
+        if not _is_read(exchange) or exchange.request.url.path != "/metrics" or exchange.promise is not None:
+            return None
+        if self.gateway.metrics_of_all is not None:
+            return _answer_later(flow, self.gateway.metrics_of_all())
+        self._settle()
+        body, content_type = self.gateway.render_metrics()
+        convert.answer(flow, Response(status=200, headers=_type(content_type), body=body))
+        return None
+
+
+async def _answer_later(flow: http.HTTPFlow, metrics: Awaitable[bytes]) -> None:
+    """With the metrics of all workers."""
+    convert.answer(flow, Response(status=200, headers=_type(CONTENT_TYPE), body=await metrics))
 
 
 def _state(status: InstanceStatus, now: float) -> dict[str, Any]:

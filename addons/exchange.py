@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import Enum
 from typing import Any, Protocol
 
@@ -15,16 +16,20 @@ from mitmproxy.connection import Client
 from addons.known import Known, Line
 from addons.wire.tunnel import Tunnel
 from llmauth.addresses import HostPort
+from llmauth.audit.tickets import Ticket
+from llmauth.authenticators.sigv4 import Promise
 from llmauth.chat.messages import Usage
 from llmauth.codecs.base import RefusalShape
 from llmauth.config.limits import Limits
 from llmauth.context import Decision, Identity, ProtocolRoute, RequestContext, Route
 from llmauth.credentials.cache import Leased
 from llmauth.errors import GatewayError
+from llmauth.governance.governor import Admission
+from llmauth.governance.policy import Allowance
 from llmauth.http import Door, Headers, Request
 from llmauth.protocol import Prepared
 from llmauth.providers.base import ProviderHandler
-from llmauth.routers.auth import Proof
+from llmauth.routers.auth import Proof, decision_of
 from llmauth.routers.doors import SHAPES
 from llmauth.translation import StreamFilter
 from llmauth.usage.meter import Meter
@@ -57,12 +62,15 @@ class Reader(Protocol):
 class Peer:
     """One client connection. `approved` is where its requests may be sent; an identity is kept from CONNECT alone.
 
+    `certificate` is what it showed to the TLS listener, in DER and its own first.
+
     `known` is the last head that passed, which nearly always is the next one too; `unrepeated` counts those in a row
     that were not.
     """
 
     gateway: bool = False
     tunnel: HostPort | None = None
+    certificate: tuple[bytes, ...] = field(default=(), repr=False)
     identity: Identity | None = None
     proof: Proof | None = None
     known: Known | None = field(default=None, repr=False)
@@ -91,6 +99,13 @@ class Exchange:
     decisions: tuple[Decision, ...] = ()
     # The addon that answers this request itself: the hooks of the others leave it alone, and the gate stops it.
     claimed_by: object | None = None
+    promise: Promise | None = None  # a signature that is yet to be held against the body
+    allowance: Allowance | None = field(default=None, repr=False)  # what the caller's rules allow
+    asked: str | None = None  # the model in the client's own words, in protocol mode
+    admission: Admission | None = field(default=None, repr=False)  # what the limits let it take, to be settled
+    passed: int = 0  # bytes of the answer's body so far
+    cost: Decimal | None = None  # what its tokens cost, where there is a price
+    ticket: Ticket | None = field(default=None, repr=False)  # of the audit record of what was decided
     route: Route | None = None
     handler: ProviderHandler | None = None
     approved: HostPort | None = None
@@ -124,6 +139,15 @@ class Exchange:
     read_beside: Sequence[Any] = ()  # what was read of the answers to such requests, in order
     usage: Usage | None = None
     meter: Meter | None = None  # sees the provider's answer pass
+
+    @property
+    def judged(self) -> tuple[Decision, ...]:
+        """Every router's decision so far, and with them that of a refusal."""
+        made = self.context.decisions
+        if len(made) <= 1:  # not routed yet: what the head told of its way is no stage of its own
+            made += self.decisions
+        refused = decision_of(self.error) if self.error is not None else None
+        return made if refused is None else (*made, refused)
 
     @property
     def shape(self) -> RefusalShape:

@@ -9,6 +9,7 @@ from mitmproxy import http
 from llmauth.addresses import HostPort
 from llmauth.context import Decision, Route, Target
 from llmauth.credentials.cache import Leased
+from llmauth.governance.policy import Allowance
 from llmauth.http import Field, Request
 from llmauth.providers.base import ProviderHandler
 from llmauth.routers.auth import Proof
@@ -67,6 +68,7 @@ class Known:
     length_at: int
     request: Request
     proof: Proof
+    allowance: Allowance
     route: Route
     handler: ProviderHandler
     decisions: tuple[Decision, ...]

@@ -14,6 +14,7 @@ from llmauth.codecs.listing import Listed, render_list, render_one
 from llmauth.context import Authenticated, ClientProtocol, ProtocolRoute
 from llmauth.errors import MethodNotAllowed
 from llmauth.gateway import Gateway
+from llmauth.governance.policy import Allowance
 from llmauth.http import Headers, Response
 
 _LISTS = frozenset({"models", "model"})
@@ -22,6 +23,10 @@ _METHODS = ("GET", "HEAD")
 
 def _asks(exchange: Exchange) -> bool:
     return isinstance(exchange.route, ProtocolRoute) and exchange.route.operation in _LISTS
+
+
+def _lists(route: ProtocolRoute) -> bool:
+    return route.operation == "models"
 
 
 class Listing:
@@ -44,22 +49,33 @@ class Listing:
             raise MethodNotAllowed(message, hint="Send a GET.", allow=_METHODS)
         # Anthropic's SDKs are told by their header, at a path that both protocols have.
         protocol: ClientProtocol = "anthropic" if "anthropic-version" in exchange.request.headers else route.protocol
-        body = render_list(protocol, self._all(route)) if route.operation == "models" else self._one(protocol, route)
+        may = exchange.allowance
+        body = render_list(protocol, self._all(route, may)) if _lists(route) else self._one(protocol, route, may)
         convert.answer(flow, Response(status=200, headers=Headers((JSON,)), body=body))
 
-    def _all(self, route: ProtocolRoute) -> list[Listed]:
-        if route.instance is not None:
-            names = self.gateway.catalogue.names_within(route.instance)
-            return [self._listed(model, route.instance) for model in names]
-        return [self._listed(model, instance) for model, instance in self.gateway.catalogue.names()]
+    def _all(self, route: ProtocolRoute, may: Allowance | None) -> list[Listed]:
+        """Those that whoever asks may use: a client that chooses from the list is not refused afterwards."""
+        within, catalogue = route.instance, self.gateway.catalogue
+        named = catalogue.names() if within is None else [(name, within) for name in catalogue.names_within(within)]
+        return [self._listed(model, instance) for model, instance in named if self._may(may, model, instance)]
 
-    def _one(self, protocol: ClientProtocol, route: ProtocolRoute) -> bytes:
+    def _may(self, allowance: Allowance | None, model: str, instance: str) -> bool:
+        if allowance is None:
+            return False
+        instances = allowance.rules.instances
+        found = self.gateway.catalogue.within(instance, model).model
+        upstream = self.gateway.handlers[instance].upstream(found)
+        return (instances is None or instance in instances) and allowance.allows_model(model, upstream)
+
+    def _one(self, protocol: ClientProtocol, route: ProtocolRoute, may: Allowance | None) -> bytes:
         """Also one that no list shows, where it is known whose it is."""
         if route.instance is not None and not self.gateway.catalogue.serves(route.instance, route.name):
             raise self.gateway.catalogue.unknown(route.name, route.instance)
         found = self.gateway.catalogue.find(route.name) if route.instance is None else None
         instance = route.instance if found is None else found.instance
         assert instance is not None
+        if not self._may(may, route.name, instance):
+            raise self.gateway.catalogue.unknown(route.name, route.instance)
         return render_one(protocol, self._listed(route.name, instance))
 
     def _listed(self, model: str, instance: str) -> Listed:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from mitmproxy import http
 
 from addons.exchange import Exchange, Exchanges, Peer, fresh_id, peer_of
 from addons.failclosed import Settled
+from addons.govern import guessed
 from addons.known import DIGITS, LENGTH, Known, Sent, line_of
 from addons.stage import stage
 from addons.wire.bodies import over_limit
@@ -20,8 +22,11 @@ from addons.wire.heads import MalformedRequest
 from llmauth.addresses import HostPort
 from llmauth.context import Authenticated, Credentialed, Identity, TransparentRoute, advance, complete
 from llmauth.credentials.cache import Leased
+from llmauth.errors import GatewayError
 from llmauth.gateway import Gateway
+from llmauth.governance.policy import Allowance
 from llmauth.http import Door, Field, Headers
+from llmauth.providers.base import ProviderHandler
 from llmauth.secrets import ApiKey, BearerToken
 
 # Every connection keeps one head. Longer ones are rare, and many idle connections would hold a lot.
@@ -60,7 +65,7 @@ class Repeats:
         if length is None or over_limit(self._limits, length, length) is not None:
             return None
         identity = self._identity(known, peer)
-        if identity is None:
+        if identity is None or self.gateway.governor.allowance(identity) is not known.allowance:
             return None
         peer.unrepeated = 0
         self._begin(flow, known, fields, identity, started)
@@ -96,6 +101,7 @@ class Repeats:
         exchange = Exchange(context, request, request.door, self.gateway.mode.shape_of)
         exchange.known, exchange.line = known, known.line
         exchange.route, exchange.handler, exchange.decisions = known.route, known.handler, known.decisions
+        exchange.allowance = known.allowance
         exchange.head_took = time.monotonic() - started
         self.exchanges.begin(flow, exchange)
 
@@ -110,8 +116,20 @@ class Repeats:
         if sent is None or held is None or held[0] is not sent.leased:
             return None
         exchange.request = exchange.request.altered(body=flow.request.raw_content or b"")
+        if not self._has_room(exchange, exchange.known, sent):
+            return None
         _send(flow, exchange, exchange.known, sent)
         return self._settled
+
+    def _has_room(self, exchange: Exchange, known: Known, sent: Sent) -> bool:
+        """Whether the limits let it in at once. Where they do not, or others must be asked, nothing was taken yet."""
+        allowance = known.allowance
+        if not allowance.scopes:
+            return True
+        with suppress(GatewayError):
+            guess = guessed(exchange, allowance)
+            exchange.admission = self.gateway.governor.admit_now(allowance, guess, sent.target.model)
+        return exchange.admission is not None
 
 
 def _send(flow: http.HTTPFlow, exchange: Exchange, known: Known, sent: Sent) -> None:
@@ -163,7 +181,8 @@ class Remember:
     def _known(self, flow: http.HTTPFlow, exchange: Exchange, peer: Peer) -> Known | None:
         request, line, proof = exchange.request, exchange.line, peer.proof
         route, handler = exchange.route, exchange.handler
-        if line is None or handler is None or proof is None or not self._is_for_all(exchange):
+        allowance = exchange.allowance
+        if line is None or handler is None or proof is None or allowance is None or not self._is_for_all(exchange):
             return None
         if not isinstance(route, TransparentRoute):
             return None  # in every other one the body has a say
@@ -176,6 +195,7 @@ class Remember:
             length_at=_place(request.headers.fields, LENGTH),
             request=request.altered(body=b""),
             proof=proof,
+            allowance=allowance,
             route=route,
             handler=handler,
             decisions=exchange.decisions,
@@ -189,6 +209,7 @@ class Remember:
         size = sum(len(name) + len(value) for name, value in headers.fields)
         return (
             handler is not None
+            and _is_for_all(exchange.allowance, handler)
             and index.keys().isdisjoint(_FOR_ONE)
             and len(index.get(LENGTH, ())) == 1
             and size <= self._longest
@@ -226,6 +247,13 @@ class Remember:
 def _was_sent(leased: Leased, exchange: Exchange) -> bool:
     """Whether it is this exchange's, and is put on as it is: a signature is for one request."""
     return leased is exchange.leased and isinstance(leased.credential, ApiKey | BearerToken)
+
+
+def _is_for_all(allowance: Allowance | None, handler: ProviderHandler) -> bool:
+    """Whether a caller's rules ask for nothing that a body or the time decides."""
+    if allowance is None or allowance.expires is not None:
+        return False
+    return not (allowance.needs_model and handler.model_in_body)
 
 
 def _place(fields: Sequence[Field], name: bytes) -> int:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from mitmproxy import http
 from mitmproxy.connection import Client
 
 from addons.exchange import Exchange, Exchanges
+from addons.govern import settle
 from addons.stage import fail
 from addons.wire.stream import KEPT_UP_TO
 from addons.wire.websocket import traffic_of
 from addons.wire.weighing import HELD_UP_TO
 from llmauth.chat.messages import Usage
+from llmauth.context import Routed
 from llmauth.errors import UpstreamUnreachable
 from llmauth.gateway import Gateway
+from llmauth.governance.prices import Prices
 from llmauth.http import Headers
-from llmauth.routers.auth import decision_of
 from llmauth.telemetry import access
 from llmauth.telemetry.access import Outcome
 from llmauth.usage.meter import Reason
@@ -42,13 +44,24 @@ _BATCH = 64
 _UNSEEN = 499
 
 
+_Metered = tuple[Usage | None, Reason | None]
+
+
 class _Ended(NamedTuple):
-    """What has ended, when, and whether its answer was cut; what else there is to tell is put together later."""
+    """What has ended, when, and whether its answer was cut; what else there is to tell is put together later.
+
+    `metered` are its tokens, where they had to be known at once.
+    """
 
     flow: http.HTTPFlow
     exchange: Exchange
     at: float
     cut: bool
+    metered: _Metered | None
+
+
+Tell = Callable[[Sequence[Outcome]], None]
+"""Wants to know how requests ended."""
 
 
 class Report:
@@ -56,9 +69,10 @@ class Report:
 
     name = "report"
 
-    def __init__(self, gateway: Gateway, exchanges: Exchanges) -> None:
+    def __init__(self, gateway: Gateway, exchanges: Exchanges, also: Sequence[Tell] = ()) -> None:
         self.gateway = gateway
         self.exchanges = exchanges
+        self._also = tuple(also)
         self._ended: list[_Ended] = []
 
     def client_connected(self, client: Client) -> None:
@@ -125,7 +139,7 @@ class Report:
         ended = self._ended
         # Asked now: who failed before may be answered after this.
         cut = flow.error is not None and exchange.first_byte_at is not None
-        ended.append(_Ended(flow, exchange, time.monotonic(), cut))
+        ended.append(_Ended(flow, exchange, time.monotonic(), cut, _settled(flow, exchange, cut=cut)))
         if len(ended) == 1:
             asyncio.get_running_loop().call_later(_LATE, self.tell)
         elif len(ended) >= _BATCH:
@@ -134,7 +148,10 @@ class Report:
     def tell(self) -> None:
         """Count and log what has ended so far."""
         ended, self._ended = self._ended, []
-        access.write([_outcome(*each) for each in ended], self.gateway.metrics)
+        outcomes = [_outcome(*each, prices=self.gateway.governor.prices) for each in ended]
+        access.write(outcomes, self.gateway.metrics)
+        for tell in self._also:
+            tell(outcomes)
 
 
 def _let_go(exchange: Exchange) -> None:
@@ -166,12 +183,29 @@ def _switches(response: http.Response, exchange: Exchange) -> bool:
     return response.status_code == SWITCHING and is_asked(exchange.request.headers)
 
 
-def _outcome(flow: http.HTTPFlow, exchange: Exchange, at: float, cut: bool) -> Outcome:
+def _settled(flow: http.HTTPFlow, exchange: Exchange, *, cut: bool) -> _Metered | None:
+    """End what a limit counts before the client can know that its answer is over: it may ask again at once."""
+    if exchange.admission is None:
+        return None
+    status = flow.response.status_code if flow.response is not None else _UNSEEN
+    usage, lacks = metered = _metered(exchange, cut=cut, answered=status < _REFUSALS)
+    whole = lacks is None and not cut and flow.response is not None
+    settle(exchange, usage, whole=whole, status=status if flow.response is not None else 0)
+    return metered
+
+
+def _outcome(
+    flow: http.HTTPFlow, exchange: Exchange, at: float, cut: bool, metered: _Metered | None, prices: Prices
+) -> Outcome:
     response, context, error = flow.response, exchange.context, exchange.error
-    decisions = context.decisions if len(context.decisions) > 1 else context.decisions + exchange.decisions
-    refused = decision_of(error) if error is not None else None
     traffic = traffic_of(flow)
-    usage, unmetered = _metered(exchange, cut=cut, answered=response is not None and response.status_code < _REFUSALS)
+    if metered is None:
+        answered = response is not None and response.status_code < _REFUSALS
+        metered = _metered(exchange, cut=cut, answered=answered)
+    usage, unmetered = metered
+    cost = exchange.cost
+    if cost is None and usage is not None and exchange.admission is None and isinstance(context, Routed):
+        cost = prices.cost(usage, exchange.asked, context.target.model)
     return Outcome(
         context=context,
         request=exchange.request,
@@ -181,7 +215,7 @@ def _outcome(flow: http.HTTPFlow, exchange: Exchange, at: float, cut: bool) -> O
         dial=_dial(exchange),
         first_byte_at=exchange.first_byte_at,
         error=error,
-        decisions=decisions if refused is None else (*decisions, refused),
+        decisions=exchange.judged,
         cut=cut,
         usage=usage,
         unmetered=unmetered,
@@ -189,6 +223,8 @@ def _outcome(flow: http.HTTPFlow, exchange: Exchange, at: float, cut: bool) -> O
         limit=exchange.limit,
         renewed=exchange.again,
         carried=None if traffic is None else (traffic.received, traffic.sent),
+        cost=cost,
+        priced=bool(prices),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from mitmproxy import http
@@ -15,10 +15,12 @@ from addons.wire.bodies import over_limit
 from llmauth.config.limits import Limits
 from llmauth.context import (
     Authenticated,
+    Decision,
     EnvelopeRoute,
     ProtocolRoute,
     RequestContext,
     Routed,
+    Target,
     TransparentRoute,
     advance,
 )
@@ -74,26 +76,43 @@ class Route:
         body = flow.request.raw_content or b""
         exchange.request = exchange.request.altered(body=body)
         if isinstance(exchange.route, TransparentRoute):
-            self._resolve(exchange)
-        elif len(body) > LONG:
+            return self._resolve(exchange)
+        if len(body) > LONG:
             return self._read_apart(flow, exchange)
-        elif isinstance(exchange.route, EnvelopeRoute):
-            self._open(flow, exchange, exchange.route, unpack(body))
-        elif isinstance(exchange.route, ProtocolRoute):
+        if isinstance(exchange.route, EnvelopeRoute):
+            return self._open(flow, exchange, exchange.route, unpack(body))
+        if isinstance(exchange.route, ProtocolRoute):
             self._choose(exchange, exchange.route, asking(exchange.route, exchange.request))
         return None
 
     async def _read_apart(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         if isinstance(exchange.route, EnvelopeRoute):
-            self._open(flow, exchange, exchange.route, await apart(partial(unpack, exchange.request.body)))
+            opened = self._open(flow, exchange, exchange.route, await apart(partial(unpack, exchange.request.body)))
+            if opened is not None:
+                await opened
         elif isinstance(exchange.route, ProtocolRoute):
             self._choose(exchange, exchange.route, await apart(partial(asking, exchange.route, exchange.request)))
 
-    def _resolve(self, exchange: Exchange) -> None:
+    def _resolve(self, exchange: Exchange) -> Awaitable[None] | None:
+        """In transparent mode a body is read for its model only where the caller's rules, or prices, ask for that."""
         assert isinstance(exchange.route, TransparentRoute)
         assert exchange.handler is not None
+        asked_for = exchange.allowance is not None and exchange.allowance.needs_model
+        read = (asked_for or self.gateway.model.reads_bodies) and exchange.handler.model_in_body
+        resolving = partial(
+            self.gateway.model.resolve, exchange.route, exchange.handler, exchange.request, read_body=read
+        )
+        if read and len(exchange.request.body) > LONG:
+            return self._resolve_apart(exchange, resolving)
         arrived = time.perf_counter()
-        target, decision = self.gateway.model.resolve(exchange.route, exchange.handler, exchange.request)
+        self._take(exchange, arrived, *resolving())
+        return None
+
+    async def _resolve_apart(self, exchange: Exchange, resolving: Callable[[], tuple[Target, Decision]]) -> None:
+        arrived = time.perf_counter()
+        self._take(exchange, arrived, *await apart(resolving))
+
+    def _take(self, exchange: Exchange, arrived: float, target: Target, decision: Decision) -> None:
         mode, provider = exchange.decisions
         decisions = (mode, clocked(decision, arrived), provider)
         exchange.context = advance(exchange.context, Routed, *decisions, route=exchange.route, target=target)
@@ -101,7 +120,7 @@ class Route:
     def _choose(self, exchange: Exchange, route: ProtocolRoute, asked: Asking) -> None:
         """In protocol mode the body names the model, and the model may name the instance."""
         arrived = time.perf_counter()
-        exchange.streams = asked.stream
+        exchange.streams, exchange.asked = asked.stream, asked.model
         found, model = self.gateway.model.choose(route, asked.model)
         chosen = time.perf_counter()
         exchange.handler, provider = self.gateway.provider.handler(found)
@@ -109,7 +128,9 @@ class Route:
         decisions = (*exchange.decisions, clocked(model, arrived), clocked(provider, chosen))
         exchange.context = advance(exchange.context, Routed, *decisions, route=route, target=target)
 
-    def _open(self, flow: http.HTTPFlow, exchange: Exchange, route: EnvelopeRoute, call: Envelope) -> None:
+    def _open(
+        self, flow: http.HTTPFlow, exchange: Exchange, route: EnvelopeRoute, call: Envelope
+    ) -> Awaitable[None] | None:
         """An envelope becomes the call that it holds, and goes on as one of transparent mode."""
         arrived = time.perf_counter()
         opened = self.gateway.mode.invoke(call.model, stream=route.stream)
@@ -118,7 +139,7 @@ class Route:
         exchange.request = enclosed(exchange.request, call)
         flow.request.data.content = exchange.request.body
         exchange.decisions = (*exchange.decisions, clocked(provider, arrived))
-        self._resolve(exchange)
+        return self._resolve(exchange)
 
 
 def check_length(request: Request, limits: Limits) -> None:

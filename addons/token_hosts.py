@@ -51,7 +51,7 @@ class TokenHosts:
         tunnel = self.exchanges.peer(flow.client_conn).identity
         if tunnel is None and key_may_follow(host, request) and not auth.shows(request):
             return None
-        return self._judge(flow, exchange, (), lambda answer: _check_length(request))
+        return self._judge(flow, exchange, (), None, lambda answer: _check_length(request))
 
     @stage(RequestContext, only=in_tunnel)
     def request(self, flow: http.HTTPFlow, exchange: Exchange) -> Awaitable[None] | None:
@@ -59,19 +59,20 @@ class TokenHosts:
         host = self._host(exchange)
         if host is None:
             return None
-        exchange.request = exchange.request.altered(body=flow.request.raw_content or b"")
+        body = flow.request.raw_content or b""
+        exchange.request = exchange.request.altered(body=body)
         form = keys_in(host, exchange.request)
-        return self._judge(flow, exchange, form, lambda answer: self._answer(flow, exchange, host, answer))
+        return self._judge(flow, exchange, form, body, lambda answer: self._answer(flow, exchange, host, answer))
 
     def _host(self, exchange: Exchange) -> TokenHost | None:
         tunnel = exchange.request.tunnel
         return self.gateway.token_hosts.get(tunnel) if tunnel is not None else None
 
     def _judge(
-        self, flow: http.HTTPFlow, exchange: Exchange, form: tuple[Presented, ...], go_on: Next
+        self, flow: http.HTTPFlow, exchange: Exchange, form: tuple[Presented, ...], body: bytes | None, go_on: Next
     ) -> Awaitable[None] | None:
         tunnel = self.exchanges.peer(flow.client_conn).identity
-        verdict = self.gateway.auth.recall(exchange.request, tunnel=tunnel, form=form)
+        verdict = self.gateway.auth.recall(exchange.request, tunnel=tunnel, form=form, body=body)
         if isinstance(verdict, Pending):
             return self._prove(verdict, go_on)
         go_on(verdict)

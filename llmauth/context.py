@@ -30,6 +30,8 @@ class Decision:
 class Identity:
     """Who calls: proved by `method`, with the key's public id where there is one. `expires_at` is Unix time.
 
+    Of a session, `session_id` is its own, and the key is the one that it was opened with.
+
     `second_factor` tells whether one was shown, `factor_due` that one must be before anything is allowed; `rules` are
     those of the key itself.
     """
@@ -40,6 +42,7 @@ class Identity:
     key_name: str | None = None
     groups: tuple[str, ...] = ()
     expires_at: float | None = None
+    session_id: str | None = None
     second_factor: bool = False
     factor_due: Literal["code", "enrolment"] | None = None
     rules: Rules = NO_RULES

@@ -12,11 +12,13 @@ GatewayError
 ├── Unauthenticated 401 (407 where the proxy itself asks)
 │   └── SecondFactorRequired 401
 ├── Forbidden 403
-│   └── HostNotServed 403
+│   ├── HostNotServed 403
+│   └── ModelNotAllowed 403
 ├── NotFound 404
 │   ├── UnknownInstance 404
 │   └── UnknownModel 404
 ├── RateLimited 429
+│   └── InsufficientQuota 429
 ├── InternalError 500
 │   ├── NoCredential 500
 │   └── InstanceIncomplete 500
@@ -189,6 +191,12 @@ class HostNotServed(Forbidden):
     code = "host_not_allowed"
 
 
+class ModelNotAllowed(Forbidden):
+    """A model that the caller's rules do not name."""
+
+    code = "model_not_allowed"
+
+
 class NotFound(GatewayError):
     """Nothing is served at this path."""
 
@@ -210,12 +218,38 @@ class UnknownModel(NotFound):
 
 
 class RateLimited(GatewayError):
-    """A limit of ours was reached."""
+    """A limit of ours was reached. `limit` is its kind, from a closed set; `standing` what is left of each.
+
+    What stands there is for the header fields of answers, and no concern of this floor.
+    """
 
     status = 429
     code = "rate_limit_exceeded"
     fault = "policy"
     retryable = True
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        detail: str = "",
+        code: str | None = None,
+        retry_after: int | None = None,
+        close: bool = False,
+        limit: str = "",
+        standing: object = None,
+    ) -> None:
+        super().__init__(message, hint=hint, detail=detail, code=code, retry_after=retry_after, close=close)
+        self.limit = limit
+        self.standing = standing
+
+
+class InsufficientQuota(RateLimited):
+    """A budget is spent; nothing helps until it renews."""
+
+    code = "insufficient_quota"
+    retryable = False
 
 
 class InternalError(GatewayError):

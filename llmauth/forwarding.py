@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llmauth.authenticators.stripping import credential_names, is_in_url, strip_query
+from llmauth.authenticators.stripping import credential_names, holds_foreign, is_in_url, strip_query
 from llmauth.context import TransparentRoute
 from llmauth.errors import BadRequest
 from llmauth.http import Field, Headers, Request, Url
@@ -31,7 +31,7 @@ def outgoing(request: Request, route: TransparentRoute, handler: ProviderHandler
     # "It is RECOMMENDED that user agents send Host as the first field" (RFC 9110, 7.2).
     fields = [] if route.native else [(b"Host", url.authority.encode("ascii"))]
     asks = b"upgrade" in headers.index() and is_asked(headers)
-    if asks:
+    if asks and not any(map(holds_foreign, headers.index().get(PROTOCOLS, ()))):
         dropped.discard(PROTOCOLS)
     fields += [field for field in headers.fields if field[0].lower() not in dropped]
     if asks:

@@ -9,6 +9,12 @@ import sys
 
 from hypothesis import settings
 
+# Servers that one start serves the whole run with; a test asks for them by name.
+from tests.fixtures.postgres import postgres_server as postgres_server
+from tests.fixtures.postgres import postgres_url as postgres_url
+from tests.fixtures.redis_server import redis_server as redis_server
+from tests.fixtures.redis_server import redis_url as redis_url
+
 # The same examples in every run: a change fails for what it changed. `--hypothesis-profile=default` draws others.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")

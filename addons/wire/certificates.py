@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from mitmproxy.proxy import context
 from mitmproxy.proxy.layers import HttpLayer
 
 from addons.exchange import Exchanges
+from addons.wire.client_certificate import asking, shown_by
 from llmauth.ca import Authority
 
 
@@ -27,10 +29,18 @@ class GatewayTls(tlsconfig.TlsConfig):
     # The stock addon answers any path that ends like its revocation list; ours serves none.
     request = None  # type: ignore[assignment]
 
-    def __init__(self, authority: Authority, exchanges: Exchanges, listener: certs.CertStoreEntry | None) -> None:
+    def __init__(
+        self,
+        authority: Authority,
+        exchanges: Exchanges,
+        listener: certs.CertStoreEntry | None,
+        clients: Callable[[], Sequence[x509.Certificate] | None] = lambda: None,
+    ) -> None:
+        """`clients` tells whose certificates are asked for on the TLS listener, `None` for nobody's."""
         self._authority = authority
         self._exchanges = exchanges
         self._listener = listener
+        self._clients = clients
         # Read by the stock addon for its Diffie-Hellman parameters; every cipher we need brings its own.
         self.certstore = SimpleNamespace(dhparams=None)  # type: ignore[assignment]
 
@@ -49,6 +59,15 @@ class GatewayTls(tlsconfig.TlsConfig):
         assert tls_start.ssl_conn is not None
         both = ctx.options.http2 and b"h2" in tls_start.conn.alpn_offers
         tls_start.ssl_conn.get_app_data()["client_alpn"] = b"h2" if both else None
+        clients = self._clients()
+        if clients is not None and self._listener is not None and self._of_listener(tls_start.context):
+            tls_start.ssl_conn = asking(tls_start.ssl_conn, self._listener, clients)
+
+    def tls_established_client(self, established: tls.TlsData) -> None:
+        """Keep what a client of the TLS listener showed: the handshake of a tunnel on this connection forgets it."""
+        client = established.context.client
+        if self._clients() is not None and self._of_listener(established.context):
+            self._exchanges.peer(client).certificate = shown_by(client)
 
     def get_cert(self, conn_context: context.Context) -> certs.CertStoreEntry:
         """On the TLS listener, whatever name the client asks for, the operator's certificate; in a tunnel, a leaf.
@@ -56,8 +75,7 @@ class GatewayTls(tlsconfig.TlsConfig):
         The leaf names the CONNECT target and nothing else: a hello with another name gets a certificate that does not
         fit it, and its requests are refused as misdirected besides.
         """
-        in_tunnel = any(isinstance(below, HttpLayer) for below in conn_context.layers)
-        if not in_tunnel and self._listener is not None and self._exchanges.listens_tls(conn_context.client):
+        if self._listener is not None and self._of_listener(conn_context):
             return self._listener
         tunnel = self._exchanges.peer(conn_context.client).tunnel
         if tunnel is None:
@@ -65,6 +83,11 @@ class GatewayTls(tlsconfig.TlsConfig):
         leaf = self._authority.leaf(tunnel.host)
         # The leaf's key is an elliptic curve one; mitmproxy is annotated for RSA only and hands it to OpenSSL as it is.
         return certs.CertStoreEntry(certs.Cert(leaf.certificate), leaf.private_key, None, [])  # type: ignore[arg-type]
+
+    def _of_listener(self, conn_context: context.Context) -> bool:
+        """Whether this handshake is the one with the TLS listener, and not that of a tunnel inside."""
+        in_tunnel = any(isinstance(below, HttpLayer) for below in conn_context.layers)
+        return not in_tunnel and self._listener is not None and self._exchanges.listens_tls(conn_context.client)
 
 
 def read_listener(certificate: Path, key: Path) -> certs.CertStoreEntry:

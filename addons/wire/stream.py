@@ -199,8 +199,10 @@ class GatewayStream(WeighingStream):
 
     def _meter(self, data: bytes) -> None:
         exchange = exchange_of(self.flow)
-        if exchange is not None and exchange.meter is not None:
-            exchange.meter.feed(data)
+        if exchange is not None:
+            exchange.passed += len(data)
+            if exchange.meter is not None:
+                exchange.meter.feed(data)
 
     def state_consume_response_body(self, event: events.Event) -> layer.CommandGenerator[None]:
         yield from super().state_consume_response_body(event)

@@ -23,8 +23,12 @@ COMMANDS: Mapping[str, str] = {
     "demo": "Run the proxy with emulated providers, and send real calls through it.",
     "keys": "Issue, list, revoke and rotate the keys of your callers.",
     "creds": "Show where the providers' credentials come from, and rehearse what may happen to them.",
+    "login": "Log in at an OpenID provider, for a session at the proxy.",
+    "whoami": "Show whom the proxy takes you for.",
+    "audit": "Check and export the record of decisions.",
     "config": "Check a configuration.",
     "ca": "Show, export and replace the certificate authority of intercepted tunnels.",
+    "token": "Make a token for a gateway out of credentials that you have anyway.",
 }
 DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
@@ -33,11 +37,19 @@ DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 class Root:
     """What commands may ask of the root by their context."""
 
-    def storage_url(self, configs: list[Path]) -> str:
-        """Where the keys are, by these configuration files (empty: the default ones)."""
+    def key_store(self, configs: list[Path]) -> Any:
+        """The store of keys (KeyStore) by these configuration files; empty for the default ones."""
+        from llmauth.config.settings import read_settings
+        from llmauth.config.stores import open_store
+
+        return open_store(read_settings(configs, os.environ))
+
+    def audit_home(self, configs: list[Path]) -> Path | None:
+        """The state folder whose audit record tells changes, by these files; None where they switch it off."""
         from llmauth.config.settings import read_settings
 
-        return read_settings(configs, os.environ).storage.url
+        settings = read_settings(configs, os.environ)
+        return settings.home if settings.audit.enabled else None
 
 
 class _Commands(TyperGroup):

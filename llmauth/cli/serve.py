@@ -17,6 +17,7 @@ from llmauth.telemetry import logs
 _LEAKS = ("SSLKEYLOGFILE", "MITMPROXY_SSLKEYLOGFILE")
 
 _STARTED = time.monotonic()
+MOST_WORKERS = 64
 
 app = typer.Typer(help="Run the proxy.", add_completion=False, pretty_exceptions_enable=False)
 
@@ -31,11 +32,9 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Listen address, before PORT and file.")] = None,
     port: Annotated[int | None, typer.Option(help="Port of the plain listener.")] = None,
     tls_port: Annotated[int | None, typer.Option(help="Port of the TLS listener.")] = None,
-    workers: Annotated[int, typer.Option(help="Processes; this version runs one.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, max=MOST_WORKERS, help="Processes that serve on these ports.")] = 1,
 ) -> None:
     """Run the proxy until SIGTERM, which drains it."""
-    if workers != 1:
-        raise typer.BadParameter("this version runs one worker; start more replicas instead", param_hint="--workers")
     overrides = {"server.host": host, "server.port": port, "server.tls_port": tls_port}
     settings = read_settings(config or [], os.environ, {k: v for k, v in overrides.items() if v is not None})
     logs.configure(settings.log.level, settings.log.format)
@@ -44,6 +43,11 @@ def serve(
     # A core file would hold every credential of the process.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.umask(0o077)
-    from addons.launch.serve import serve as run
+    if workers == 1:
+        from addons.launch.serve import serve as run
 
-    run(settings, os.environ, _STARTED)
+        run(settings, os.environ, _STARTED)
+        return
+    from addons.launch.workers.serve import serve as run_several
+
+    raise typer.Exit(run_several(settings, os.environ, workers, _STARTED))

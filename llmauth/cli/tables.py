@@ -46,7 +46,8 @@ def show_standing(told: Sequence[Mapping[str, Any]]) -> None:
     """How the credentials of each process stand."""
     console = Console()
     for one in told:
-        process = "" if one["process"] is None else f"Process {one['process']}. "
+        worker = f" (worker {one['worker']})" if "worker" in one else ""
+        process = "" if one["process"] is None else f"Process {one['process']}{worker}. "
         console.print(_headline(one["platform"], process), markup=False)
         console.print(_standing(one["instances"]))
 

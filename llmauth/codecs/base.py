@@ -170,6 +170,8 @@ def _shared(error: GatewayError, request_id: str) -> list[Field]:
         fields.extend(error.kept)
     elif error.code in _FINAL_CODES or not error.retryable:
         fields.append((b"x-should-retry", b"false"))
+        if error.retry_after is not None:  # for people: a budget that is spent renews at a known moment
+            fields.append((b"Retry-After", str(error.retry_after).encode("ascii")))
     elif error.retry_after is not None or isinstance(error, Unavailable):
         # 503 always names a time: without one, clients guess, and all guess the same.
         fields.append((b"Retry-After", str(error.retry_after or 1).encode("ascii")))

@@ -41,6 +41,27 @@ def _check_tls_files(document: Document, tree: Node) -> Iterable[Problem]:
         yield Problem(place=_place_of(tree, path), path=path, message=message)
 
 
+def _check_client_certificates(document: Document, tree: Node) -> Iterable[Problem]:
+    if document.server.tls_cert_file is None and any(one.type == "mtls" for one in document.auth.methods):
+        message = "the method 'mtls' needs the TLS port; set server.tls_cert_file and server.tls_key_file"
+        yield Problem(place=_place_of(tree, "auth.methods"), path="auth.methods", message=message)
+
+
+def _check_methods(document: Document, tree: Node) -> Iterable[Problem]:
+    """What was proved is asked about again by the name of its method, which must then be one."""
+    types = [one.type for one in document.auth.methods]
+    for name in sorted({one for one in types if types.count(one) > 1} - {"oidc"}):
+        message = f"the method '{name}' has two entries; write one"
+        yield Problem(place=_place_of(tree, "auth.methods"), path="auth.methods", message=message)
+
+
+def _check_issuers(document: Document, tree: Node) -> Iterable[Problem]:
+    issuers = [one.issuer for one in document.auth.methods if one.type == "oidc"]
+    if len(issuers) != len(set(issuers)):
+        message = "two entries of the method 'oidc' have the same issuer; write one, with the audiences of both"
+        yield Problem(place=_place_of(tree, "auth.methods"), path="auth.methods", message=message)
+
+
 def _check_open_door(document: Document, tree: Node) -> Iterable[Problem]:
     host = document.server.host
     if not document.auth.enabled and not is_loopback(host):
@@ -86,11 +107,16 @@ def _check_instances_named(document: Document, tree: Node) -> Iterable[Problem]:
         },
         **{("transformations", name): name for name in document.transformations},
     }
-    for steps, instance in named.items():
+    for steps, instance in (*named.items(), *_instances_of_policies(document)):
         if instance not in document.instances:
             near = difflib.get_close_matches(instance, document.instances, n=1)
             message = f"no instance is named '{instance}'" + (f"; did you mean '{near[0]}'?" if near else "")
             yield Problem(place=_place(tree, steps), path=".".join(steps), message=message)
+
+
+def _instances_of_policies(document: Document) -> Iterable[tuple[tuple[str, ...], str]]:
+    for steps, policy in document.policies.every():
+        yield from ((("policies", *steps, "instances"), name) for name in policy.instances or ())
 
 
 def _check_gateway_hosts(document: Document, tree: Node) -> Iterable[Problem]:
@@ -138,6 +164,9 @@ def _check_egress(document: Document, tree: Node) -> Iterable[Problem]:
 
 _CHECKS: tuple[Callable[[Document, Node], Iterable[Problem]], ...] = (
     _check_tls_files,
+    _check_client_certificates,
+    _check_methods,
+    _check_issuers,
     _check_open_door,
     _check_ports,
     _check_strategies,

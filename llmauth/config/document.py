@@ -5,19 +5,21 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping
 from functools import reduce
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, create_model
 
 from llmauth import providers
 from llmauth.config.limits import Limits
+from llmauth.config.policies import PoliciesSection
 from llmauth.config.routing import HostEntry, ModelEntry, ModelName, Transformation
 from llmauth.config.sections import (
+    Audit,
     Auth,
     Ca,
     Egress,
     HostName,
-    Later,
     Log,
     MetricsListener,
     NotEmpty,
@@ -79,6 +81,6 @@ class Document(Section):
     transformations: Mapping[str, Transformation] = {}
     vaults: VaultsOptions = VaultsOptions()
     platform: PlatformSection = PlatformSection()
-    policies: Later = None
-    prices: Later = None
-    audit: Later = None
+    policies: PoliciesSection = PoliciesSection()
+    prices: Path | None = None
+    audit: Audit = Audit()

@@ -23,10 +23,14 @@ VARIABLES: Mapping[str, str] = {
     "AUTH_MODE": "auth.methods",
     "REQUIRE_2FA": "auth.require_2fa",
     "SESSION_DURATION": "auth.session_duration",
+    "LLMAUTH_SEALING_KEY_FILE": "storage.sealing_key_file",
+    "RATE_LIMIT_ENABLED": "policies.limits",
+    "RATE_LIMIT_RPM": "policies.default.rpm",
+    "RATE_LIMIT_TPM": "policies.default.tpm",
 }
 """The option that each variable sets. An empty variable counts as one that is not set."""
 
-LATER_VARIABLES = ("RATE_LIMIT_ENABLED", "RATE_LIMIT_RPM")
+LATER_VARIABLES: tuple[str, ...] = ()
 _NO = ("false", "0", "no", "off")
 
 Layer = tuple[str, Node]

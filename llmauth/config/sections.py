@@ -12,8 +12,11 @@ from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from llmauth.addresses import HostPort, is_ip_literal, normalise_host, parse_authority
 from llmauth.authenticators import METHODS, MethodOptions
+from llmauth.authenticators.keys import ApiKeyOptions
 from llmauth.durations import parse_duration
+from llmauth.governance.places import parse_place
 from llmauth.platform import Cloud, PlatformName
+from llmauth.storage.databases import is_file, is_server
 from llmauth.upstream_proxy import NoProxy, ProxyAddress, parse_proxy_url
 
 
@@ -29,21 +32,6 @@ class Section(BaseModel):
 def unavailable(what: str) -> PydanticCustomError:
     """The fault of asking for a part that has its name already and comes later."""
     return PydanticCustomError("unavailable", "not available in this version: {what}", {"what": what})
-
-
-def _later(value: object) -> object:
-    raise unavailable("this section; remove it")
-
-
-def _only(*served: object, what: str) -> AfterValidator:
-    """Refuses, as not available yet, every value of the field but those that are served."""
-
-    def check(value: object) -> object:
-        if value not in served:
-            raise unavailable(what)
-        return value
-
-    return AfterValidator(check)
 
 
 def _some(entries: tuple[object, ...]) -> tuple[object, ...]:
@@ -110,10 +98,19 @@ def _no_proxy(entry: str) -> str:
 
 def _storage_url(value: object) -> str:
     url = _text(value)
-    if url.startswith(("postgresql", "postgres:", "redis")):
-        raise unavailable("keys in a server's database")
-    if not url.startswith("sqlite:///") or url.removeprefix("sqlite:///") in ("", ":memory:"):
-        raise ValueError("not a place for keys; write sqlite:///keys.db, or sqlite:////var/lib/llmauth/keys.db")
+    if url.startswith("redis"):
+        raise unavailable("keys in Redis")
+    if not (is_file(url) or is_server(url)):
+        raise ValueError(
+            "not a place for keys; write sqlite:///keys.db, sqlite:////var/lib/llmauth/keys.db, or "
+            "postgresql://user:password@host/database"
+        )
+    return url
+
+
+def _limits_url(value: object) -> str:
+    url = _text(value)
+    parse_place(url)
     return url
 
 
@@ -123,8 +120,6 @@ def _text(value: object) -> str:
     return value
 
 
-Later = Annotated[None, BeforeValidator(_later)]
-"""A section that is known by name, and refused."""
 Duration = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
 """Seconds, written `90s` or `12h`; a bare number counts seconds."""
 Port = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=65535)]
@@ -175,13 +170,23 @@ class Upstream(Section):
     request_id: bool = True
 
 
-LATER_METHODS = ("basic", "oidc", "alb", "aws_iam", "service_account", "mtls", "sigv4", "session", "totp", "jwt")
+LATER_METHODS: tuple[str, ...] = ()
+# Names that people know for what is no method of its own, and what they should write.
+NO_METHODS = {
+    "totp": "the second factor belongs to a key; write 'api_key', and `require_2fa: true` where all must have one",
+    "jwt": "tokens of an OpenID provider are the method 'oidc'",
+}
+_SESSION = "session"  # sessions are there wherever keys are
 
 
 def _method(value: object) -> object:
     """A bare name stands for a mapping with that `type`."""
     entry = {"type": value} if isinstance(value, str) else value
     name = entry.get("type") if isinstance(entry, dict) else None
+    if value == _SESSION:
+        return {"type": "api_key"}
+    if name in NO_METHODS:
+        raise PydanticCustomError("no_method", "{why}", {"why": NO_METHODS[name]})
     if name in LATER_METHODS:
         raise unavailable(f"the method '{name}'")
     if isinstance(name, str) and name not in METHODS:
@@ -192,14 +197,18 @@ def _method(value: object) -> object:
     return entry
 
 
+def _once(methods: tuple[object, ...]) -> tuple[object, ...]:
+    return tuple(one for at, one in enumerate(methods) if one not in methods[:at])
+
+
 class Auth(Section):
     """Who may call, and how that is proved."""
 
     enabled: bool = True
-    methods: Annotated[tuple[Annotated[MethodOptions, BeforeValidator(_method)], ...], NotEmpty] = (
-        MethodOptions(type="api_key"),
-    )
-    require_2fa: Annotated[bool, _only(False, what="the second factor")] = False
+    methods: Annotated[
+        tuple[Annotated[MethodOptions, BeforeValidator(_method)], ...], NotEmpty, AfterValidator(_once)
+    ] = (ApiKeyOptions(type="api_key"),)
+    require_2fa: bool = False
     session_duration: Duration = 43_200.0
 
 
@@ -217,8 +226,17 @@ class Egress(Section):
 class Storage(Section):
     """Where issued keys are kept."""
 
-    url: Annotated[str, BeforeValidator(_storage_url)] = ""
-    limits_url: Annotated[str, _only("memory", what="limits that servers share")] = "memory"
+    # A server's holds a password.
+    url: Annotated[str, BeforeValidator(_storage_url)] = Field(default="", repr=False)
+    sealing_key_file: Path | None = None
+    stale_after: Duration | None = None
+    limits_url: Annotated[str, BeforeValidator(_limits_url)] = Field(default="memory", repr=False)
+
+
+class Audit(Section):
+    """The record of every decision. Switched off, nobody can tell later who was let in, and why."""
+
+    enabled: bool = True
 
 
 class MetricsListener(Section):

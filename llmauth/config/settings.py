@@ -13,9 +13,12 @@ from llmauth.config.checks import check
 from llmauth.config.document import Document, Instance
 from llmauth.config.limits import Limits
 from llmauth.config.loader import read, validate
+from llmauth.config.methods import with_options, with_variables
+from llmauth.config.policies import PoliciesSection, read_prices
 from llmauth.config.problems import ConfigError, Place, Problem
 from llmauth.config.routing import HostEntry, ModelEntry, Transformation
 from llmauth.config.sections import (
+    Audit,
     Auth,
     Egress,
     Log,
@@ -27,8 +30,11 @@ from llmauth.config.sections import (
 )
 from llmauth.config.tree import Node, join, overlay
 from llmauth.credentials import defaults_for
+from llmauth.governance.places import parse_place
+from llmauth.governance.prices import Price
 from llmauth.providers.base import parse_base_url
 from llmauth.routers.catalogue import Rule, unreachable
+from llmauth.storage.databases import may_be_read_on_the_way
 from llmauth.storage.home import state_folder
 from llmauth.vaults import VaultsOptions
 
@@ -58,6 +64,9 @@ class Settings:
     vaults: VaultsOptions
     platform: PlatformSection
     storage: Storage
+    audit: Audit
+    policies: PoliciesSection
+    prices: Mapping[str, Price]
     metrics: MetricsListener | None
     ca: CaSettings
     log: Log
@@ -73,10 +82,11 @@ def read_settings(
     """Files, environment and `overrides` (dotted path to value) as Settings. Raises ConfigError with every fault."""
     problems: list[Problem] = []
     files = environment.files(config_paths, environ)
-    tree = read(files, environ, problems)
+    written = tree = read(files, environ, problems)
     for path, node in (*environment.from_environment(environ), *environment.from_options(overrides or {})):
         tree = overlay(tree, tuple(path.split(".")), node)
-    tree = _with_relative_database(_with_provider_variables(tree, environ))
+    tree = with_options(tree, written)
+    tree = with_variables(_with_relative_database(_with_provider_variables(tree, environ)), environ)
     problems += _instance_problems(tree)
     document = validate(tree, Document, problems)
     problems += check(document, tree)
@@ -114,14 +124,17 @@ def _settings(document: Document, files: tuple[Path, ...], environ: Mapping[str,
         transformations=document.transformations,
         vaults=document.vaults,
         platform=document.platform,
+        audit=document.audit,
         storage=storage if storage.url else storage.model_copy(update={"url": f"sqlite:///{home / 'keys.db'}"}),
+        policies=document.policies,
+        prices=read_prices(document.prices, environ),
         metrics=document.metrics,
         ca=CaSettings(folder=ca.folder or home / "ca", create=create, domains=ca.domains),
         log=document.log,
         home=home,
         files=files,
         unavailable=tuple(_unavailable(document, environ)),
-        warnings=tuple(_warnings(document)),
+        warnings=(*_warnings(document), *_about_limits(document, environ)),
     )
 
 
@@ -135,8 +148,6 @@ def _home(environ: Mapping[str, str]) -> Path:
 
 
 def _unavailable(document: Document, environ: Mapping[str, str]) -> Iterable[str]:
-    if "session_duration" in document.auth.model_fields_set:
-        yield "auth.session_duration"
     yield from (name for name in environment.LATER_VARIABLES if environ.get(name, "").lower() not in ("", "false"))
 
 
@@ -153,8 +164,22 @@ def _warnings(document: Document) -> Iterable[str]:
         yield "Authentication is off: every program on this machine may use the providers' credentials."
     if not is_loopback(server.host):
         yield f"Port {server.port} is open to other machines without TLS: keys and prompts travel in clear text."
+    if may_be_read_on_the_way(document.storage.url):
+        yield "The key database is reached over a network without a checked certificate: add ?sslmode=verify-full."
     if document.metrics is not None and not is_loopback(document.metrics.host):
         yield f"Port {document.metrics.port} shows the metrics to every machine that reaches it, without a key."
+
+
+def _about_limits(document: Document, environ: Mapping[str, str]) -> Iterable[str]:
+    policies = document.policies
+    if not policies.limits:
+        yield "Limits are off: requests, tokens and money of callers are counted for nobody."
+    elif environ.get("RATE_LIMIT_ENABLED") and not any(one.counts() for _, one in policies.every()):
+        yield "RATE_LIMIT_ENABLED is set, and no policy limits anything: set RATE_LIMIT_RPM, or rpm under `policies:`."
+    if document.prices is None and any(one.budget is not None for _, one in policies.every()):
+        yield "A policy has a budget, and without prices nothing is taken of it: name a price table as `prices:`."
+    if parse_place(document.storage.limits_url).may_be_read_on_the_way():
+        yield "Limits are counted over a network without checked TLS: write rediss://, or add ?sslmode=verify-full."
 
 
 # ---- the tree before validation ------------------------------------------------------------------------------------

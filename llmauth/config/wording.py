@@ -20,6 +20,8 @@ _WANTED: Mapping[str, str] = {
     "float_type": "a number",
     "float_parsing": "a number",
     "finite_number": "a number",
+    "decimal_type": "a number",
+    "decimal_parsing": "a number",
     "bool_type": "true or false",
     "bool_parsing": "true or false",
     "greater_than_equal": "{ge} or more",

@@ -83,7 +83,7 @@ class Control:
 
     async def _credentials(self, _: dict[str, Any]) -> dict[str, Any]:
         return {
-            "process": os.getpid(),
+            **self._process(),
             "platform": facts.of_platform(self._gateway.platform),
             "instances": facts.of_instances(self._gateway.credential.status(), self._clock.wall()),
         }
@@ -94,4 +94,8 @@ class Control:
             return {"error": f"no instance is named '{instance}'; there are: {', '.join(self._gateway.handlers)}"}
         logger.warning("An expiry is rehearsed", extra={"instance": instance})
         told = await self._gateway.credential.rehearse(instance)
-        return {"process": os.getpid(), **facts.of_rehearsal(told, self._clock.wall())}
+        return {**self._process(), **facts.of_rehearsal(told, self._clock.wall())}
+
+    def _process(self) -> dict[str, Any]:
+        seat = self._gateway.seat
+        return {"process": os.getpid(), **({} if seat is None else {"worker": seat.worker})}

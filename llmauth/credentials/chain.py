@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from llmauth.clock import Clock
@@ -17,11 +18,23 @@ from llmauth.secrets import Loaded
 from llmauth.sources import SourceFailed, SourceUnavailable
 
 Result = Literal["success", "unavailable", "error"]
-Observe = Callable[[Result], None]
-"""Is told what came of each time that a source was asked."""
 
 
-def _unobserved(result: Result) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What came of one time that a source was asked: a place and an end (Unix time), or a reason; never a value."""
+
+    strategy: str
+    result: Result
+    source: str | None = None
+    expires_at: float | None = None
+    reason: str | None = None
+
+
+Observe = Callable[[Asked], None]
+
+
+def _unobserved(asked: Asked) -> None:
     """Nobody wants to know."""
 
 
@@ -123,7 +136,10 @@ class Chain:
             # The class alone: libraries put URLs, headers and answers into their texts.
             self._refused(candidate, f"unexpected {type(error).__name__}", FAILED)
         else:
-            self._observe("success")
+            where = Asked(
+                strategy=candidate.label, result="success", source=loaded.source, expires_at=loaded.expires_at
+            )
+            self._observe(where)
             return loaded
         return None
 
@@ -134,7 +150,7 @@ class Chain:
         failed = back_off is FAILED
         if failed:
             self._mishap = Mishap(strategy=candidate.label, reason=reason, at=self._clock.wall())
-        self._observe("error" if failed else "unavailable")
+        self._observe(Asked(strategy=candidate.label, result="error" if failed else "unavailable", reason=reason))
         self._teller.refused(candidate, reason, failed=failed, new=new)
 
     def _activate(self, candidate: Candidate, loaded: Loaded, usable: bool) -> None:

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from wsgiref.simple_server import WSGIServer
 
+from cryptography.x509 import Certificate
+
 from llmauth import authenticators, providers, token_hosts
 from llmauth.addresses import HostPort, normalise_host
-from llmauth.authenticators.base import AuthSurroundings
+from llmauth.audit.writer import AuditLog
+from llmauth.authenticators import MethodOptions
+from llmauth.authenticators.base import Authenticator, AuthSurroundings
+from llmauth.authenticators.factors import SecondFactors
+from llmauth.authenticators.mtls import ClientCertificates
 from llmauth.authenticators.placeholder import Placeholder
+from llmauth.authenticators.sessions import Sessions
 from llmauth.authenticators.tokens import Tokens
 from llmauth.ca import Authority
 from llmauth.chat.thoughts import Thoughts
 from llmauth.chat.transforming import Transformation
 from llmauth.clock import Clock, SystemClock
+from llmauth.config.governors import open_governor
+from llmauth.config.problems import ConfigError, Place, Problem
 from llmauth.config.routing import ModelEntry
 from llmauth.config.routing import Transformation as TransformationOptions
 from llmauth.config.settings import Settings, ca_domains
-from llmauth.credentials.chain import Result
+from llmauth.config.stores import open_store
+from llmauth.credentials.chain import Asked
 from llmauth.credentials.status import InstanceStatus
 from llmauth.egress import Egress
+from llmauth.gateway.recording import Recording
+from llmauth.gateway.seat import Seat
 from llmauth.gateway.sourcing import outbound_of, proxy_of, strategies_of, surroundings_of
+from llmauth.governance.governor import Governor
 from llmauth.platform import ThisMachine
 from llmauth.providers.base import ProviderHandler
 from llmauth.routers.auth import AuthRouter
@@ -32,9 +45,9 @@ from llmauth.routers.model import ModelRouter
 from llmauth.routers.provider import ProviderRouter
 from llmauth.storage import token_key
 from llmauth.storage.home import prepare
-from llmauth.storage.keys import KeyStore
 from llmauth.storage.learned import LearnedHosts
 from llmauth.telemetry.metrics import Metrics
+from llmauth.telemetry.sums import Snapshot
 from llmauth.token_hosts.base import TokenHost
 
 LEARNED = "learned-hosts.txt"
@@ -43,26 +56,37 @@ LEARNED = "learned-hosts.txt"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
-    """Whether requests can be served now: callers can be judged, and at least one instance has a credential."""
+    """Whether requests can be served now: callers can be judged, what is decided can be recorded, and at least one
+    instance has a credential.
+
+    `keys` is `ok`, `last_known` where they are judged by what a store told before its outage, or `unreadable`; `audit`
+    is `ok`, `off` or `unwritable`.
+    """
 
     ready: bool
     keys: str
+    audit: str
     instances: Mapping[str, InstanceStatus]
 
 
 class Gateway:
     """Everything that answers a question about a request. Must be made inside the event loop that it serves.
 
-    Raises StateError, CaError or ValueError for what must not start: an unreadable key store, a missing CA, a host that
-    the CA may not sign.
+    Raises StateError, CaError, ConfigError or ValueError for what must not start: an unreadable key store, a missing
+    CA, a method of authentication that cannot be used as it is written, a host that the CA may not sign.
     """
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str], clock: Clock | None = None) -> None:
+    def __init__(
+        self, settings: Settings, environ: Mapping[str, str], clock: Clock | None = None, *, seat: Seat | None = None
+    ) -> None:
         clock = clock or SystemClock()
         prepare(settings.home)
         self.settings = settings
+        self.seat = seat
+        self.metrics_of_all: Callable[[], Awaitable[bytes]] | None = None
         self.handlers = {name: providers.build(name, one, clock) for name, one in settings.instances.items()}
         self.catalogue = Catalogue(self.handlers, [_rule(name, entry) for name, entry in settings.models.items()])
+        self.governor = _governor(settings, seat, clock)
         self.metrics = Metrics(models=self.catalogue.known())
         self.token_hosts = _token_hosts(self.handlers)
         self.authority = authority(settings, self.handlers, clock)
@@ -74,24 +98,33 @@ class Gateway:
         self.mode = ModeRouter(
             self.handlers, self._gateway_hosts, self.egress, self.token_hosts, self.catalogue, _rerouted(settings)
         )
-        self.model = ModelRouter(self.catalogue)
+        self.model = ModelRouter(self.catalogue, read_bodies=bool(self.governor.prices))
         self.transformations = {name: _transformation(one) for name, one in settings.transformations.items()}
         self.thoughts = Thoughts(clock)
         self.provider = ProviderRouter(self.handlers)
-        self._keys = KeyStore(settings.storage.url, clock)
+        self._keys = open_store(settings, clock)
         self.tokens = Tokens(token_key.load_or_create(settings.home), clock)
         self.outbound = outbound_of(settings)
         asked = AuthSurroundings(
             store=self._keys, clock=clock, outbound=self.outbound, environ=environ, home=settings.home
         )
-        methods = [authenticators.build(one, asked) for one in settings.auth.methods]
+        methods = [_method(one, asked) for one in settings.auth.methods]
+        judges = methods if settings.auth.enabled else []
+        self._certificates = next((one for one in judges if isinstance(one, ClientCertificates)), None)
+        self.sessions = Sessions(
+            asked, settings.auth.session_duration, methods, require_factor=settings.auth.require_2fa
+        )
+        lasting = [self.sessions, *methods]
         self.auth = AuthRouter(
-            [Placeholder(self.tokens, methods), *methods],
+            [Placeholder(self.tokens, lasting), *lasting],
             enabled=settings.auth.enabled,
             clock=clock,
             on_failure=self.metrics.auth_failed,
+            factors=SecondFactors(self._keys, clock),
+            require_factor=settings.auth.require_2fa,
         )
         self._clock = clock
+        self.recording = Recording(AuditLog(settings.home, clock) if settings.audit.enabled else None)
         surroundings = surroundings_of(settings, ThisMachine(environ), self.outbound, clock)
         self.platform = surroundings.platform
         self.credential = CredentialRouter(
@@ -99,17 +132,19 @@ class Gateway:
         )
         self._metrics_server: WSGIServer | None = None
 
-    def _asked(self, instance: str, result: Result) -> None:
-        self.metrics.credential_asked(instance, result)
-        if self.handlers[instance].provider == "bedrock" and result != "unavailable":
-            self.metrics.aws_credential_retrieved(instance, ok=result == "success")
+    def _asked(self, instance: str, asked: Asked) -> None:
+        self.metrics.credential_asked(instance, asked.result)
+        self.recording.credential(instance, asked)
+        if self.handlers[instance].provider == "bedrock" and asked.result != "unavailable":
+            self.metrics.aws_credential_retrieved(instance, ok=asked.result == "success")
 
     def start(self) -> None:
-        """Read the keys, which must succeed, and begin to fetch credentials, which need not."""
+        """Read the keys and begin the audit record, which must succeed; and to fetch credentials, which need not."""
+        self.recording.start()
         self.auth.start()
         self.credential.prime()
         listener = self.settings.metrics
-        if listener is not None:
+        if listener is not None and self.seat is None:
             self._metrics_server = self.metrics.serve(listener.port, listener.host, refresh=self.readiness)
 
     def close(self) -> None:
@@ -120,6 +155,11 @@ class Gateway:
         self.credential.close()
         self.auth.stop()
         self._keys.close()
+        self.recording.stop()
+
+    def client_authorities(self) -> Sequence[Certificate] | None:
+        """Whose client certificates are asked for on the TLS port, `None` where none are."""
+        return self._certificates.authorities if self._certificates is not None else None
 
     def is_gateway_host(self, host: str) -> bool:
         """Whether a host, as a client wrote it, is one of our own names."""
@@ -131,18 +171,39 @@ class Gateway:
     def readiness(self) -> Readiness:
         """What /ready shows; asks no source, so that it can be asked often."""
         instances = self.credential.status()
-        usable = self.auth.usable()
+        usable, recorded = self.auth.usable(), self.recording.usable()
         with_credential = any(one.state == "ready" for one in instances.values())
         for name, one in instances.items():
             self.metrics.credential(name, one.strategy, one.expires_at)
         self.metrics.health("live", True)
-        self.metrics.health("ready", usable and with_credential)
-        return Readiness(ready=usable and with_credential, keys="ok" if usable else "unreadable", instances=instances)
+        ready = usable and recorded and with_credential
+        self.metrics.health("ready", ready)
+        keys = ("last_known" if self._keys.is_behind() else "ok") if usable else "unreadable"
+        return Readiness(ready=ready, keys=keys, audit=self.recording.state(), instances=instances)
+
+    def snapshot_metrics(self) -> Snapshot:
+        """The same as plain values, for whoever adds up those of several processes."""
+        self.readiness()
+        return self.metrics.snapshot()
 
     def render_metrics(self) -> tuple[bytes, str]:
         """The metrics as text, with the gauges brought up to date."""
         self.readiness()
         return self.metrics.render()
+
+
+def _method(options: MethodOptions, surroundings: AuthSurroundings) -> Authenticator:
+    try:
+        return authenticators.build(options, surroundings)
+    except ValueError as error:
+        raise ConfigError([Problem(place=Place(source="auth.methods"), path="", message=str(error))]) from None
+
+
+def _governor(settings: Settings, seat: Seat | None, clock: Clock) -> Governor:
+    """Among several workers of one machine their parent counts, where nobody further away does."""
+    if seat is None:
+        return open_governor(settings, clock=clock)
+    return open_governor(settings, workers=seat.workers, broker=seat.limits, clock=clock)
 
 
 def _rule(name: str, entry: ModelEntry) -> Rule:

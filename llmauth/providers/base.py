@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from enum import Enum
-from typing import ClassVar, Generic, NoReturn, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, NoReturn, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, field_validator
@@ -286,15 +286,24 @@ def joined(base: Url, path: str) -> Url:
     return Url(base.scheme, base.host, base.port, prefix + path)
 
 
+def _member(pairs: object, wanted: str) -> object:
+    """The value of a member of an object, which is a tuple of pairs; `None` where it is not there exactly once."""
+    if not isinstance(pairs, tuple):
+        return None
+    found = [(name, value) for name, value in pairs if name.casefold() == wanted.casefold()]
+    return found[0][1] if len(found) == 1 and found[0][0] == wanted else None
+
+
 def model_in_json(body: bytes, *members: str) -> str | None:
     """The `model` of a JSON object, at most 200 characters; `None` where the body is something else.
 
-    `members` lead to it, one level each, where it stands under another name.
+    `members` lead to it, one level each, where it stands under another name. What names it twice names none: of two
+    members with one name each reader takes another, and some readers do not heed case.
     """
     try:
-        value = json.loads(body)
+        value: Any = json.loads(body, object_pairs_hook=tuple)
     except (ValueError, RecursionError):
         return None
     for member in members or ("model",):
-        value = value.get(member) if isinstance(value, dict) else None
+        value = _member(value, member)
     return value[:200] if isinstance(value, str) else None

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 from llmauth.chat.messages import Usage
@@ -32,7 +33,8 @@ class Outcome:
     that the answer had begun and did not end; `provider_request_id` is the provider's own where it differs. `carried`
     are the bytes of a WebSocket, from the client and to it; `limit` names the limit that ended it. `usage` is what the
     answer told of its tokens, `unmetered` why it did not, or not of all. `renewed` tells that the provider refused the
-    credential, and the request was sent once more with another one.
+    credential, and the request was sent once more with another one; `cost` is what its tokens cost by the price table,
+    `priced` tells that there is one.
     """
 
     context: RequestContext
@@ -51,6 +53,8 @@ class Outcome:
     usage: Usage | None = None
     unmetered: str | None = None
     renewed: bool = False
+    cost: Decimal | None = None
+    priced: bool = False
 
 
 def write(outcomes: Sequence[Outcome], metrics: Metrics) -> None:
@@ -93,6 +97,8 @@ def observation(outcome: Outcome) -> Observation:
         carried=outcome.carried,
         usage=outcome.usage,
         unmetered=outcome.unmetered,
+        cost=float(outcome.cost) if outcome.cost is not None else None,
+        unpriced=outcome.cost is None and outcome.usage is not None and outcome.priced,
     )
 
 
@@ -146,6 +152,8 @@ def line(outcome: Outcome) -> dict[str, Any]:
         facts["bytes_in"], facts["bytes_out"] = outcome.carried
     if outcome.usage is not None:
         facts.update(_tokens(outcome.usage))
+    if outcome.cost is not None:
+        facts["cost"] = str(outcome.cost)
     if outcome.unmetered is not None:
         facts["unmetered"] = outcome.unmetered
     if outcome.provider_request_id is not None:
@@ -182,10 +190,10 @@ def _tokens(usage: Usage) -> dict[str, int]:
 
 
 def _refusal(error: GatewayError) -> dict[str, Any]:
-    return {"code": error.code, "fault": error.fault, "detail": error.detail or _said(error)}
+    return {"code": error.code, "fault": error.fault, "detail": error.detail or told(error)}
 
 
-def _said(error: GatewayError) -> str:
+def told(error: GatewayError) -> str:
     """The sentence that the client got, but for what others wrote in it: a provider, of the prompt, or a client that
     put a key of ours in the wrong place."""
     if isinstance(error, UpstreamError):

@@ -49,6 +49,9 @@ IN_WORDS = "in_words"
 """A field of a record whose sentence tells people what the other fields tell programs: the console leaves those out."""
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", IN_WORDS}
 
+# Which of several processes writes the lines; nothing where there is one.
+_writer: dict[str, int | str] = {}
+
 _ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False)
 _BARE = re.compile(r"[^\s\"=]+")
 
@@ -76,6 +79,11 @@ def configure(level: str = "info", format: Format | None = None, stream: TextIO 
     root.addHandler(handler)
     _set_levels(root, number)
     _collect_less()
+
+
+def name_worker(worker: int | str) -> None:
+    """Have every further line of this process say which of several it is."""
+    _writer["worker"] = worker
 
 
 def _collect_less() -> None:
@@ -154,7 +162,8 @@ class _Console(logging.Formatter):
     """`2025-01-15 10:23:45 INFO  message key=value`, in local time."""
 
     def format(self, record: logging.LogRecord) -> str:
-        head = f"{_local_second(int(record.created))} {_level(record):<5} {_clip(record.getMessage(), MAX_MESSAGE)}"
+        message = _named() + _clip(record.getMessage(), MAX_MESSAGE)
+        head = f"{_local_second(int(record.created))} {_level(record):<5} {message}"
         lines = record.__dict__.get("batch")
         facts = {} if record.__dict__.get(IN_WORDS) else _facts(record)
         return "\n".join(_console_line(head, one) for one in (lines or [facts]))
@@ -176,7 +185,12 @@ def _head(record: logging.LogRecord, message: str) -> dict[str, Any]:
         "level": _level(record),
         "logger": record.name,
         "message": _clip(message, MAX_MESSAGE),
+        **_writer,
     }
+
+
+def _named() -> str:
+    return f"[{_writer['worker']}] " if _writer else ""
 
 
 @lru_cache(maxsize=2)

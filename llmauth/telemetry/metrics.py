@@ -13,7 +13,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from llmauth.chat.messages import Usage
 from llmauth.clock import Clock, SystemClock
-from llmauth.telemetry import scrape
+from llmauth.telemetry import scrape, sums
 from llmauth.telemetry.series import (
     METHODS,
     NONE,
@@ -38,7 +38,7 @@ class Observation(NamedTuple):
     `first_byte` reaches from its arrival to the answer's first byte; `overhead` is what we took to judge and sign it.
     `error` is the code of a refusal of ours; `aborted` tells that the answer had begun and did not end. `carried` are
     the bytes of a WebSocket, from the client and to it. `usage` is what the answer told of its tokens, `unmetered` why
-    it did not, or not of all.
+    it did not, or not of all; `cost` is what they cost, `unpriced` tells that nobody knows.
     """
 
     method: str
@@ -57,6 +57,8 @@ class Observation(NamedTuple):
     carried: tuple[int, int] | None = None
     usage: Usage | None = None
     unmetered: str | None = None
+    cost: float | None = None
+    unpriced: bool = False
 
 
 class Metrics:
@@ -123,6 +125,10 @@ class Metrics:
         if seen.unmetered is not None:
             reason = seen.unmetered if seen.unmetered in UNMETERED else OTHER
             self._series.unmetered.labels(seen.instance, reason).inc()
+        if seen.cost is not None:
+            self._series.cost.labels(seen.instance, model).inc(seen.cost)
+        elif seen.unpriced:
+            self._series.unpriced.labels(seen.instance).inc()
 
     def client_connected(self) -> None:
         """A client opened a connection."""
@@ -197,6 +203,11 @@ class Metrics:
         """All metrics in the text format, and its content type."""
         self._settle()
         return generate_latest(self._series.registry), CONTENT_TYPE_PLAIN_0_0_4
+
+    def snapshot(self) -> sums.Snapshot:
+        """All metrics as plain values, for whoever adds up those of several processes."""
+        self._settle()
+        return sums.snapshot(self._series.registry)
 
     def serve(self, port: int, host: str = "127.0.0.1", refresh: Callable[[], object] | None = None) -> WSGIServer:
         """Answer `GET /metrics`, and nothing else, on a port of its own, from a thread; `shutdown()` ends it.

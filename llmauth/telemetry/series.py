@@ -146,6 +146,12 @@ class Series:
             "Answers of models that did not tell their tokens, or not all of them, by reason.",
             ("instance", "reason"),
         )
+        self.cost = self._counter(
+            "usage_cost_total", "What the tokens cost that answers told, by the price table.", ("instance", "model")
+        )
+        self.unpriced = self._counter(
+            "unpriced_usage_total", "Answers that told tokens of a model that has no price.", ("instance",)
+        )
         self._carried = self._counter(
             "websocket_bytes_total", "Bytes of WebSockets that are over.", ("instance", "direction")
         )

@@ -26,7 +26,8 @@ def request(**more: Any) -> Request:
 
 def exchange(**more: Any) -> Exchange:
     """An exchange that has just arrived, for an instance called `openai`; `more` are its later fields."""
-    handler = cast(ProviderHandler, SimpleNamespace(name="openai", shape=REFUSALS, shape_of=lambda path: REFUSALS))
+    openai = SimpleNamespace(name="openai", provider="openai", shape=REFUSALS, shape_of=lambda path: REFUSALS)
+    handler = cast(ProviderHandler, openai)
     door = more.pop("door", Door.GATEWAY)
     made = Exchange(arrival("id-1"), request(door=door), door, lambda _: REFUSALS, handler=handler)
     for name, value in more.items():

@@ -32,7 +32,7 @@ def api_key(key: str) -> tuple[bytes, bytes]:
 
 def poll(house: House) -> None:
     """Read the keys again, as happens five times a second."""
-    for method in house.gateway.auth._methods:
+    for method in house.gateway.auth._judges:
         if isinstance(method, IssuedKeys):
             method._feed.poll()
 

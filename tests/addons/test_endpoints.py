@@ -11,6 +11,7 @@ from mitmproxy import http
 from addons.arrive import Arrive
 from addons.endpoints import Endpoints, Scrape
 from llmauth.context import Authenticated, Identity, advance
+from llmauth.errors import Unavailable
 from tests.addons import flows
 from tests.addons.conftest import House
 
@@ -115,3 +116,24 @@ def test_metrics_are_for_whoever_is_known(house: House) -> None:
     assert flow.response.headers["content-type"].startswith("text/plain")
     assert b"bedrock_proxy_requests_total" in (flow.response.raw_content or b"")
     assert settled, "what was counted last is in it"
+
+
+async def test_with_several_workers_the_metrics_are_those_of_all(house: House) -> None:
+    async def of_all() -> bytes:
+        return b"all 1.0\n"
+
+    async def not_now() -> bytes:
+        raise Unavailable("The metrics of all workers cannot be had at the moment.")
+
+    scrape = Scrape(house.gateway, house.exchanges, lambda: None)
+    for collect, status in ((of_all, 200), (not_now, 503)):
+        house.gateway.metrics_of_all = collect
+        flow = arrived(house, flows.gateway(house.exchanges, b"/metrics"))
+        exchange = house.exchanges.of(flow)
+        exchange.context = advance(exchange.context, Authenticated, identity=Identity(user="alice", method="api_key"))
+        answered = scrape.requestheaders(flow)
+        assert answered is not None
+        await answered
+        assert flow.response.status_code == status
+        # No answer is better than a part of one: to a scraper a smaller sum is a restart.
+        assert (b"all 1.0" in (flow.response.raw_content or b"")) is (status == 200)

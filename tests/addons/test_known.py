@@ -15,7 +15,7 @@ from tests.addons import flows
 
 LINE: Line = (b"POST", b"http", "g", 80, b"/a", b"", b"HTTP/1.1", None, True, None)
 FIELDS = ((b"Host", b"g"), (b"X-API-Key", b"k1"), (b"Content-Length", b"12"), (b"Accept", b"*/*"))
-REST: dict[str, Any] = dict.fromkeys(("request", "proof", "route", "handler", "sent"))
+REST: dict[str, Any] = dict.fromkeys(("request", "proof", "allowance", "route", "handler", "sent"))
 KNOWN = Known(line=LINE, fields=FIELDS, length_at=2, decisions=(), **REST)
 
 

@@ -9,6 +9,7 @@ import pytest
 from mitmproxy import http
 
 from addons.arrive import Arrive
+from addons.govern import Policies
 from addons.listing import Listing
 from addons.route import Route
 from tests.addons import flows
@@ -30,6 +31,7 @@ def sections() -> dict[str, Any]:
 
 def asked(house: House, path: bytes, *fields: tuple[bytes, bytes], method: bytes = b"GET") -> http.HTTPFlow:
     flow = arrived(house, flows.gateway(house.exchanges, path, *fields, method=method))
+    Policies(house.gateway, house.exchanges).requestheaders(flow)
     Route(house.gateway, house.exchanges).requestheaders(flow)
     Listing(house.gateway, house.exchanges).requestheaders(flow)
     return flow

@@ -14,6 +14,10 @@ from addons.report import Report
 from llmauth.chat.messages import Usage
 from llmauth.errors import UpstreamTimeout
 from llmauth.gateway import Gateway
+from llmauth.governance.governor import Governor
+from llmauth.governance.memory import MemoryLimiter
+from llmauth.governance.policy import Policies
+from llmauth.governance.prices import Prices
 from llmauth.telemetry.metrics import Metrics
 from tests.addons.exchanges import begun
 from tests.addons.layers import client
@@ -26,7 +30,8 @@ def exchanges() -> Exchanges:
 
 @pytest.fixture
 def report(exchanges: Exchanges) -> Report:
-    return Report(cast(Gateway, SimpleNamespace(metrics=Metrics(models=()))), exchanges)
+    governor = Governor(Policies(), Prices(), MemoryLimiter())
+    return Report(cast(Gateway, SimpleNamespace(metrics=Metrics(models=()), governor=governor)), exchanges)
 
 
 def answered(exchanges: Exchanges, *fields: tuple[bytes, bytes], status: int = 200, **more: Any) -> http.HTTPFlow:

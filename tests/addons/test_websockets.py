@@ -60,7 +60,7 @@ def opened(house: House, monkeypatch: pytest.MonkeyPatch) -> Opened:
 
 
 def poll(house: House) -> None:
-    for method in house.gateway.auth._methods:
+    for method in house.gateway.auth._judges:
         if isinstance(method, IssuedKeys):
             method._feed.poll()
 
@@ -89,7 +89,7 @@ async def test_a5_the_tunnels_key_counts_too(opened: Opened) -> None:
 
 
 async def test_f2_keys_that_cannot_be_checked_end_it(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    for method in opened.house.gateway.auth._methods:
+    for method in opened.house.gateway.auth._judges:
         if isinstance(method, IssuedKeys):
             monkeypatch.setattr(method._feed, "is_stale", lambda: True)
     assert [cast(End, order).code for order in opened.look()] == [1013]

@@ -14,6 +14,7 @@ from tests.fixtures.serving import Serving, start
 # The files that take longest, which begin first: a long one that begins last has the other processes wait for it.
 _LONGEST = (
     "test_limits.py",
+    "test_workers.py",
     "test_outages.py",
     "test_life.py",
     "test_sdk_features.py",

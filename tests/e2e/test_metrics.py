@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from llmauth.demo.behaviour import Behaviour
 from llmauth.demo.emulators import Emulators
 from tests.fixtures.raw import Answer, Wire, tunnel
 from tests.fixtures.serving import Serving, free_port, start
@@ -207,6 +208,15 @@ def test_a_providers_health_is_the_providers(gateway: Serving, emulators: Emulat
             assert wire.request("GET", path, [("Host", "api.openai.com")]).status == 404
     ask(gateway.port, "GET", "/transparent/anthropic/health", ("X-API-Key", gateway.key()))
     assert [seen.target for seen in emulators.requests()] == [b"/health", b"/ready", b"/metrics", b"/health"]
+
+
+def test_defect_18_a_provider_that_fails_changes_no_health(gateway: Serving, emulators: Emulators) -> None:
+    """2.9 row 18: neither a failing provider nor an instance without a credential takes the others from the clients."""
+    emulators.behave("api.openai.com", Behaviour(status=503), times=None)
+    for _ in range(5):
+        refused = ask(gateway.port, "GET", "/transparent/openai/v1/models", ("X-API-Key", gateway.key()))
+        assert refused.status == 503
+    assert [ask(gateway.port, "GET", path).status for path in ("/health", "/ready")] == [200, 200]
 
 
 def fetched(url: str, method: str = "GET") -> tuple[int, str]:

@@ -142,6 +142,17 @@ def test_an_unknown_method_of_authentication(refused: Callable[..., tuple[int, s
     assert "auth.methods[0]: found 'magic'" in said
 
 
+@pytest.mark.parametrize("mode", ["none", "api_key,magic"])
+def test_defect_02_an_unknown_mode_of_authentication_ends_the_start(
+    refused: Callable[..., tuple[int, str]], mode: str
+) -> None:
+    """2.9 row 2: without a word, such a mode once let everybody in."""
+    status, said = refused(environ={"AUTH_MODE": mode})
+    assert status == MISUSED
+    assert "AUTH_MODE" in said
+    assert "Ready" not in said
+
+
 def test_a_pod_without_its_certificate_authority(refused: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
     status, said = refused(environ={"KUBERNETES_SERVICE_HOST": "10.0.0.1"})
     assert status == FAILED
@@ -154,12 +165,6 @@ def test_roots_for_providers_that_are_none(refused: Callable[..., tuple[int, str
     status, said = refused(upstream={"ca_file": str(tmp_path / "roots.pem")})
     assert status == MISUSED
     assert "upstream.ca_file" in said
-
-
-def test_more_workers_than_one(tmp_path: Path, emulators: Emulators) -> None:
-    gateway = start(tmp_path, emulators, wait=False, options=["--workers", "2"])
-    assert gateway.process.wait(20) == MISUSED
-    assert "one worker" in gateway.log()
 
 
 # ---- little is enough ----------------------------------------------------------------------------------------------

@@ -79,6 +79,14 @@ def test_a_proxy_that_runs_is_asked(running, capsys) -> None:
     assert "vault (hashicorp), 1d 3h ago: sealed" in out
 
 
+def test_each_of_several_workers_is_shown_by_its_number(running, capsys) -> None:
+    running([{**RUNNING, "worker": 1}, {**RUNNING, "process": 4712, "worker": 2}])
+    assert main(["creds"]) == 0
+    out = capsys.readouterr().out
+    assert "Process 4711 (worker 1). Platform: aks." in out
+    assert "Process 4712 (worker 2). Platform: aks." in out
+
+
 def test_the_same_for_scripts(running, capsys) -> None:
     running([RUNNING])
     assert main(["creds", "--json"]) == 0

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -117,11 +118,26 @@ def refused(monkeypatch, tmp_path, capsys):
     assert os.umask(umask) == 0o022  # refused before anything of the process was changed
 
 
-@pytest.mark.parametrize("workers", ["0", "2", "64"])
-def test_one_worker_is_what_there_is(refused, workers):
+@pytest.mark.parametrize("workers", ["0", "-1", "65"])
+def test_there_are_from_one_to_64_workers(refused, workers):
     said = refused(f"--workers={workers}")
     assert "--workers" in said
-    assert "one worker" in said
+    assert "than or equal to" in said
+
+
+def test_several_workers_are_served_by_another_and_their_status_is_ours(refused, monkeypatch):
+    given: list[object] = []
+
+    def serve(settings, environ, workers, started) -> int:
+        given.extend([settings.server.port, environ is os.environ, workers, time.monotonic() >= started])
+        return 2
+
+    standin = types.ModuleType("addons.launch.workers.serve")
+    monkeypatch.setattr(standin, "serve", serve, raising=False)
+    monkeypatch.setitem(sys.modules, "addons.launch.workers.serve", standin)
+    monkeypatch.setattr(os, "umask", lambda mask: 0o022)
+    assert cli.main(["serve", "--workers=3", "--port=1234"]) == 2
+    assert given == [1234, True, 3, True]
 
 
 @pytest.mark.parametrize(
@@ -168,11 +184,21 @@ def test_a_bad_configuration(refused, text, said):
     assert refused("--config", "c.yaml").startswith(said)
 
 
-def test_authentication_by_a_method_of_later_is_named(refused, monkeypatch):
-    monkeypatch.setenv("AUTH_MODE", "api_key,basic")
-    assert refused() == (
-        "environment variable AUTH_MODE: auth.methods[1]: not available in this version: the method 'basic'\n"
-    )
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [
+        ("nonsense", "[0]: found the value of ${AUTH_MODE}, wanted 'api_key', 'basic', "),
+        ("api_key,API_KEY", "[1]: found the value of ${AUTH_MODE}, wanted "),
+        ("none", "[0]: found the value of ${AUTH_MODE}, wanted "),
+        ("api_key,totp", "[1]: the second factor belongs to a key; write 'api_key', and `require_2fa: true` "),
+        ("jwt", "[0]: tokens of an OpenID provider are the method 'oidc'\n"),
+        (",", ": found an empty list"),
+    ],
+)
+def test_a_method_of_authentication_that_is_none(refused, monkeypatch, mode, said):
+    """2.9 row 2: an unknown AUTH_MODE ends the process, and never runs without authentication."""
+    monkeypatch.setenv("AUTH_MODE", mode)
+    assert refused().startswith(f"environment variable AUTH_MODE: auth.methods{said}")
 
 
 def test_authentication_is_not_switched_off_for_others(refused):

@@ -56,10 +56,16 @@ def test_retry_after_is_told_where_waiting_helps():
 
 
 def test_a_spent_budget_stops_the_retries_of_sdks():
-    response = refuse(errors.RateLimited("Spent.", code="insufficient_quota", retry_after=60), ANTHROPIC, "r")
+    response = refuse(errors.InsufficientQuota("Spent."), ANTHROPIC, "r")
     assert response.status == 429
     assert response.headers.get("x-should-retry") == "false"
     assert "retry-after" not in response.headers
+
+
+def test_a_spent_budget_tells_when_it_renews():
+    response = refuse(errors.InsufficientQuota("Spent.", retry_after=3600), ANTHROPIC, "r")
+    assert response.headers.all("retry-after") == ["3600"]
+    assert response.headers.all("x-should-retry") == ["false"]
 
 
 def test_405_names_the_methods_that_screening_lets_in():

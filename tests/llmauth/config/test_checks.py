@@ -37,6 +37,29 @@ def test_one_of_the_tls_files_alone_from_the_environment(faults):
     assert fault.startswith("environment variable TLS_CERT_FILE: server.tls_cert_file: needs")
 
 
+@pytest.mark.parametrize(
+    ("name", "one", "other"),
+    [("basic", "htpasswd: a", "htpasswd: b"), ("mtls", "ca_file: a", "ca_file: b"), ("basic", "htpasswd: a", "")],
+)
+def test_a_method_with_two_entries(faults, name, one, other):
+    """What one of them proved the other would be asked about, and call ended."""
+    entries = ", ".join(f"{{type: {name}{', ' * bool(options)}{options}}}" for options in (one, other))
+    text = f"server: {{tls_cert_file: x, tls_key_file: y}}\nauth:\n  methods: [{entries}]\n"
+    assert faults(text) == [f"c.yaml:3: auth.methods: the method '{name}' has two entries; write one"]
+    assert faults(text.replace(f"{other}}}", f"{one}}}")) == [] or not other  # the very same twice is one
+
+
+def test_two_entries_for_the_same_issuer(faults):
+    """The first would take the tokens of both, and the second never be asked."""
+    entry = "{type: oidc, issuer: 'https://idp.example', audience: %s}"
+    two = f"auth:\n  methods: [{entry % 'a'}, {entry % 'b'}]\n"
+    assert faults(two) == [
+        "c.yaml:2: auth.methods: two entries of the method 'oidc' have the same issuer; "
+        "write one, with the audiences of both"
+    ]
+    assert faults(two.replace("idp.example", "other.example", 1)) == []
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "proxy.internal"])
 def test_authentication_off_is_for_loopback(faults, host):
     assert faults(f"server: {{host: '{host}'}}\nauth:\n  enabled: false\n") == [

@@ -12,12 +12,14 @@ from ruamel.yaml import YAML
 from llmauth import providers
 from llmauth.config import environment
 from llmauth.config.document import Document, Instance
+from llmauth.config.policies import BudgetSection, PolicySection, PriceSection
 from llmauth.config.shapes import shapes_of
 from llmauth.credentials import StrategyOptions, WorkloadIdentityOptions
 from llmauth.vaults import VaultsOptions
 
 ROOT = Path(__file__).parents[3]
-LATER = {"policies", "prices", "audit"}
+# A path, whose file has rows of its own.
+FILES = {"prices"}
 
 
 def tables() -> dict[str, dict[str, str]]:
@@ -54,7 +56,7 @@ def assert_same(model: type[BaseModel], rows: dict[str, str], skip: frozenset[st
 
 def required(model: type[BaseModel]) -> dict[str, Any]:
     values = {"port": 1, "path": "x", "type": None, "provider": "aws", "instance": "x", "protocol": "openai"}
-    values |= {"backend": "hashicorp", "secret_name": "x"}
+    values |= {"backend": "hashicorp", "secret_name": "x", "amount": 1, "input": 1}
     return {
         name: get_args(field.annotation)[0] if name == "type" else values[name]
         for name, field in model.model_fields.items()
@@ -62,12 +64,24 @@ def required(model: type[BaseModel]) -> dict[str, Any]:
     }
 
 
-SECTIONS = [name for name in Document.model_fields if name not in LATER | {"instances", "vaults"}]
+SECTIONS = [name for name in Document.model_fields if name not in FILES | {"instances", "vaults"}]
 
 
 @pytest.mark.parametrize("name", SECTIONS)
 def test_the_page_has_every_key_of_a_section_with_its_default(name):
     assert_same(section_model(name), tables()[name])
+
+
+@pytest.mark.parametrize(
+    ("heading", "model"),
+    [
+        ("policies.users.NAME", PolicySection),
+        ("policies.users.NAME.budget", BudgetSection),
+        ("prices", PriceSection),
+    ],
+)
+def test_the_page_has_every_key_of_a_policy_and_a_price(heading, model):
+    assert_same(model, tables()[heading])
 
 
 def test_the_page_has_every_key_of_an_instance():

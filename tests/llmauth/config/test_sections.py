@@ -77,22 +77,25 @@ def test_methods_that_mean_nothing_refuse_to_start(methods):
     assert refusal(Auth, methods=methods)
 
 
-@pytest.mark.parametrize(
-    ("model", "values"),
-    [
-        (Auth, {"require_2fa": "true"}),
-        (Storage, {"limits_url": "redis://x"}),
-        (Storage, {"url": "postgresql://u:p@h/db"}),
-        (Storage, {"url": "redis://h"}),
-    ],
-)
-def test_parts_of_later_versions_refuse_to_start(model, values):
-    assert refusal(model, **values).startswith("not available in this version: ")
+def test_keys_in_redis_are_no_part_of_it():
+    assert refusal(Storage, url="redis://h").startswith("not available in this version: ")
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "mysql://x", "keys.db", 5])
 def test_what_is_no_place_for_keys(url):
     assert refusal(Storage, url=url)
+
+
+@pytest.mark.parametrize("url", ["", "redis", "sqlite:///x", "redis://:hunter2@h/zero", "memory:", 5, None])
+def test_what_is_no_place_for_limits(url):
+    said = refusal(Storage, limits_url=url)
+    assert said
+    assert "hunter2" not in said
+
+
+def test_a_place_for_limits_is_not_shown():
+    """R1: its URL holds a password."""
+    assert "hunter2" not in repr(Storage.model_validate({"limits_url": "redis://:hunter2@h:6379/0"}))
 
 
 def test_log_levels_in_any_case():

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llmauth.config.problems import ConfigError
-from llmauth.config.sections import LATER_METHODS
+from llmauth.config.sections import LATER_METHODS, NO_METHODS
 from llmauth.config.settings import Settings, ca_domains, read_settings
 from llmauth.credentials.workload_identity.aws import AwsWorkloadIdentityOptions
 
@@ -171,11 +171,48 @@ def test_a_pod_does_not_make_its_own_ca(read, written, in_kubernetes, create):
     assert read(f"ca: {{create: {written}}}", **environ).ca.create is create
 
 
-def test_parts_without_effect_are_listed(read):
-    settings = read("{}", RATE_LIMIT_ENABLED="true", RATE_LIMIT_RPM="60")
-    assert settings.unavailable == ("RATE_LIMIT_ENABLED", "RATE_LIMIT_RPM")
-    assert read("{}", SESSION_DURATION="1h").unavailable == ("auth.session_duration",)
-    assert read("{}", RATE_LIMIT_ENABLED="false").unavailable == ()
+def test_limits_from_the_environment(read):
+    settings = read("policies: {default: {rpm: 5, concurrent: 3}}", RATE_LIMIT_RPM="60", RATE_LIMIT_TPM="1000")
+    default = settings.policies.default
+    assert (default.rpm, default.tpm, default.concurrent) == (60, 1000, 3)
+    assert settings.unavailable == ()
+    assert not read("{}", RATE_LIMIT_ENABLED="false", RATE_LIMIT_RPM="60").policies.limits
+    assert "RATE_LIMIT_RPM" in fault(read, "{}", RATE_LIMIT_RPM="0")
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "warning"),
+    [
+        ("{}", {"RATE_LIMIT_ENABLED": "true"}, "RATE_LIMIT_ENABLED is set, and no policy limits anything"),
+        ("{}", {"RATE_LIMIT_ENABLED": "false"}, "Limits are off"),
+        ("policies: {users: {a: {budget: {amount: 1}}}}", {}, "A policy has a budget, and without prices nothing"),
+        (
+            "storage: {limits_url: redis://:hunter2@far:6379}",
+            {},
+            "Limits are counted over a network without checked TLS",
+        ),
+        ("storage: {limits_url: postgresql://u:p@far/db}", {}, "Limits are counted over a network without checked TLS"),
+    ],
+)
+def test_limits_that_may_be_meant_otherwise_are_told(read, text, environ, warning):
+    assert [told for told in read(text, **environ).warnings if told.startswith(warning)]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("memory", "redis://localhost", "rediss://far:6380/3", "postgresql://u:p@127.0.0.1/db"),
+        "postgresql://u:p@far/db?sslmode=verify-full",
+    ],
+)
+def test_where_limits_are_safely_counted_nothing_is_told(read, url):
+    settings = read(f"storage: {{limits_url: '{url}'}}", RATE_LIMIT_ENABLED="true", RATE_LIMIT_RPM="5")
+    assert not [told for told in settings.warnings if "imit" in told]
+
+
+def test_an_instance_of_a_policy_must_be_there(read):
+    said = fault(read, "policies: {groups: {g: {instances: [openi]}}}\ninstances: {openai: {type: openai}}")
+    assert said.endswith("policies.groups.g.instances: no instance is named 'openi'; did you mean 'openai'?")
 
 
 def test_vaults_and_the_platform_are_read(read):
@@ -187,13 +224,6 @@ def test_vaults_and_the_platform_are_read(read):
     assert settings.platform.switched() == {"aws": False, "gcp": True}
     assert "platform.type" in fault(read, "platform: {type: mars}")
     assert "platform.capabilities" in fault(read, "platform: {capabilities: {aws: perhaps}}")
-
-
-@pytest.mark.parametrize("section", ["policies", "prices", "audit"])
-def test_sections_of_later_versions_refuse_to_start(read, section):
-    assert fault(read, f"{section}: {{a: b}}") == (
-        f"c.yaml:1: {section}: not available in this version: this section; remove it"
-    )
 
 
 def test_azure_needs_its_resource(read):
@@ -251,6 +281,16 @@ def test_a_method_of_a_later_version_is_named_wherever_it_stands(read, name):
     assert fault(read, "{}", AUTH_MODE=name) == f"environment variable AUTH_MODE: {said}"
     assert fault(read, "auth: {methods: ['${M}']}", M=name) == f"c.yaml:1: {said}"
     assert fault(read, f"auth: {{methods: [{{type: {name}}}]}}") == f"c.yaml:1: {said}"
+
+
+@pytest.mark.parametrize("name", NO_METHODS)
+def test_what_is_no_method_says_what_to_write(read, name):
+    assert NO_METHODS[name] in fault(read, "{}", AUTH_MODE=name)
+
+
+def test_sessions_are_there_wherever_keys_are(read):
+    assert read("{}", AUTH_MODE="api_key,session").auth.methods == read("{}", AUTH_MODE="session").auth.methods
+    assert [one.type for one in read("{}", AUTH_MODE="session").auth.methods] == ["api_key"]
 
 
 def test_unknown_auth_mode_refuses_to_start(read):

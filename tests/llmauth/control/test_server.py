@@ -17,6 +17,7 @@ from llmauth.config.settings import read_settings
 from llmauth.control.place import short, sockets
 from llmauth.control.server import Control
 from llmauth.gateway import Gateway
+from llmauth.gateway.seat import Seat
 
 CONFIG = "instances: {openai: {type: openai, authentication: {strategies: [{type: environment}, {type: keyring}]}}}\n"
 
@@ -140,3 +141,10 @@ async def test_who_never_reads_keeps_nothing_open(gateway, control, monkeypatch)
         async with asyncio.timeout(10):
             while held(gateway) > 1:
                 await asyncio.sleep(0.05)
+
+
+async def test_one_of_several_workers_says_which_it_is(gateway, control) -> None:
+    assert "worker" not in await ask(gateway, b'{"ask": "credentials"}\n')
+    gateway.seat = Seat(worker=3, workers=4, limits=Path("limits.sock"))
+    assert (await ask(gateway, b'{"ask": "credentials"}\n'))["worker"] == 3
+    assert (await ask(gateway, b'{"ask": "expire", "instance": "openai"}\n'))["worker"] == 3

@@ -26,7 +26,7 @@ LOADED = Loaded(credential=ApiKey(value=Secret("canary-7f3a")), source="here")
 
 @pytest.fixture
 def teller(caplog) -> Teller:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "llmauth")
     return Teller("one", ManualClock())
 
 

@@ -282,3 +282,15 @@ def test_what_a_sentence_says_to_people_is_not_said_again(stream):
     LOG.info("[one] ready", extra=extra)
     (line,) = objects(again)
     assert (line["message"], line["instance"], "in_words" in line) == ("[one] ready", "one", False)
+
+
+def test_of_several_processes_each_line_says_whose_it_is(stream, monkeypatch):
+    monkeypatch.setattr(logs, "_writer", {})
+    logs.configure("info", "json", stream)
+    logs.name_worker(3)
+    LOG.info("one", extra={"more": 1})
+    logs.tell(LOG, logging.INFO, "many", [{"more": 2}, {"more": 3}])
+    assert [(line["worker"], line["more"]) for line in objects(stream)] == [(3, 1), (3, 2), (3, 3)]
+    logs.configure("info", "console", stream)
+    LOG.info("as people read it", extra={"more": 4})
+    assert stream.getvalue().splitlines()[-1].endswith("[3] as people read it more=4")

@@ -1,0 +1,157 @@
+"""What a caller's rules allow, and whether its limits have room: before any credential is asked for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable
+from urllib.parse import parse_qs
+
+from mitmproxy import http
+
+from addons.exchange import Exchange, Exchanges
+from addons.stage import fail, stage
+from llmauth.chat.messages import Usage
+from llmauth.context import Authenticated, ProtocolRoute, RequestContext, Routed
+from llmauth.errors import RateLimited
+from llmauth.gateway import Gateway
+from llmauth.governance.estimates import Guess, guess
+from llmauth.governance.policy import Allowance
+from llmauth.http import Door
+from llmauth.websocket.handshake import is_asked
+
+logger = logging.getLogger(__name__)
+
+_READS = ("GET", "HEAD")
+_NO_GUESS = Guess(0, 0)
+_REFUSALS = 400
+
+
+class Policies:
+    """Stands behind whoever tells who is calling: what can be judged by the head alone is judged there."""
+
+    name = "policies"
+
+    def __init__(self, gateway: Gateway, exchanges: Exchanges) -> None:
+        self.gateway = gateway
+        self.exchanges = exchanges
+
+    @stage(RequestContext)
+    def http_connect(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """A caller that proves itself only inside its tunnel is judged there, request by request."""
+        if isinstance(exchange.context, Authenticated):
+            target = exchange.request.tunnel
+            assert target is not None
+            self._judge(exchange, target.host)
+
+    @stage(Authenticated)
+    def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        self._judge(exchange, None if exchange.door is Door.GATEWAY else exchange.request.url.host)
+
+    def _judge(self, exchange: Exchange, host: str | None) -> None:
+        assert isinstance(exchange.context, Authenticated)
+        governor, identity = self.gateway.governor, exchange.context.identity
+        exchange.allowance = governor.allowance(identity)
+        governor.judge(identity, exchange.allowance, host=host)
+
+
+class Admission:
+    """Stands between the routers and the credential: the model is known, and nothing was fetched or signed yet."""
+
+    name = "admission"
+
+    def __init__(self, gateway: Gateway, exchanges: Exchanges) -> None:
+        self.gateway = gateway
+        self.exchanges = exchanges
+
+    async def running(self) -> None:
+        await self.gateway.governor.start()
+        logger.info(self.gateway.governor.describe())
+
+    async def done(self) -> None:
+        await self.gateway.governor.stop()
+
+    @stage(Routed)
+    def request(self, flow: http.HTTPFlow, exchange: Exchange) -> Awaitable[None] | None:
+        """From memory where this process counts alone; otherwise whoever counts is asked, and this request waits."""
+        context, allowance = exchange.context, exchange.allowance
+        assert isinstance(context, Routed)
+        assert allowance is not None
+        governor, identity = self.gateway.governor, context.identity
+        governor.judge(identity, allowance, instance=context.target.instance, protocol=_protocol(context))
+        models = _models(exchange, context)
+        governor.judge_model(identity, allowance, *models, lists=_lists(exchange))
+        if not allowance.scopes:
+            return None
+        try:
+            exchange.admission = governor.admit_now(allowance, guessed(exchange, allowance), *models)
+        except RateLimited as error:
+            self._refuse(flow, exchange, error)
+            return None
+        return None if exchange.admission is not None else self._ask(flow, exchange, allowance, models)
+
+    async def _ask(
+        self, flow: http.HTTPFlow, exchange: Exchange, allowance: Allowance, models: tuple[str | None, ...]
+    ) -> None:
+        governor = self.gateway.governor
+        try:
+            admission = await governor.admit(allowance, guessed(exchange, allowance), *models)
+        except RateLimited as error:
+            self._refuse(flow, exchange, error)
+            return
+        exchange.admission = admission
+        if exchange.reported or flow.error is not None:  # the client left while we asked, and nobody else will say so
+            admission.release()
+
+    def _refuse(self, flow: http.HTTPFlow, exchange: Exchange, error: RateLimited) -> None:
+        """With the fields by which the client's SDK tells when to try again."""
+        fail(flow, exchange, error)
+        assert flow.response
+        flow.response.headers.fields += self.gateway.governor.refused_fields(exchange.shape.name, error.standing)
+        self.gateway.metrics.limit_reached(error.limit or "limit")
+
+
+def guessed(exchange: Exchange, allowance: Allowance) -> Guess:
+    """What the request may use, where that is counted."""
+    if not (allowance.counts_tokens or allowance.counts_money):
+        return _NO_GUESS
+    return guess(exchange.request.body, answers=not _embeds(exchange))
+
+
+def settle(exchange: Exchange, usage: Usage | None, *, whole: bool, status: int) -> None:
+    """End what was let in, by what it used. `whole` tells that the answer said all there is to say of that."""
+    admission = exchange.admission
+    if admission is None:
+        return
+    if exchange.sent_at is None or (usage is None and (exchange.error is not None or status >= _REFUSALS)):
+        admission.release()
+    elif whole and usage is not None:
+        exchange.cost = admission.settle(usage)
+    else:
+        exchange.cost = admission.settle(usage, cut_after=exchange.passed)
+
+
+def _protocol(context: Routed) -> str:
+    return context.route.protocol if isinstance(context.route, ProtocolRoute) else "transparent"
+
+
+def _models(exchange: Exchange, context: Routed) -> tuple[str | None, ...]:
+    """The model as it was asked for, and as its provider knows it."""
+    if is_asked(exchange.request.headers):
+        return (_in_query(exchange),)
+    return exchange.asked, context.target.model
+
+
+def _in_query(exchange: Exchange) -> str | None:
+    """A WebSocket names its model in the address; what it says later, nobody here reads."""
+    named = parse_qs(exchange.request.url.path.partition("?")[2], keep_blank_values=True).get("model", [])
+    return named[0] if len(named) == 1 else None
+
+
+def _lists(exchange: Exchange) -> bool:
+    """Whether the request only reads, so that no model works by it."""
+    return exchange.request.method in _READS and not is_asked(exchange.request.headers)
+
+
+def _embeds(exchange: Exchange) -> bool:
+    route = exchange.route
+    return route is not None and "embed" in route.path
