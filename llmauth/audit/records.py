@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any, ClassVar, Literal
 
-from llmauth.storage.key_text import PREFIX, shown
+from llmauth.secrets import MASK
+from llmauth.storage.key_text import may_hold_key
 
 LONGEST_TEXT = 200
 MOST_IN_LIST = 100
@@ -163,7 +164,7 @@ def facts(record: Record) -> dict[str, Any]:
 def _plain(name: str, value: object) -> object:
     if isinstance(value, str):
         # A caller's key that was put where a model is named would be kept for years.
-        return value[:LONGEST_TEXT] if PREFIX not in value else shown(value)
+        return MASK if may_hold_key(value) else value[:LONGEST_TEXT]
     if isinstance(value, int | float):
         return value
     if isinstance(value, tuple):

@@ -31,7 +31,8 @@ class Member:
 class Splice:
     """A body that is a JSON object, opened. BadRequest for what is none, and for a name that stands twice in it.
 
-    Of two members of one name a reader may take the first or the last: what we judge must be what the provider reads.
+    Of two members of one name a reader may take the first or the last, and some readers do not heed case: what we judge
+    must be what the provider reads.
     """
 
     __slots__ = ("_text", "members")
@@ -49,7 +50,7 @@ class Splice:
         except ValueError:
             raise _refused("not valid JSON") from None
         self.members = {member.name: member for member in found}
-        if len(self.members) != len(found):
+        if len({name.casefold() for name in self.members}) != len(found):
             raise _refused("one of its names stands twice")
 
     def value(self, name: str) -> Any:

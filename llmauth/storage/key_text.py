@@ -25,6 +25,8 @@ _RANDOM_LENGTH = 32  # 190 bits
 _CHECKSUM_LENGTH = 6
 _SHOWN = 100
 _FORM = re.compile(r"llmauth_([0-9A-Za-z]{10}(?:[0-9A-Za-z]{2})?)_[0-9A-Za-z]{32,47}[0-9A-Za-z]{6}")
+# A key that stands in the wrong place may be escaped there, once or twice, or lack its beginning.
+_HIDDEN = re.compile(r"llmauth%(?:25)*5f|[0-9A-Za-z]{10}(?:_|%(?:25)*5f)[0-9A-Za-z]{32}", re.IGNORECASE)
 _SESSION = re.compile(r"llmauth_[0-9A-Za-z]{12}_")
 
 # As AWS writes them: a prefix of four letters, and sixteen signs of base32.
@@ -74,7 +76,12 @@ def key_id_of(text: str) -> str | None:
 
 def shown(text: str) -> str:
     """What a client wrote as a refusal repeats it, and the log with it: short, and without a key that was put there."""
-    return MASK if PREFIX in text else text[:_SHOWN]
+    return MASK if may_hold_key(text) else text[:_SHOWN]
+
+
+def may_hold_key(text: str) -> bool:
+    """Whether a text that others wrote has something in it that looks like a key of ours, as it stands or escaped."""
+    return PREFIX in text or (len(text) > _RANDOM_LENGTH and _HIDDEN.search(text) is not None)
 
 
 def hash_key(key: Secret) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from llmauth.context import Authenticated, Carried, Credentialed, Decision, Prot
 from llmauth.errors import GatewayError, UpstreamError
 from llmauth.http import Door, Request
 from llmauth.secrets import MASK
-from llmauth.storage.key_text import PREFIX
+from llmauth.storage.key_text import may_hold_key
 from llmauth.telemetry.logs import tell
 from llmauth.telemetry.metrics import Metrics, Observation
 
@@ -193,9 +194,17 @@ def _refusal(error: GatewayError) -> dict[str, Any]:
     return {"code": error.code, "fault": error.fault, "detail": error.detail or told(error)}
 
 
+# A path that is not served is repeated to whoever asked for it: keys of providers that stand there are not for a log.
+_KEYS = re.compile(
+    r"\b(?:sk|pk|rk)[-_][-\w]{16,}|\b(?:AIza|AKIA|ASIA|ABSK|ya29\.)[-\w+/=]{12,}|\beyJ[-\w]{8,}\.[-\w.]+"
+)
+
+
 def told(error: GatewayError) -> str:
     """The sentence that the client got, but for what others wrote in it: a provider, of the prompt, or a client that
-    put a key of ours in the wrong place."""
+    put a key in the wrong place."""
     if isinstance(error, UpstreamError):
         return f"the provider refused: {error.cause}"
-    return MASK if PREFIX in error.message else error.message
+    if may_hold_key(error.message):
+        return MASK
+    return _KEYS.sub(MASK, error.message)

@@ -37,6 +37,7 @@ def test_a_name_may_be_written_with_escapes():
     "body",
     [
         b'{"model":"a","model":"b"}',
+        b'{"model":"a","Model":"b"}',
         b'{"model":"a","m\\u006fdel":"b"}',
         b'{"x":1,"x":2,"model":"a"}',
         b"",

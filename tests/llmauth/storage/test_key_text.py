@@ -6,8 +6,8 @@ from collections import Counter
 import bcrypt
 import pytest
 
-from llmauth.secrets import Secret
-from llmauth.storage.key_text import ALGORITHM, hash_key, key_id_of, matches, new_key
+from llmauth.secrets import MASK, Secret
+from llmauth.storage.key_text import ALGORITHM, hash_key, key_id_of, matches, new_key, shown
 
 
 def test_the_form_survives_urls_headers_and_shells():
@@ -83,3 +83,13 @@ def test_the_hash_is_bcrypt_of_low_cost_with_a_salt():
     assert first.startswith("$2b$05$")
     assert first != second
     assert not bcrypt.checkpw(key.reveal().encode(), first.encode())
+
+
+def test_r1_a_key_in_the_wrong_place_is_not_repeated_however_it_is_written():
+    key = new_key()[1].reveal()
+    written = [key, key.replace("_", "%5F"), key.replace("_", "%255f"), key.removeprefix("llmauth_"), f"/v1/{key}/x"]
+    written += [key.upper(), key.removeprefix("llmauth_").replace("_", "%5f")]
+    for text in written:
+        assert shown(text) == MASK, text
+    for text in ("gpt-4o", "anthropic.claude-3-5-sonnet-20240620-v1:0", "/v1/chat/completions" * 5):
+        assert shown(text) == text[:100]

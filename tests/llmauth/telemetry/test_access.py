@@ -21,10 +21,10 @@ from llmauth.context import (
     TransparentRoute,
     advance,
 )
-from llmauth.errors import BadRequest, CredentialRejected, HostNotServed, UpstreamError
+from llmauth.errors import BadRequest, CredentialRejected, HostNotServed, NotFound, UpstreamError
 from llmauth.http import Door, Headers, Request, Url
 from llmauth.telemetry import access
-from llmauth.telemetry.access import Outcome, clocked, decisions, line, observation, write
+from llmauth.telemetry.access import Outcome, clocked, decisions, line, observation, told, write
 from llmauth.telemetry.metrics import Metrics
 
 CANARY = "canary"
@@ -234,3 +234,18 @@ def test_what_others_wrote_into_a_refusal_is_not_logged():
     key = f"llmauth_0123456789_{CANARY}"
     assert CANARY not in str(line(outcome(error=BadRequest(f"No call has the id '{key}'."))))
     assert line(outcome(error=BadRequest("No call has the id 'x'.")))["detail"] == "No call has the id 'x'."
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "sk-proj-abcdefghij0123456789",
+        "sk-ant-api03-abcdefghijklmnop",
+        "AIzaSyA0123456789abcdef",
+        "eyJhbGciOiJI.eyJzdWIi.x",
+    ],
+)
+def test_r1_a_key_of_a_provider_in_a_path_is_not_logged(secret):
+    error = NotFound(f"Nothing is served at '/v1/{secret}'.")
+    assert secret not in told(error)
+    assert told(error).startswith("Nothing is served at '/v1/")
