@@ -9,12 +9,11 @@ from urllib.parse import parse_qs
 from mitmproxy import http
 
 from addons.exchange import Exchange, Exchanges
+from addons.settling import guessed
 from addons.stage import fail, stage
-from llmauth.chat.messages import Usage
 from llmauth.context import Authenticated, ProtocolRoute, RequestContext, Routed
 from llmauth.errors import RateLimited
 from llmauth.gateway import Gateway
-from llmauth.governance.estimates import Guess, guess
 from llmauth.governance.policy import Allowance
 from llmauth.http import Door
 from llmauth.websocket.handshake import is_asked
@@ -22,8 +21,6 @@ from llmauth.websocket.handshake import is_asked
 logger = logging.getLogger(__name__)
 
 _READS = ("GET", "HEAD")
-_NO_GUESS = Guess(0, 0)
-_REFUSALS = 400
 
 
 class Policies:
@@ -110,26 +107,6 @@ class Admission:
         self.gateway.metrics.limit_reached(error.limit or "limit")
 
 
-def guessed(exchange: Exchange, allowance: Allowance) -> Guess:
-    """What the request may use, where that is counted."""
-    if not (allowance.counts_tokens or allowance.counts_money):
-        return _NO_GUESS
-    return guess(exchange.request.body, answers=not _embeds(exchange))
-
-
-def settle(exchange: Exchange, usage: Usage | None, *, whole: bool, status: int) -> None:
-    """End what was let in, by what it used. `whole` tells that the answer said all there is to say of that."""
-    admission = exchange.admission
-    if admission is None:
-        return
-    if exchange.sent_at is None or (usage is None and (exchange.error is not None or status >= _REFUSALS)):
-        admission.release()
-    elif whole and usage is not None:
-        exchange.cost = admission.settle(usage)
-    else:
-        exchange.cost = admission.settle(usage, cut_after=exchange.passed)
-
-
 def _protocol(context: Routed) -> str:
     return context.route.protocol if isinstance(context.route, ProtocolRoute) else "transparent"
 
@@ -150,8 +127,3 @@ def _in_query(exchange: Exchange) -> str | None:
 def _lists(exchange: Exchange) -> bool:
     """Whether the request only reads, so that no model works by it."""
     return exchange.request.method in _READS and not is_asked(exchange.request.headers)
-
-
-def _embeds(exchange: Exchange) -> bool:
-    route = exchange.route
-    return route is not None and "embed" in route.path

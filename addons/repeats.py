@@ -14,8 +14,8 @@ from mitmproxy import http
 
 from addons.exchange import Exchange, Exchanges, Peer, fresh_id, peer_of
 from addons.failclosed import Settled
-from addons.govern import guessed
 from addons.known import DIGITS, LENGTH, Known, Sent, line_of
+from addons.settling import guessed
 from addons.stage import stage
 from addons.wire.bodies import over_limit
 from addons.wire.heads import MalformedRequest

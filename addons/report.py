@@ -11,7 +11,7 @@ from mitmproxy import http
 from mitmproxy.connection import Client
 
 from addons.exchange import Exchange, Exchanges
-from addons.govern import settle
+from addons.settling import settle
 from addons.stage import fail
 from addons.wire.stream import KEPT_UP_TO
 from addons.wire.websocket import traffic_of

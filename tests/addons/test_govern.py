@@ -11,18 +11,16 @@ import pytest
 from mitmproxy import http
 
 from addons.exchange import Exchange
-from addons.govern import Admission, Policies, settle
+from addons.govern import Admission, Policies
 from addons.route import Route
 from addons.translate import Translate
-from llmauth.chat.messages import Usage
-from llmauth.errors import UpstreamTimeout
 from llmauth.governance.demands import Demand, Permit
 from llmauth.governance.governor import Governor
 from llmauth.governance.memory import MemoryLimiter
 from llmauth.governance.policy import Policies as PolicyTable
 from llmauth.governance.policy import Policy
 from llmauth.governance.prices import Price, Prices
-from llmauth.rules import Budget, Rules
+from llmauth.rules import Rules
 from tests.addons import flows
 from tests.addons.conftest import House
 from tests.addons.test_route import arrived, status
@@ -195,46 +193,3 @@ async def test_a_model_that_is_refused_takes_no_request(house: House, limiter: t
     governed(house, limiter(), models=("gpt-4o",), rpm=1)
     assert status(await judged(house, model="gpt-5")) == 403
     assert status(await judged(house)) is None
-
-
-class Settled(MemoryLimiter):
-    """Tells what it was told at the end."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.ends: list[tuple[int | None, Decimal | None]] = []
-
-    def settle(self, permit: Permit, tokens: int | None, cost: Decimal | None) -> None:
-        self.ends.append((tokens, cost))
-        super().settle(permit, tokens, cost)
-
-
-ANSWERED = {"status": 200, "whole": True}
-ENDS = [
-    ("whole", {"sent_at": 1.0}, Usage(input=100, output=50), ANSWERED, (150, Decimal("0.0006"))),
-    ("not sent", {}, None, ANSWERED, (0, Decimal(0))),
-    ("refused by the provider", {"sent_at": 1.0}, None, {"status": 500, "whole": True}, (0, Decimal(0))),
-    ("no answer", {"sent_at": 1.0, "error": UpstreamTimeout("late")}, None, ANSWERED, (0, Decimal(0))),
-    ("cut", {"sent_at": 1.0, "passed": 1000}, Usage(input=100), {"status": 200, "whole": False}, (150, None)),
-    ("told nothing", {"sent_at": 1.0, "passed": 400}, None, {"status": 200, "whole": False}, (20, None)),
-]
-
-
-@pytest.mark.parametrize(("fields", "usage", "end", "settled"), [row[1:] for row in ENDS], ids=[row[0] for row in ENDS])
-async def test_what_is_settled(
-    house: House, fields: dict[str, Any], usage: Usage | None, end: dict[str, Any], settled: tuple[int, Decimal | None]
-) -> None:
-    """Reserved first; afterwards what was used, also by an answer that was cut before it told."""
-    limiter = Settled()
-    governed(house, limiter, tpm=100_000, budget=Budget(amount=Decimal(1), per="day"))
-    found = exchange(house, await judged(house, OURS))
-    for name, value in fields.items():
-        setattr(found, name, value)
-    settle(found, usage, **end)
-    tokens, cost = limiter.ends[0]
-    assert tokens is not None
-    if settled[1] is None:
-        assert tokens >= settled[0]
-    else:
-        assert (tokens, cost) == settled
-    assert not found.admission.open if found.admission else False
