@@ -7,10 +7,11 @@ from operator import attrgetter
 from typing import Any, ClassVar, Literal
 
 from llmauth.secrets import MASK
-from llmauth.storage.key_text import may_hold_key
+from llmauth.storage.key_text import PREFIX, may_hold_key
 
 LONGEST_TEXT = 200
 MOST_IN_LIST = 100
+_SHORT = 32
 Scalar = str | int | float | bool | None
 
 
@@ -156,8 +157,10 @@ def facts(record: Record) -> dict[str, Any]:
     values = iter(_VALUES[kind](record))
     told: dict[str, Any] = {"kind": next(values)}
     for name, value in zip(names, values, strict=True):
-        if value is not None and value != ():
-            told[name] = value if name in _WHOLE else _plain(name, value)
+        if value is None or value == ():
+            continue
+        short = type(value) is str and len(value) < _SHORT and PREFIX not in value
+        told[name] = value if short or name in _WHOLE else _plain(name, value)
     return told
 
 

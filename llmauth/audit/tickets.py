@@ -22,14 +22,27 @@ def not_recorded(detail: str = "") -> Unavailable:
 
 
 class Ticket:
-    """`written` tells that the record is where its grade demands; `failed` that it never will be."""
+    """`written` tells that the record is where its grade demands; `failed` that it never will be.
 
-    __slots__ = ("_lock", "_waiting", "at", "durable", "failed", "record", "written")
+    One that is `gathered` may wait for others, until `hurry` tells that somebody waits for a record.
+    """
 
-    def __init__(self, record: Record, at: float, durable: bool, lock: threading.Lock) -> None:
+    __slots__ = ("_hurry", "_lock", "_waiting", "at", "durable", "failed", "gathered", "record", "written")
+
+    def __init__(
+        self,
+        record: Record,
+        at: float,
+        durable: bool,
+        lock: threading.Lock,
+        hurry: threading.Event,
+        gathered: bool = False,
+    ) -> None:
         self.record = record
         self.at = at
         self.durable = durable
+        self.gathered = gathered
+        self._hurry = hurry
         self.written = False
         self.failed = False
         self._lock = lock
@@ -57,7 +70,8 @@ class Ticket:
             if self.written or self.failed:
                 return False
             self._waiting = (*self._waiting, waiter)
-            return True
+        self._hurry.set()
+        return True
 
     def _require_written(self) -> None:
         if not self.written:

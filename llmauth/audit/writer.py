@@ -30,6 +30,8 @@ MOST_WAITING = 10_000
 _BATCH = MOST_UNSIGNED
 # How often the log is told how far the record goes: wherever logs are kept, nobody can put an old record there.
 _TELL_SECONDS = 3600.0
+# To write records one by one costs more than to make them; a provider takes longer than this.
+_GATHER_SECONDS = 0.003
 # How often a file is looked after while nothing is written, and another one tried where it could not be.
 _LOOK_SECONDS = 1.0
 
@@ -48,6 +50,7 @@ class AuditLog:
         self._queue: SimpleQueue[Ticket | None] = SimpleQueue()
         self._later: deque[Ticket] = deque()
         self._lock = threading.Lock()
+        self._hurry = threading.Event()
         self._committer = Committer(clock, self._committed)
         self._thread = threading.Thread(target=self._run, name="audit-write", daemon=True)
         self._taken: list[Ticket] = []
@@ -85,13 +88,14 @@ class AuditLog:
         before = self._clock.monotonic() - STUCK_SECONDS
         return (since is None or since >= before) and (other is None or other >= before)
 
-    def note(self, record: Record, *, durable: bool = False) -> Ticket:
+    def note(self, record: Record, *, durable: bool = False, gathered: bool = False) -> Ticket:
         """Have a record written, in the order of the calls; from any thread, in microseconds, without a lock.
 
+        `gathered` lets it wait some milliseconds for others, unless somebody waits for it: to be used where many come.
         Unavailable when records cannot be written, or too many wait.
         """
         self.require_usable()
-        ticket = Ticket(record, self._clock.wall(), durable, self._lock)
+        ticket = Ticket(record, self._clock.wall(), durable, self._lock, self._hurry, gathered)
         self._queue.put(ticket)
         return ticket
 
@@ -101,7 +105,7 @@ class AuditLog:
         To wake the thread costs more than to write. Unavailable as for `note`.
         """
         self.require_usable()
-        self._later.append(Ticket(record, self._clock.wall(), False, self._lock))
+        self._later.append(Ticket(record, self._clock.wall(), False, self._lock, self._hurry))
 
     def require_usable(self) -> None:
         """Unavailable when records cannot be written, or too many wait; from memory."""
@@ -161,6 +165,9 @@ class AuditLog:
         batch: list[Ticket | None] = []
         with suppress(Empty):
             batch.append(self._queue.get(timeout=_LOOK_SECONDS))
+            if batch[0] is not None and batch[0].gathered:
+                self._hurry.wait(_GATHER_SECONDS)
+                self._hurry.clear()
             while batch[-1] is not None and len(batch) < _BATCH:
                 batch.append(self._queue.get_nowait())
         quiet = [self._later.popleft() for _ in range(len(self._later))]

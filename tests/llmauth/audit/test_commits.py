@@ -54,7 +54,7 @@ def committer(told):
 
 
 def ticket() -> Ticket:
-    return Ticket(administered(), 1.0, True, threading.Lock())
+    return Ticket(administered(), 1.0, True, threading.Lock(), threading.Event())
 
 
 def test_those_who_wait_are_told_after_the_commit(committer, told) -> None:

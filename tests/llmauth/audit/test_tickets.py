@@ -15,7 +15,7 @@ LOCK = threading.Lock()
 
 
 def ticket() -> Ticket:
-    return Ticket(decided(), 1.0, False, LOCK)
+    return Ticket(decided(), 1.0, False, LOCK, threading.Event())
 
 
 async def test_many_may_wait_for_one() -> None:

@@ -647,3 +647,18 @@ def test_logs_hold_facts_and_no_records(home: Path, caplog: pytest.LogCaptureFix
     with running(home) as log:
         log.note(decided("canary")).wait_blocking()
     assert "canary" not in caplog.text
+
+
+async def test_what_is_gathered_is_written_together_and_nobody_is_kept_waiting(home: Path) -> None:
+    with running(home) as log:
+        tickets = [log.note(decided(f"r-{number}"), gathered=True) for number in range(5)]
+        await tickets[0].wait()
+        assert all(ticket.written for ticket in tickets)
+        quiet = log.note(decided("r-quiet"), gathered=True)
+        log.note_later(decided("r-later"))
+        ends = time.monotonic() + 2
+        while not quiet.written and time.monotonic() < ends:
+            await asyncio.sleep(0.001)
+        assert quiet.written, "though nobody waits for it"
+    assert request_ids(home)[:5] == [f"r-{number}" for number in range(5)]
+    assert sorted(request_ids(home)[5:]) == ["r-later", "r-quiet"]
