@@ -124,38 +124,42 @@ class AuthRouter:
         started = self._clock.monotonic()
         if not self._enabled:
             return ANONYMOUS, Decision(router="auth", input="none", outcome="anonymous", reason="auth is switched off")
-        presented: tuple[Presented, ...] = ()
+        pending = None
         try:
-            presented = (*self._judges.present(request), *form)
-            code = _code(request) if code is None else code
-            if tunnel is not None:
-                tunnel = self._now(tunnel)
             pending = Pending(
                 request=request,
-                tunnel=tunnel,
+                tunnel=None if tunnel is None else self._now(tunnel),
                 intercepted=intercepted,
                 gateway=gateway,
-                presented=presented,
+                presented=(*self._judges.present(request), *form),
                 body=body,
-                code=code,
+                code=_code(request) if code is None else code,
                 started=started,
             )
-            claims, alone = [], _is_alone(presented, tunnel)
-            for each in presented:
-                claim = self._judges.judge(each, request, body, alone=alone)
-                if claim is None:
-                    self._throttle.require(request.source)
-                    return pending
-                claims.append(claim)
-            identity = self._decided(claims, pending)
-            if identity is not None and identity.factor_due is not None:
-                require_code(identity, code)
+            identity = self._remembered(pending)
+        except GatewayError as error:
+            self._report(error, request, () if pending is None else pending.presented, tunnel, started)
+            raise
+        if isinstance(identity, Pending):
+            return identity
+        return identity, self._granted(identity, pending.presented, pending.tunnel, started)
+
+    def _remembered(self, pending: Pending) -> Identity | Pending | None:
+        """Who it is as far as memory knows; the question itself where somebody must compute."""
+        request, claims = pending.request, []
+        alone = _is_alone(pending.presented, pending.tunnel)
+        for each in pending.presented:
+            claim = self._judges.judge(each, request, pending.body, alone=alone)
+            if claim is None:
                 self._throttle.require(request.source)
                 return pending
-        except GatewayError as error:
-            self._report(error, request, presented, tunnel, started)
-            raise
-        return identity, self._granted(identity, presented, tunnel, started)
+            claims.append(claim)
+        identity = self._decided(claims, pending)
+        if identity is not None and identity.factor_due is not None:
+            require_code(identity, pending.code)
+            self._throttle.require(request.source)
+            return pending
+        return identity
 
     def proof(self, request: Request, tunnel: Identity | None, answer: Answer) -> Proof | None:
         """What to keep of an answer for the next request of the same connection; `None` where nothing may be kept."""
