@@ -8,42 +8,32 @@ from wsgiref.simple_server import WSGIServer
 
 from cryptography.x509 import Certificate
 
-from llmauth import authenticators, providers, token_hosts
+from llmauth import providers, token_hosts
 from llmauth.addresses import HostPort, normalise_host
 from llmauth.audit.writer import AuditLog
-from llmauth.authenticators import MethodOptions
-from llmauth.authenticators.base import Authenticator, AuthSurroundings
-from llmauth.authenticators.factors import SecondFactors
-from llmauth.authenticators.mtls import ClientCertificates
-from llmauth.authenticators.placeholder import Placeholder
-from llmauth.authenticators.sessions import Sessions
-from llmauth.authenticators.tokens import Tokens
 from llmauth.ca import Authority
 from llmauth.chat.thoughts import Thoughts
 from llmauth.chat.transforming import Transformation
 from llmauth.clock import Clock, SystemClock
 from llmauth.config.governors import open_governor
-from llmauth.config.problems import ConfigError, Place, Problem
 from llmauth.config.routing import ModelEntry
 from llmauth.config.routing import Transformation as TransformationOptions
 from llmauth.config.settings import Settings, ca_domains
-from llmauth.config.stores import open_store
 from llmauth.credentials.chain import Asked
 from llmauth.credentials.status import InstanceStatus
 from llmauth.egress import Egress
+from llmauth.gateway.callers import callers_of
 from llmauth.gateway.recording import Recording
 from llmauth.gateway.seat import Seat
 from llmauth.gateway.sourcing import outbound_of, proxy_of, strategies_of, surroundings_of
 from llmauth.governance.governor import Governor
 from llmauth.platform import ThisMachine
 from llmauth.providers.base import ProviderHandler
-from llmauth.routers.auth import AuthRouter
 from llmauth.routers.catalogue import Catalogue, Rule
 from llmauth.routers.credential import CredentialRouter
 from llmauth.routers.mode import ModeRouter, Reroute
 from llmauth.routers.model import ModelRouter
 from llmauth.routers.provider import ProviderRouter
-from llmauth.storage import token_key
 from llmauth.storage.home import prepare
 from llmauth.storage.learned import LearnedHosts
 from llmauth.telemetry.metrics import Metrics
@@ -102,27 +92,10 @@ class Gateway:
         self.transformations = {name: _transformation(one) for name, one in settings.transformations.items()}
         self.thoughts = Thoughts(clock)
         self.provider = ProviderRouter(self.handlers)
-        self._keys = open_store(settings, clock)
-        self.tokens = Tokens(token_key.load_or_create(settings.home), clock)
         self.outbound = outbound_of(settings)
-        asked = AuthSurroundings(
-            store=self._keys, clock=clock, outbound=self.outbound, environ=environ, home=settings.home
-        )
-        methods = [_method(one, asked) for one in settings.auth.methods]
-        judges = methods if settings.auth.enabled else []
-        self._certificates = next((one for one in judges if isinstance(one, ClientCertificates)), None)
-        self.sessions = Sessions(
-            asked, settings.auth.session_duration, methods, require_factor=settings.auth.require_2fa
-        )
-        lasting = [self.sessions, *methods]
-        self.auth = AuthRouter(
-            [Placeholder(self.tokens, lasting), *lasting],
-            enabled=settings.auth.enabled,
-            clock=clock,
-            on_failure=self.metrics.auth_failed,
-            factors=SecondFactors(self._keys, clock),
-            require_factor=settings.auth.require_2fa,
-        )
+        callers = callers_of(settings, environ, clock, self.outbound, self.metrics.auth_failed)
+        self._keys, self.tokens, self.sessions = callers.keys, callers.tokens, callers.sessions
+        self._certificates, self.auth = callers.certificates, callers.auth
         self._clock = clock
         self.recording = Recording(AuditLog(settings.home, clock) if settings.audit.enabled else None)
         surroundings = surroundings_of(settings, ThisMachine(environ), self.outbound, clock)
@@ -190,13 +163,6 @@ class Gateway:
         """The metrics as text, with the gauges brought up to date."""
         self.readiness()
         return self.metrics.render()
-
-
-def _method(options: MethodOptions, surroundings: AuthSurroundings) -> Authenticator:
-    try:
-        return authenticators.build(options, surroundings)
-    except ValueError as error:
-        raise ConfigError([Problem(place=Place(source="auth.methods"), path="", message=str(error))]) from None
 
 
 def _governor(settings: Settings, seat: Seat | None, clock: Clock) -> Governor:
