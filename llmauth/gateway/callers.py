@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from llmauth import authenticators
-from llmauth.authenticators import MethodOptions
-from llmauth.authenticators.base import Authenticator, AuthSurroundings
+from llmauth.authenticators.base import AuthSurroundings
 from llmauth.authenticators.factors import SecondFactors
 from llmauth.authenticators.failures import OnFailure
 from llmauth.authenticators.mtls import ClientCertificates
@@ -44,7 +43,11 @@ def callers_of(
     keys, rules = open_store(settings, clock), settings.auth
     tokens = Tokens(token_key.load_or_create(settings.home), clock)
     asked = AuthSurroundings(store=keys, clock=clock, outbound=outbound, environ=environ, home=settings.home)
-    methods = [_method(one, asked) for one in rules.methods]
+    try:
+        methods = [authenticators.build(one, asked) for one in rules.methods]
+    except ValueError as error:
+        keys.close()
+        raise ConfigError([Problem(place=Place(source="auth.methods"), path="", message=str(error))]) from None
     sessions = Sessions(asked, rules.session_duration, methods, require_factor=rules.require_2fa)
     lasting = [sessions, *methods]
     auth = AuthRouter(
@@ -58,10 +61,3 @@ def callers_of(
     judges = methods if rules.enabled else []
     certificates = next((one for one in judges if isinstance(one, ClientCertificates)), None)
     return Callers(keys=keys, tokens=tokens, sessions=sessions, certificates=certificates, auth=auth)
-
-
-def _method(options: MethodOptions, surroundings: AuthSurroundings) -> Authenticator:
-    try:
-        return authenticators.build(options, surroundings)
-    except ValueError as error:
-        raise ConfigError([Problem(place=Place(source="auth.methods"), path="", message=str(error))]) from None
