@@ -12,7 +12,7 @@ import pytest
 
 from llmauth.clock import ManualClock
 from llmauth.credentials.cache import Leased, Source
-from llmauth.credentials.chain import Chain
+from llmauth.credentials.chain import Asked, Chain
 from llmauth.errors import NoCredential
 from llmauth.sources import SourceFailed, SourceUnavailable
 from tests.fixtures.strategies import HOUR, Fake
@@ -360,3 +360,19 @@ async def test_an_end_that_is_no_moment_is_not_taken(clock, life) -> None:
     assert await label_now(chain) == "environment"
     assert odd.loads == 1
     assert "no moment" in (chain.status().strategies[0].reason or "")
+
+
+async def test_r5_whoever_observes_is_told_of_each_time_that_a_source_was_asked(clock) -> None:
+    told: list[Asked] = []
+    absent = Fake("keyring", clock, SourceUnavailable("no keyring here"))
+    broken, vault = Fake("file", clock, SourceFailed("not a key")), Fake("vault (hashicorp)", clock, HOUR)
+    slots = asyncio.Semaphore(4)
+    chain = Chain("one", [Source(one, slots) for one in (absent, broken, vault)], clock, lambda: 0.0, told.append)
+    leased = await acquired(chain)
+    assert told == [
+        Asked(strategy="keyring", result="unavailable", reason="no keyring here"),
+        Asked(strategy="file", result="error", reason="not a key"),
+        Asked(
+            strategy="vault (hashicorp)", result="success", source="at vault (hashicorp)", expires_at=leased.expires_at
+        ),
+    ]
