@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Iterable
 from contextlib import suppress
 
@@ -17,6 +18,8 @@ from llmauth.authenticators.factors import HEADER as FACTOR
 from llmauth.context import Authenticated, Carried, Credentialed, RequestContext
 from llmauth.errors import Unavailable
 from llmauth.telemetry.access import Outcome
+
+logger = logging.getLogger(__name__)
 
 
 class Audit:
@@ -60,10 +63,15 @@ class Audit:
 
     def tell(self, outcomes: Iterable[Outcome]) -> None:
         """What became of those that were let through. They have been answered, so nothing is refused here."""
-        with suppress(Unavailable):
-            for outcome in outcomes:
-                if isinstance(outcome.context, Credentialed | Carried):
+        lost = 0
+        for outcome in outcomes:
+            if isinstance(outcome.context, Credentialed | Carried):
+                try:
                     self._log.note_later(ended(outcome))
+                except Unavailable:
+                    lost += 1
+        if lost:
+            logger.error("Outcomes of requests are missing in the audit record", extra={"lost": lost})
 
     def _answered(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         exchange, response = self.exchanges.of(flow), flow.response
@@ -93,5 +101,6 @@ class Audit:
     def _note(self, exchange: Exchange, status: int | None = None) -> Ticket:
         # A code is used up by its request, which nobody may forget: that is on the disk before the answer.
         durable = FACTOR in exchange.request.headers
-        ticket = exchange.ticket = self._log.note(decided(exchange, status), durable=durable)
+        gathered = not durable and len(self.exchanges.open) > 1
+        ticket = exchange.ticket = self._log.note(decided(exchange, status), durable=durable, gathered=gathered)
         return ticket

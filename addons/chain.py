@@ -43,6 +43,7 @@ def chain(gateway: Gateway, exchanges: Exchanges) -> list[Any]:
     tell = gateway.metrics.limit_reached
     connections, egress = Connections(exchanges, limits, tell), Egress(gateway, exchanges)
     sockets = WebSockets(gateway, exchanges, limits, tell=tell)
+    looks = (connections.look, egress.look, sockets.look)
     times = (upstream.connect_timeout, upstream.first_byte_timeout, limits)
     judges = [
         Arrive(gateway, exchanges),
@@ -73,7 +74,7 @@ def chain(gateway: Gateway, exchanges: Exchanges) -> list[Any]:
         Answers(gateway, exchanges),
         Faults(exchanges),
         connections,
-        Deadlines(exchanges, *times, tell=tell, also=(connections.look, egress.look, sockets.look)),
+        Deadlines(exchanges, *times, tell=tell, dropped=report.stopped, also=looks),
         report,
         Gate(exchanges),
     ]

@@ -33,7 +33,8 @@ def _nobody(_: object) -> None:
 class Deadlines:
     """Every quarter of a second, ends what takes too long. Nothing is set up for a single request.
 
-    `tell` learns the name of each limit that was reached, `also` are called with the time at each tick.
+    `tell` learns the name of each limit that was reached, `dropped` each flow that is over and was not told of; `also`
+    are called with the time at each tick.
     """
 
     name = "deadlines"
@@ -46,6 +47,7 @@ class Deadlines:
         limits: Limits = DEFAULT_LIMITS,
         *,
         tell: Callable[[str], None] = _nobody,
+        dropped: Callable[[http.HTTPFlow], None] = _nobody,
         also: Sequence[Look] = (),
     ) -> None:
         self.exchanges = exchanges
@@ -53,6 +55,7 @@ class Deadlines:
         self._first_byte = first_byte
         self._limits = limits
         self._tell = tell
+        self._dropped = dropped
         self._looks = (self._look, *also)
         self._task: asyncio.Task[None] | None = None
 
@@ -74,7 +77,8 @@ class Deadlines:
                     logger.exception("The deadlines could not be checked")
 
     def _look(self, now: float) -> None:
-        self.exchanges.prune()
+        for flow in self.exchanges.prune(now):
+            self._dropped(flow)
         for flow in list(self.exchanges.open):
             exchange = self.exchanges.of(flow)
             limit = self._reached(flow, exchange, now) if exchange is not None else None

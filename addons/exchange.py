@@ -29,6 +29,7 @@ from llmauth.governance.policy import Allowance
 from llmauth.http import Door, Headers, Request
 from llmauth.protocol import Prepared
 from llmauth.providers.base import ProviderHandler
+from llmauth.providers.named import Named
 from llmauth.routers.auth import Proof, decision_of
 from llmauth.routers.doors import SHAPES
 from llmauth.translation import StreamFilter
@@ -37,6 +38,8 @@ from llmauth.usage.meter import Meter
 _ATTRIBUTE = "llmauth"
 DEFAULT_LIMITS = Limits()
 NO_HEADERS = Headers()
+# Longer than a hook may take, and a dial that it leads to.
+_LONGEST_HOOK = 60.0
 
 
 class Awaited(Enum):
@@ -101,7 +104,8 @@ class Exchange:
     claimed_by: object | None = None
     promise: Promise | None = None  # a signature that is yet to be held against the body
     allowance: Allowance | None = field(default=None, repr=False)  # what the caller's rules allow
-    asked: str | None = None  # the model in the client's own words, in protocol mode
+    asked: str | None = None  # the model in the client's own words, where these are not its provider's
+    named: Named | None = field(default=None, repr=False)  # every model that it names, where that is to be judged
     admission: Admission | None = field(default=None, repr=False)  # what the limits let it take, to be settled
     passed: int = 0  # bytes of the answer's body so far
     cost: Decimal | None = None  # what its tokens cost, where there is a price
@@ -168,6 +172,8 @@ class Exchanges:
 
     def __init__(self) -> None:
         self.open: set[http.HTTPFlow] = set()
+        # Over, and not told of yet: since when (monotonic).
+        self._untold: dict[http.HTTPFlow, float] = {}
         # By the id of their client connection, of which each takes the whole.
         self.tunnels: dict[str, Tunnel] = {}
         self.sockets: set[http.HTTPFlow] = set()
@@ -186,13 +192,25 @@ class Exchanges:
         self.open.add(flow)
         return exchange
 
-    def prune(self) -> None:
-        """End what is over without having been told so: nothing outlives its client's connection."""
-        self.open = {flow for flow in self.open if flow.live and flow.client_conn.timestamp_end is None}
+    def prune(self, now: float | None = None) -> list[http.HTTPFlow]:
+        """Wait no longer for what is over without having been told so, and hand over what nobody will tell of any more.
+
+        Nothing outlives its client's connection; but a hook may still be at work for a client that has left, and what
+        it sets going is to be told of when it ends.
+        """
+        now = time.monotonic() if now is None else now
+        for flow in [flow for flow in self.open if not flow.live or flow.client_conn.timestamp_end is not None]:
+            self.open.discard(flow)
+            self._untold[flow] = now
+        over = [flow for flow, since in self._untold.items() if not flow.live or now - since > _LONGEST_HOOK]
+        for flow in over:
+            del self._untold[flow]
+        return over
 
     def end(self, flow: http.HTTPFlow) -> None:
         """The flow is over: it is no longer waited for, though what is known of it stays until mitmproxy drops it."""
         self.open.discard(flow)
+        self._untold.pop(flow, None)
 
     def peer(self, client: Client) -> Peer:
         """What is known of a client connection."""

@@ -159,9 +159,22 @@ class FailClosed(addonmanager.AddonManager):
     async def handle_lifecycle(self, event: hooks.Hook) -> None:
         await self.trigger_event(event)
 
+    def _stopped(self, failed: http.HTTPFlow) -> None:
+        """Tell whoever keeps count of flows: behind the hook that failed may stand who would have told the end.
+
+        A request's own hook is answered for, and that answer's hooks follow.
+        """
+        for addon, function in self._of("stopped"):
+            try:
+                function(failed)
+            except Exception as error:
+                _log("stopped", addon, error)
+
     def _stop(self, name: str, addon: object, data: Any, error: BaseException) -> None:
         _log(name, addon, error)
         stop(name, data)
+        if isinstance(data, http.HTTPFlow) and name not in _REQUEST_HOOKS:
+            self._stopped(data)
         if isinstance(error, KeyboardInterrupt | SystemExit):
             raise error
 

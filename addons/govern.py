@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable
-from urllib.parse import parse_qs
 
 from mitmproxy import http
 
 from addons.exchange import Exchange, Exchanges
+from addons.judging import priced_as
 from addons.settling import guessed
 from addons.stage import fail, stage
-from llmauth.context import Authenticated, ProtocolRoute, RequestContext, Routed
+from llmauth.context import Authenticated, RequestContext, Routed
 from llmauth.errors import RateLimited
 from llmauth.gateway import Gateway
 from llmauth.governance.policy import Allowance
 from llmauth.http import Door
-from llmauth.websocket.handshake import is_asked
 
 logger = logging.getLogger(__name__)
-
-_READS = ("GET", "HEAD")
 
 
 class Policies:
@@ -52,7 +49,7 @@ class Policies:
 
 
 class Admission:
-    """Stands between the routers and the credential: the model is known, and nothing was fetched or signed yet."""
+    """Stands between the routers, which judged it, and the credential: nothing was fetched or signed yet."""
 
     name = "admission"
 
@@ -70,15 +67,11 @@ class Admission:
     @stage(Routed)
     def request(self, flow: http.HTTPFlow, exchange: Exchange) -> Awaitable[None] | None:
         """From memory where this process counts alone; otherwise whoever counts is asked, and this request waits."""
-        context, allowance = exchange.context, exchange.allowance
-        assert isinstance(context, Routed)
+        allowance = exchange.allowance
         assert allowance is not None
-        governor, identity = self.gateway.governor, context.identity
-        governor.judge(identity, allowance, instance=context.target.instance, protocol=_protocol(context))
-        models = _models(exchange, context)
-        governor.judge_model(identity, allowance, *models, lists=_lists(exchange))
         if not allowance.scopes:
             return None
+        governor, models = self.gateway.governor, priced_as(self.gateway, exchange)
         try:
             exchange.admission = governor.admit_now(allowance, guessed(exchange, allowance), *models)
         except RateLimited as error:
@@ -105,25 +98,3 @@ class Admission:
         assert flow.response
         flow.response.headers.fields += self.gateway.governor.refused_fields(exchange.shape.name, error.standing)
         self.gateway.metrics.limit_reached(error.limit or "limit")
-
-
-def _protocol(context: Routed) -> str:
-    return context.route.protocol if isinstance(context.route, ProtocolRoute) else "transparent"
-
-
-def _models(exchange: Exchange, context: Routed) -> tuple[str | None, ...]:
-    """The model as it was asked for, and as its provider knows it."""
-    if is_asked(exchange.request.headers):
-        return (_in_query(exchange),)
-    return exchange.asked, context.target.model
-
-
-def _in_query(exchange: Exchange) -> str | None:
-    """A WebSocket names its model in the address; what it says later, nobody here reads."""
-    named = parse_qs(exchange.request.url.path.partition("?")[2], keep_blank_values=True).get("model", [])
-    return named[0] if len(named) == 1 else None
-
-
-def _lists(exchange: Exchange) -> bool:
-    """Whether the request only reads, so that no model works by it."""
-    return exchange.request.method in _READS and not is_asked(exchange.request.headers)

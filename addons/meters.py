@@ -35,7 +35,10 @@ class Meters:
     def response(self, flow: http.HTTPFlow) -> None:
         """An answer that was kept until it was whole."""
         exchange, response = self.exchanges.of(flow), flow.response
-        if exchange is None or exchange.meter is None or exchange.error is not None or response is None:
+        if exchange is None or exchange.sent_at is None or exchange.error is not None or response is None:
             return
         if not response.stream:
-            exchange.meter.feed(response.raw_content or b"")
+            body = response.raw_content or b""
+            exchange.passed += len(body)
+            if exchange.meter is not None:
+                exchange.meter.feed(body)

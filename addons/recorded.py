@@ -16,7 +16,7 @@ _LONGEST_METHOD = 20
 def decided(exchange: Exchange, status: int | None = None) -> RequestDecided:
     """Whether this request is let through, and on what grounds; where it ended in an error it is not.
 
-    `status` is that of an answer of ours, where we gave one.
+    `status` is that of an answer of ours, where we gave one: a proxy says 407 where others say 401.
     """
     context, request, error = exchange.context, exchange.request, exchange.error
     return RequestDecided(
@@ -28,7 +28,7 @@ def decided(exchange: Exchange, status: int | None = None) -> RequestDecided:
         http_method=request.method[:_LONGEST_METHOD],
         host=_host(context, request),
         **_where(exchange),
-        status=status if error is None else error.status,
+        status=status if error is None or status is not None else error.status,
         code=error.code if error is not None else None,
         reason=told(error) if error is not None else None,
         decisions=tuple([f"{one.router}: {one.outcome} ({one.reason})" for one in exchange.judged]),

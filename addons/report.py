@@ -24,6 +24,7 @@ from llmauth.governance.prices import Prices
 from llmauth.http import Headers
 from llmauth.telemetry import access
 from llmauth.telemetry.access import Outcome
+from llmauth.translation import StreamTranslator
 from llmauth.usage.meter import Reason
 from llmauth.usage.told import MOST
 from llmauth.websocket.handshake import SWITCHING, is_asked
@@ -120,6 +121,10 @@ class Report:
     def error(self, flow: http.HTTPFlow) -> None:
         self._close(flow)
 
+    def stopped(self, flow: http.HTTPFlow) -> None:
+        """One whose hook failed, or that is over and was not told of: no further hook is sure to come."""
+        self._close(flow)
+
     def http_connected(self, flow: http.HTTPFlow) -> None:
         self.exchanges.end(flow)
 
@@ -185,12 +190,15 @@ def _switches(response: http.Response, exchange: Exchange) -> bool:
 
 def _settled(flow: http.HTTPFlow, exchange: Exchange, *, cut: bool) -> _Metered | None:
     """End what a limit counts before the client can know that its answer is over: it may ask again at once."""
-    if exchange.admission is None:
+    admission = exchange.admission
+    if admission is None:
         return None
-    status = flow.response.status_code if flow.response is not None else _UNSEEN
-    usage, lacks = metered = _metered(exchange, cut=cut, answered=status < _REFUSALS)
-    whole = lacks is None and not cut and flow.response is not None
-    settle(exchange, usage, whole=whole, status=status if flow.response is not None else 0)
+    status = flow.response.status_code if flow.response is not None else None
+    try:
+        metered = _metered(exchange, cut=cut, answered=status is not None and status < _REFUSALS)
+        settle(exchange, *metered, cut=cut, status=status)
+    finally:
+        admission.settle(None)  # whatever failed, nothing runs for ever; otherwise it has ended already
     return metered
 
 
@@ -228,18 +236,26 @@ def _outcome(
     )
 
 
-def _metered(exchange: Exchange, *, cut: bool, answered: bool) -> tuple[Usage | None, Reason | None]:
+def _metered(exchange: Exchange, *, cut: bool, answered: bool) -> _Metered:
     """The tokens that were told, and why not all of them: by the translation, or by whatever passed a meter."""
     meter, exchange.meter = exchange.meter, None  # what it keeps must not wait for the garbage collector
     if meter is not None:
         reading = meter.reading(cut=cut)
+        # A client that asks for a compressed answer has more of it for fewer bytes.
+        exchange.passed = max(exchange.passed, reading.decoded)
         return reading.usage, reading.lacks
     if exchange.prepared is None or exchange.sent_at is None or not answered:
         return None, None
-    usage = exchange.usage
+    usage = exchange.usage or _told_by_stream(exchange)
     if usage is not None and max(usage.total, usage.reasoning) > MOST:
         return None, Reason.BROKEN  # as the meters have it
     return usage, Reason.CUT if cut else Reason.NOT_TOLD if usage is None else None
+
+
+def _told_by_stream(exchange: Exchange) -> Usage | None:
+    """What the translation was told so far, where no hook came to remember it."""
+    stream = exchange.stream
+    return stream.usage if isinstance(stream, StreamTranslator) else None
 
 
 def _overhead(exchange: Exchange) -> float | None:

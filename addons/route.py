@@ -10,17 +10,16 @@ from mitmproxy import http
 
 from addons.apart import LONG, apart
 from addons.exchange import Exchange, Exchanges
+from addons.judging import counts_money, judge
 from addons.stage import stage
 from addons.wire.bodies import over_limit
 from llmauth.config.limits import Limits
 from llmauth.context import (
     Authenticated,
-    Decision,
     EnvelopeRoute,
     ProtocolRoute,
     RequestContext,
     Routed,
-    Target,
     TransparentRoute,
     advance,
 )
@@ -29,10 +28,15 @@ from llmauth.forwarding import enclosed
 from llmauth.gateway import Gateway
 from llmauth.http import Request
 from llmauth.protocol import Asking, asking
+from llmauth.providers.base import ProviderHandler
 from llmauth.providers.envelope import Envelope, unpack
+from llmauth.providers.named import Call, Named, beside
 from llmauth.routers.mode import Passage
 from llmauth.routers.model import target_of
 from llmauth.telemetry.access import clocked
+
+# Bedrock's own paths at the root of a gateway, where a short name may stand for a model.
+_AT_ROOT = "/model/"
 
 
 class Route:
@@ -82,8 +86,14 @@ class Route:
         if isinstance(exchange.route, EnvelopeRoute):
             return self._open(flow, exchange, exchange.route, unpack(body))
         if isinstance(exchange.route, ProtocolRoute):
-            self._choose(exchange, exchange.route, asking(exchange.route, exchange.request))
+            self._choose(exchange, exchange.route, *self._asking(exchange, exchange.route)())
         return None
+
+    def _asking(self, exchange: Exchange, route: ProtocolRoute) -> Callable[[], tuple[Asking, Named | None]]:
+        """What must be known of a body, and where rules or a budget ask for that, what else it names."""
+        allowance = exchange.allowance
+        wanted = allowance is not None and (allowance.needs_model or counts_money(self.gateway, allowance))
+        return partial(_asked, route, exchange.request, wanted=wanted)
 
     async def _read_apart(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         if isinstance(exchange.route, EnvelopeRoute):
@@ -91,42 +101,48 @@ class Route:
             if opened is not None:
                 await opened
         elif isinstance(exchange.route, ProtocolRoute):
-            self._choose(exchange, exchange.route, await apart(partial(asking, exchange.route, exchange.request)))
+            self._choose(exchange, exchange.route, *await apart(self._asking(exchange, exchange.route)))
 
     def _resolve(self, exchange: Exchange) -> Awaitable[None] | None:
         """In transparent mode a body is read for its model only where the caller's rules, or prices, ask for that."""
         assert isinstance(exchange.route, TransparentRoute)
         assert exchange.handler is not None
-        asked_for = exchange.allowance is not None and exchange.allowance.needs_model
-        read = (asked_for or self.gateway.model.reads_bodies) and exchange.handler.model_in_body
-        resolving = partial(
-            self.gateway.model.resolve, exchange.route, exchange.handler, exchange.request, read_body=read
-        )
-        if read and len(exchange.request.body) > LONG:
-            return self._resolve_apart(exchange, resolving)
+        route, handler, request = exchange.route, exchange.handler, exchange.request
+        read = exchange.allowance is not None and exchange.allowance.needs_model
+        naming = partial(self.gateway.model.named, route.path, handler, request, read_body=read)
+        if not route.native and request.url.path.startswith(_AT_ROOT):
+            exchange.asked = _alias(handler, request)
         arrived = time.perf_counter()
-        self._take(exchange, arrived, *resolving())
+        if (read or self.gateway.model.reads_bodies) and len(request.body) > LONG:
+            return self._resolve_apart(exchange, arrived, naming)
+        self._take(exchange, arrived, naming())
         return None
 
-    async def _resolve_apart(self, exchange: Exchange, resolving: Callable[[], tuple[Target, Decision]]) -> None:
-        arrived = time.perf_counter()
-        self._take(exchange, arrived, *await apart(resolving))
+    async def _resolve_apart(self, exchange: Exchange, arrived: float, naming: Callable[[], Named | None]) -> None:
+        self._take(exchange, arrived, await apart(naming))
 
-    def _take(self, exchange: Exchange, arrived: float, target: Target, decision: Decision) -> None:
+    def _take(self, exchange: Exchange, arrived: float, named: Named | None) -> None:
+        route, handler = exchange.route, exchange.handler
+        assert isinstance(route, TransparentRoute)
+        assert handler is not None
+        exchange.named = named
         mode, provider = exchange.decisions
+        target, decision = self.gateway.model.resolve(route, handler, named)
         decisions = (mode, clocked(decision, arrived), provider)
-        exchange.context = advance(exchange.context, Routed, *decisions, route=exchange.route, target=target)
+        exchange.context = advance(exchange.context, Routed, *decisions, route=route, target=target)
+        judge(self.gateway, exchange)
 
-    def _choose(self, exchange: Exchange, route: ProtocolRoute, asked: Asking) -> None:
+    def _choose(self, exchange: Exchange, route: ProtocolRoute, asked: Asking, named: Named | None) -> None:
         """In protocol mode the body names the model, and the model may name the instance."""
         arrived = time.perf_counter()
-        exchange.streams, exchange.asked = asked.stream, asked.model
+        exchange.streams, exchange.asked, exchange.named = asked.stream, asked.model, named
         found, model = self.gateway.model.choose(route, asked.model)
         chosen = time.perf_counter()
         exchange.handler, provider = self.gateway.provider.handler(found)
         target = target_of(found, exchange.handler)
         decisions = (*exchange.decisions, clocked(model, arrived), clocked(provider, chosen))
         exchange.context = advance(exchange.context, Routed, *decisions, route=route, target=target)
+        judge(self.gateway, exchange)
 
     def _open(
         self, flow: http.HTTPFlow, exchange: Exchange, route: EnvelopeRoute, call: Envelope
@@ -135,11 +151,22 @@ class Route:
         arrived = time.perf_counter()
         opened = self.gateway.mode.invoke(call.model, stream=route.stream)
         exchange.handler, provider = self.gateway.provider.handler(opened)
+        exchange.asked = call.model
         exchange.route, exchange.line = opened, None  # the body has chosen it, and no head like this one will again
         exchange.request = enclosed(exchange.request, call)
         flow.request.data.content = exchange.request.body
         exchange.decisions = (*exchange.decisions, clocked(provider, arrived))
         return self._resolve(exchange)
+
+
+def _asked(route: ProtocolRoute, request: Request, *, wanted: bool) -> tuple[Asking, Named | None]:
+    asked = asking(route, request)
+    return asked, beside(request) if wanted else None
+
+
+def _alias(handler: ProviderHandler, request: Request) -> str | None:
+    """The name that a path at the root was written with, which may stand for the provider's own."""
+    return handler.named(Call(method=request.method, path=request.url.path)).model
 
 
 def check_length(request: Request, limits: Limits) -> None:

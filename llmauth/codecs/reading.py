@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 MAX_DEPTH = 100
 MAX_CONTAINERS = 500_000
+MAX_NAMES = 1_000_000
 MAX_MEMBERS = 2_000_000
 _SHORT = 64 * 1024
 _read = json.JSONDecoder().raw_decode
@@ -26,16 +27,23 @@ class Malformed(Exception):
 
 
 def text_of(body: bytes | str) -> str:
-    """A body as text. Malformed where it holds more lists, objects or members than anybody's chat: to read those would
-    take seconds; and where it is not UTF-8, as "JSON text exchanged between systems MUST be" (RFC 8259, 8.1).
+    """A body as text. Malformed where it holds more lists, objects, names or members than anybody's chat: to read those
+    would take seconds; and where it is not UTF-8, as "JSON text exchanged between systems MUST be" (RFC 8259, 8.1).
     """
     try:
         text = body if isinstance(body, str) else str(body, "utf-8")
     except UnicodeDecodeError:
         raise Malformed("", "not valid UTF-8") from None
-    if len(text) > _SHORT and (text.count("{") + text.count("[") > MAX_CONTAINERS or text.count(",") > MAX_MEMBERS):
-        raise Malformed("", f"holds more than {MAX_CONTAINERS} lists and objects, or {MAX_MEMBERS} members")
+    if len(text) > _SHORT and _is_too_much(text):
+        raise Malformed(
+            "", f"holds more than {MAX_CONTAINERS} lists and objects, {MAX_NAMES} names, or {MAX_MEMBERS} members"
+        )
     return text
+
+
+def _is_too_much(text: str) -> bool:
+    containers = text.count("{") + text.count("[")
+    return containers > MAX_CONTAINERS or text.count(":") > MAX_NAMES or text.count(",") > MAX_MEMBERS
 
 
 def tellable(name: str, longest: int = 80) -> str:

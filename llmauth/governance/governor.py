@@ -8,7 +8,7 @@ from llmauth.chat.messages import Usage
 from llmauth.clock import Clock, SystemClock
 from llmauth.context import Identity
 from llmauth.governance.demands import Demand, Permit
-from llmauth.governance.estimates import Guess, of_cut
+from llmauth.governance.estimates import Guess, of_cut, of_untold
 from llmauth.governance.limits import Limiter
 from llmauth.governance.policy import Allowance, Policies, judge, judge_model
 from llmauth.governance.prices import Prices
@@ -33,16 +33,27 @@ class Admission:
         """Whether it still counts as running."""
         return self.permit.open
 
-    def settle(self, usage: Usage | None, *, cut_after: int | None = None) -> Decimal | None:
+    @property
+    def reserves(self) -> bool:
+        """Whether tokens were reserved; where none were, they count for nobody or no model works."""
+        return self._guess != _UNKNOWN
+
+    def settle(
+        self, usage: Usage | None, *, cut_after: int | None = None, untold_after: int | None = None
+    ) -> Decimal | None:
         """It has ended and used this much; None, where nobody knows, leaves what was reserved. The cost, where known.
 
-        `cut_after` are the bytes of an answer that ended before its end, which may have used more than it told. Never
-        waits, never raises.
+        `cut_after` are the bytes of an answer that ended before its end, `untold_after` those of one that did not tell
+        its use, or not all of it; each may have used more than it told. Never waits, never raises.
         """
         governor = self._governor
         if cut_after is not None:
             usage = of_cut(usage, self._guess, cut_after)
+        elif untold_after is not None:
+            usage = of_untold(usage, self._guess, untold_after)
         cost = None if usage is None else governor.prices.cost(usage, *self._models)
+        if cost is not None and untold_after is not None:
+            cost = max(cost, governor.prices.most(*self._guess, *self._models))
         governor.limiter.settle(self.permit, None if usage is None else usage.total, cost)
         return cost
 

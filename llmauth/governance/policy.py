@@ -175,6 +175,26 @@ def judge_model(identity: Identity, allowance: Allowance, *names: str | None, li
     raise ModelNotAllowed(message, hint=_allowed(allowance.rules.models or ()), detail="policy: models")
 
 
+def uncertain(identity: Identity, allowance: Allowance) -> ModelNotAllowed:
+    """The refusal of what could mean another model than those that it names: a body that cannot be read, for one."""
+    message = f"Which models this request means cannot be told for certain, and {_who(identity)} may use only some."
+    return ModelNotAllowed(message, hint=_allowed(allowance.rules.models or ()), detail="policy: models")
+
+
+def unpriced(identity: Identity, *names: str | None) -> ModelNotAllowed:
+    """The refusal of a model without a price to a caller with a budget."""
+    name = next((name for name in names if name), None)
+    which = "This request names no model that has a price" if name is None else f"Model {shown(name)} has no price"
+    message = f"{which}, and the budget of {_who(identity)} could not be counted."
+    return ModelNotAllowed(message, hint=_ASK, detail="policy: budget")
+
+
+def uncounted(identity: Identity) -> ModelNotAllowed:
+    """The refusal of what is answered later, to a caller with a budget."""
+    message = f"What a model does later passes nobody here, and the budget of {_who(identity)} could not be counted."
+    return ModelNotAllowed(message, hint="Ask the model at once, without a batch or a job.", detail="policy: budget")
+
+
 def _scopes(identity: Identity, of_user: Rules) -> tuple[Scope, ...]:
     """A key's own numbers count for that key, and the user's for the user; but a key with a higher number than its
     user's was given it to exceed that one.

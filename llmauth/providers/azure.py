@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Literal
-from urllib.parse import unquote
 
 from pydantic import Field
 
@@ -20,8 +20,9 @@ from llmauth.codecs.openai.provider import OpenAIProvider
 from llmauth.codecs.openai.table import AZURE
 from llmauth.context import ClientProtocol, Operation
 from llmauth.http import Headers, Request, Url
-from llmauth.providers.base import BoundHandler, Verdict, WebSocketOptions, joined, model_in_json
+from llmauth.providers.base import BoundHandler, Verdict, WebSocketOptions, joined
 from llmauth.providers.leftovers import without
+from llmauth.providers.named import NOTHING, Call, Named, named, text
 from llmauth.providers.speaking import ANTHROPIC_PATHS, OPENAI_PATHS, Native, quoted, under_its_name
 from llmauth.secrets import ApiKey, BearerToken, Credential
 from llmauth.signing import api_key, bearer
@@ -36,12 +37,9 @@ _RESOURCE = re.compile(
 _ROOT = re.compile(r"/openai(/v1)?\Z")
 # `/models` by itself is a list of OpenAI's, and the beginning of an older API's paths.
 _ROOTED = re.compile(r"/(?:openai|anthropic|models/(?:chat|embeddings|images|info))(?=[/?]|\Z)")
-# The only paths that name a deployment; everywhere else it stands in the body, as `model`.
-_DEPLOYMENT = re.compile(
-    r"/openai/deployments/([^/]+)/"
-    r"(?:chat/completions|completions|embeddings|images/generations|images/edits"
-    r"|audio/transcriptions|audio/translations|audio/speech)\Z"
-)
+# A path that names a deployment decides, in any spelling: Azure heeds no case, and decodes before it looks. Elsewhere
+# it stands in the body, as `model`.
+_DEPLOYMENT = re.compile(r"/deployments(?:/([^/]*)|\Z)", re.IGNORECASE)
 
 # These "versions" name the API that has none.
 _V1 = frozenset({"v1", "preview", "latest"})
@@ -88,9 +86,15 @@ class AzureHandler(BoundHandler[AzureOptions]):
         """Claude's API stands beside OpenAI's."""
         return ANTHROPIC if path.startswith("/anthropic/") else self.shape
 
-    def model_of(self, request: Request) -> str | None:
-        found = _DEPLOYMENT.search(request.url.route_path)
-        return unquote(found[1])[:200] if found else model_in_json(request.body)
+    def named(self, call: Call) -> Named:
+        """By the deployment of the path, whatever a body says beside it; of two, nobody knows which counts."""
+        found = _DEPLOYMENT.findall(call.plain)
+        if call.websocket:
+            return _of_session(call) if not found else NOTHING
+        if not found:
+            return named(call)
+        told = named(call, text(found[0]), beside=False)
+        return told if len(found) == 1 and found[0] else replace(told, certain=False)
 
     def at_home(self, protocol: ClientProtocol, path: str) -> str | None:
         """Its list of models is not that of its deployments, which alone can be called."""
@@ -149,6 +153,11 @@ class AzureHandler(BoundHandler[AzureOptions]):
             return Verdict.PASSES
         ended = "invalid_token" in (headers.get("www-authenticate") or "")
         return Verdict.EXPIRED if ended else Verdict.REJECTED
+
+
+def _of_session(call: Call) -> Named:
+    """Realtime's older paths name a deployment, the newer ones a model; with both, one would be a decoy."""
+    return call.by_query("deployment", "model") if call.folded.endswith("/realtime") else NOTHING
 
 
 def _names_of(origin: HostPort) -> frozenset[HostPort]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from enum import Enum
-from typing import Any, ClassVar, Generic, NoReturn, Protocol, TypeVar
+from typing import ClassVar, Generic, NoReturn, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, field_validator
@@ -16,6 +15,7 @@ from llmauth.codecs.base import ProviderCodec, RefusalShape
 from llmauth.context import ClientProtocol, Operation, ProviderType
 from llmauth.errors import InternalError
 from llmauth.http import Headers, Request, Url
+from llmauth.providers.named import NOTHING, Call, Named, named
 from llmauth.providers.speaking import Embeddings, Native
 from llmauth.secrets import Credential
 from llmauth.signing import hosted
@@ -82,8 +82,10 @@ class ProviderHandler(Protocol):
 
     provider: ClassVar[ProviderType]
     shape: ClassVar[RefusalShape]
-    # Whether the model stands in the body, which must then be parsed to learn it.
+    # Whether a body may name a model: then neither a caller's models nor a price is told by the head alone.
     model_in_body: ClassVar[bool]
+    # Whether most paths name the model, so that it is known without any body.
+    model_in_path: ClassVar[bool]
 
     @property
     def name(self) -> str:
@@ -123,8 +125,11 @@ class ProviderHandler(Protocol):
         """Whether this host and port are ours."""
         ...
 
-    def model_of(self, request: Request) -> str | None:
-        """The model that a native request names, for display: at most 200 characters. `None` where there is none."""
+    def named(self, call: Call) -> Named:
+        """All models that could work by a native request, as far as its path and query tell, and its body if given.
+
+        For a WebSocket it is certain only where the handshake decides, and no message can mean another model.
+        """
         ...
 
     def models(self) -> tuple[str, ...]:
@@ -186,6 +191,7 @@ class BoundHandler(Generic[Options]):
     options_model: ClassVar[type[ProviderOptions]]
     shape: ClassVar[RefusalShape]
     model_in_body: ClassVar[bool] = True
+    model_in_path: ClassVar[bool] = False
 
     def __init__(self, name: str, options: Options, clock: Clock | None = None) -> None:
         self.name = name
@@ -230,8 +236,8 @@ class BoundHandler(Generic[Options]):
                 detail=f"{url.scheme}://{url.host}:{url.port} is none of the hosts of '{self.name}'",
             )
 
-    def model_of(self, request: Request) -> str | None:
-        return model_in_json(request.body)
+    def named(self, call: Call) -> Named:
+        return NOTHING if call.websocket else named(call)
 
     def _sign(self, request: Request, credential: Credential) -> Request:
         raise NotImplementedError
@@ -284,26 +290,3 @@ def joined(base: Url, path: str) -> Url:
     if prefix.endswith("/v1") and (path == "/v1" or path.startswith(("/v1/", "/v1?"))):
         prefix = prefix[:-3]
     return Url(base.scheme, base.host, base.port, prefix + path)
-
-
-def _member(pairs: object, wanted: str) -> object:
-    """The value of a member of an object, which is a tuple of pairs; `None` where it is not there exactly once."""
-    if not isinstance(pairs, tuple):
-        return None
-    found = [(name, value) for name, value in pairs if name.casefold() == wanted.casefold()]
-    return found[0][1] if len(found) == 1 and found[0][0] == wanted else None
-
-
-def model_in_json(body: bytes, *members: str) -> str | None:
-    """The `model` of a JSON object, at most 200 characters; `None` where the body is something else.
-
-    `members` lead to it, one level each, where it stands under another name. What names it twice names none: of two
-    members with one name each reader takes another, and some readers do not heed case.
-    """
-    try:
-        value: Any = json.loads(body, object_pairs_hook=tuple)
-    except (ValueError, RecursionError):
-        return None
-    for member in members or ("model",):
-        value = _member(value, member)
-    return value[:200] if isinstance(value, str) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import ClassVar, Literal
 from urllib.parse import unquote
 
@@ -26,6 +27,7 @@ from llmauth.errors import UpstreamError
 from llmauth.http import Headers, Request, Url
 from llmauth.providers.base import BoundHandler, ProviderOptions, Verdict, joined
 from llmauth.providers.inference_profiles import foundation, geography
+from llmauth.providers.named import NOTHING, Call, Named, at, named, text
 from llmauth.providers.speaking import OPENAI_PATHS, Embeddings, Native, quoted, under_its_name
 from llmauth.secrets import ApiKey, AwsKeys, BearerToken, Credential
 from llmauth.signing import bearer, sigv4
@@ -40,6 +42,8 @@ _SUFFIXES = {
 }
 # Models that AWS mostly serves by an inference profile only.
 _PROFILED = re.compile(r"(anthropic\.claude|amazon\.nova|meta\.llama[34])")
+# Where a body names the model: asynchronous jobs, and the APIs of others, those of Mantle among them.
+_IN_BODY = re.compile(r"/(async-invoke\Z|openai/v1/|v1/|anthropic/v1/)")
 _OPERATION = re.compile(r"[a-z-]+")
 # OpenAI's own models, which AWS serves by OpenAI's API as well, each in its regions and under no profile.
 _OPENAI_MODEL = re.compile(r"openai\.[a-z0-9.-]+(:[0-9]+)?")
@@ -89,7 +93,7 @@ class BedrockHandler(BoundHandler[BedrockOptions]):
     provider = "bedrock"
     options_model = BedrockOptions
     shape = REFUSALS
-    model_in_body = False
+    model_in_path = True
 
     @property
     def region(self) -> str:
@@ -116,10 +120,22 @@ class BedrockHandler(BoundHandler[BedrockOptions]):
             return joined(self.base, path)
         return Url("https", self._host("bedrock"), 443, path)
 
-    def model_of(self, request: Request) -> str | None:
+    def named(self, call: Call) -> Named:
+        """In the path of the runtime; of what starts a job, and of the APIs that are OpenAI's and Anthropic's, in the
+        body.
+        """
+        if call.websocket:
+            return NOTHING
+        route = call.path.partition("?")[0]
         # The id may be an ARN with bare slashes, so it reaches up to the operation.
-        model, _, operation = request.url.route_path.partition("/model/")[2].rpartition("/")
-        return unquote(model)[:200] if model and _OPERATION.fullmatch(operation) else None
+        model, _, operation = route.partition("/model/")[2].rpartition("/")
+        if model and _OPERATION.fullmatch(operation):
+            return named(call, text(unquote(model)))
+        if call.body is None:
+            return NOTHING
+        works = _IN_BODY.search(call.folded)
+        told = named(call, main=at("modelId") if works is None or works[1] == "async-invoke" else at("model"))
+        return told if works is not None or call.only_reads else replace(told, certain=False)
 
     def upstream(self, model: str) -> str:
         """Under the inference profile of this region's geography, where that is configured and the id names none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 from llmauth.codecs.base import ProviderCodec
@@ -11,9 +12,13 @@ from llmauth.codecs.openai.table import OPENAI, Dialect
 from llmauth.context import ClientProtocol, Operation
 from llmauth.http import Request
 from llmauth.providers.base import BoundHandler, WebSocketOptions
+from llmauth.providers.named import NOTHING, Call, Named, named
 from llmauth.providers.speaking import OPENAI_PATHS, Native, under_its_name
 from llmauth.secrets import ApiKey, BearerToken, Credential
 from llmauth.signing import bearer
+
+# Servers that speak OpenAI's API beside another have paths in which a model stands behind one of these.
+_IN_PATH = frozenset({"models", "deployments", "run", "pipeline"})
 
 
 class OpenAIOptions(WebSocketOptions):
@@ -36,6 +41,14 @@ class OpenAIHandler(BoundHandler[OpenAIOptions]):
 
     def at_home(self, protocol: ClientProtocol, path: str) -> str | None:
         return f"/v1/{path}" if protocol == "openai" else None
+
+    def named(self, call: Call) -> Named:
+        """A Realtime session keeps the model that it was opened with; Responses name theirs in each message."""
+        if not call.websocket:
+            told = named(call)
+            is_known = call.only_reads or _IN_PATH.isdisjoint(call.folded.split("/"))
+            return told if is_known else replace(told, certain=False)
+        return call.by_query("model") if call.folded.endswith("/realtime") else NOTHING
 
     def natively(self, operation: Operation, model: str, *, stream: bool) -> Native | None:
         path = OPENAI_PATHS.get(operation)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from llmauth.codecs.openai.table import COMPATIBLE
 from llmauth.context import Operation
+from llmauth.providers.named import NOTHING, Call, Named
 from llmauth.providers.openai import OpenAIHandler, OpenAIOptions
 from llmauth.providers.speaking import Native
 
@@ -24,6 +25,10 @@ class CompatibleHandler(OpenAIHandler):
     provider = "openai_compatible"
     options_model = CompatibleOptions  # type: ignore[assignment]
     dialect = COMPATIBLE
+
+    def named(self, call: Call) -> Named:
+        """Some of these servers take another model within a session."""
+        return NOTHING if call.websocket else super().named(call)
 
     def natively(self, operation: Operation, model: str, *, stream: bool) -> Native | None:
         assert isinstance(self.options, CompatibleOptions)

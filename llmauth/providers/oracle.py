@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -15,7 +15,8 @@ from llmauth.codecs.oracle.codec import OracleProvider
 from llmauth.codecs.oracle.errors import REFUSALS
 from llmauth.errors import NoCredential
 from llmauth.http import Headers, Request, Url
-from llmauth.providers.base import BoundHandler, ProviderOptions, Verdict, joined, model_in_json
+from llmauth.providers.base import BoundHandler, ProviderOptions, Verdict, joined
+from llmauth.providers.named import NOTHING, Call, Named, at, member, named, text
 from llmauth.providers.speaking import Embeddings, unset
 from llmauth.secrets import ApiKey, BearerToken, Credential, OciKey
 from llmauth.signing import bearer, oci
@@ -96,10 +97,11 @@ class OracleHandler(BoundHandler[OracleOptions]):
             return joined(self.base, path)
         return Url("https", self._host("generativeai"), 443, path)
 
-    def model_of(self, request: Request) -> str | None:
-        if request.url.path.startswith(_OPENAI):
-            return model_in_json(request.body)
-        return model_in_json(request.body, "servingMode", "modelId")
+    def named(self, call: Call) -> Named:
+        """In the serving mode, but on the paths that are compatible with OpenAI's."""
+        if call.websocket:
+            return NOTHING
+        return named(call, main=at("model") if _OPENAI in f"{call.folded}/" else _served)
 
     def codec(self, model: str) -> ProviderCodec:
         return OracleProvider(model, self._compartment)
@@ -150,3 +152,10 @@ class OracleHandler(BoundHandler[OracleOptions]):
             return parsedate_to_datetime(headers.get("date") or "").timestamp() - self._clock.wall()
         except (ValueError, TypeError, OverflowError):
             return 0.0
+
+
+def _served(top: Any) -> str | None:
+    """Of a dedicated cluster the endpoint: a model's id beside it is none of its business."""
+    mode = member(top, "servingMode")
+    kind = text(member(mode, "servingType")) or ""
+    return text(member(mode, "endpointId" if kind.upper() == "DEDICATED" else "modelId"))

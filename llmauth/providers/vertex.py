@@ -29,6 +29,7 @@ from llmauth.context import Operation
 from llmauth.http import Headers, Request
 from llmauth.providers.base import BoundHandler, ProviderOptions, Verdict
 from llmauth.providers.leftovers import without
+from llmauth.providers.named import NOTHING, Call, Named, named, text
 from llmauth.providers.speaking import Embeddings, Native, Rewrite, quoted, under_its_name, unset
 from llmauth.secrets import ApiKey, BearerToken, Credential
 from llmauth.signing import api_key, bearer
@@ -40,6 +41,11 @@ _OF_GOOGLE = replace(COMPATIBLE, name="vertex_openai", provider="Vertex AI", fam
 _MULTI_REGIONS = frozenset({"us", "eu"})
 
 _PUBLISHED = re.compile(r"/publishers/([^/]+)/models/([^/:]+)(?::[A-Za-z]+)?\Z")
+_ENDPOINT = re.compile(r"/endpoints/([^/:]+):[A-Za-z]+\Z")
+_OPENAPI = "/endpoints/openapi/"
+_PLACES = re.compile(r"/(?:publishers|endpoints)(?=/)")
+# The place of a model where Claude's tokens are counted; the body says for which.
+_COUNTER = "count-tokens"
 _GECKO = re.compile(r"text-embedding-.+|text-multilingual-embedding-.+|textembedding-gecko.*")
 _SSE = re.compile(r"(?:\A|&)(?:alt|%24alt|\$alt)=sse(?:&|\Z)")
 
@@ -81,7 +87,7 @@ class VertexHandler(BoundHandler[VertexOptions]):
     provider = "vertex"
     options_model = VertexOptions
     shape = REFUSALS
-    model_in_body = False
+    model_in_path = True
 
     @property
     def region(self) -> str:
@@ -104,9 +110,24 @@ class VertexHandler(BoundHandler[VertexOptions]):
         listed = route.endswith(":streamGenerateContent") and not _SSE.search(query)
         return LISTED_REFUSALS if listed else self.shape
 
-    def model_of(self, request: Request) -> str | None:
-        found = _PUBLISHED.search(request.url.route_path)
-        return unquote(found[2])[:200] if found else None
+    def named(self, call: Call) -> Named:
+        """In the path, of a publisher or by its endpoint; in the body for OpenAI's API and where Claude's tokens are
+        counted.
+        """
+        if call.websocket:
+            return NOTHING
+        route = call.path.partition("?")[0]
+        found = _PUBLISHED.search(route)
+        model = unquote(found[2]) if found else None
+        deployed = None if found else _ENDPOINT.search(route)
+        in_body = _OPENAPI in route or (found is not None and found[1] == "anthropic" and model == _COUNTER)
+        if deployed is not None and not in_body:
+            model = unquote(deployed[1])
+        if call.body is None:
+            return Named(model=text(model))
+        told = named(call, None if in_body else text(model))
+        is_known = (model is not None or in_body) and len(_PLACES.findall(call.folded)) == 1
+        return told if is_known or call.only_reads else replace(told, certain=False)
 
     def natively(self, operation: Operation, model: str, *, stream: bool) -> Native | None:
         """Claude takes Anthropic's own bodies; models of other publishers are served by OpenAI's API."""
@@ -114,7 +135,7 @@ class VertexHandler(BoundHandler[VertexOptions]):
         if operation == "messages" and is_claude(model):
             return Native(path=self._claude(model, stream), rewrite=_for_vertex, refused=refused)
         if operation == "count_tokens" and is_claude(model):
-            return Native(path=self._claude("count-tokens", False), rewrite=_counting(model), refused=refused)
+            return Native(path=self._claude(_COUNTER, False), rewrite=_counting(model), refused=refused)
         if operation == "chat" and "/" in model:
             path = f"{self._place}/endpoints/openapi/chat/completions"
             return Native(path=path, rewrite=under_its_name(model), refused=refused)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -12,7 +14,8 @@ from llmauth.codecs.embeddings.watsonx import WatsonxEmbeddings
 from llmauth.codecs.watsonx.codec import WatsonxProvider
 from llmauth.codecs.watsonx.errors import REFUSALS
 from llmauth.http import Headers, Request, Url
-from llmauth.providers.base import BoundHandler, ProviderOptions, Verdict, joined, model_in_json
+from llmauth.providers.base import BoundHandler, ProviderOptions, Verdict, joined
+from llmauth.providers.named import NOTHING, Call, Named, at, named, text
 from llmauth.providers.speaking import Embeddings, unset
 from llmauth.secrets import BearerToken, Credential
 from llmauth.signing import bearer
@@ -22,6 +25,7 @@ _OLDEST = "us-south"
 _NEWER = frozenset({"au-syd", "ca-tor"})
 
 _Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$", max_length=64)]
+_DEPLOYMENT = re.compile(r"/deployments/([^/]+)", re.IGNORECASE)
 
 
 class WatsonxOptions(ProviderOptions):
@@ -80,10 +84,16 @@ class WatsonxHandler(BoundHandler[WatsonxOptions]):
             return joined(self.base, path)
         return Url("https", self._platform, 443, path)
 
-    def model_of(self, request: Request) -> str | None:
-        """The gateway of models is compatible with OpenAI's API; all else has a name of its own for the model."""
-        member = "model" if request.url.path.startswith("/ml/gateway/") else "model_id"
-        return model_in_json(request.body, member)
+    def named(self, call: Call) -> Named:
+        """The gateway of models is compatible with OpenAI's API; all else has a name of its own for the model, and a
+        deployment stands in the path.
+        """
+        if call.websocket:
+            return NOTHING
+        found = _DEPLOYMENT.findall(call.plain)
+        told = named(call, text(found[0]) if found else None, main=at("model" if _is_gateway(call) else "model_id"))
+        is_known = call.only_reads or (len(found) <= 1 and ("/ml/v1" in call.folded or _is_gateway(call)))
+        return told if is_known else replace(told, certain=False)
 
     def codec(self, model: str) -> ProviderCodec:
         self._check_place()
@@ -114,3 +124,7 @@ class WatsonxHandler(BoundHandler[WatsonxOptions]):
     def verdict(self, status: int, headers: Headers) -> Verdict:
         """A 401 is about a token of at most an hour, and another one may be good; a 403 is about permissions."""
         return Verdict.EXPIRED if status == 401 else Verdict.PASSES
+
+
+def _is_gateway(call: Call) -> bool:
+    return "/ml/gateway/" in call.folded

@@ -5,8 +5,10 @@ from __future__ import annotations
 from llmauth.context import Decision, ProtocolRoute, Target, TransparentRoute
 from llmauth.http import Request
 from llmauth.providers.base import ProviderHandler
+from llmauth.providers.named import Call, Named
 from llmauth.routers.catalogue import Catalogue, Found
 from llmauth.storage.key_text import PREFIX
+from llmauth.websocket.handshake import is_asked
 
 _REASON = "transparent: the model is not rewritten"
 
@@ -33,15 +35,23 @@ class ModelRouter:
         outcome = f"{found.instance}: {found.model}"
         return found, Decision(router="model", input=model[:200], outcome=outcome[:300], reason=found.reason)
 
-    def resolve(
-        self, route: TransparentRoute, handler: ProviderHandler, request: Request, *, read_body: bool = False
-    ) -> tuple[Target, Decision]:
-        """The target that the route's instance is, with the model where it is known.
+    def named(self, path: str, handler: ProviderHandler, request: Request, *, read_body: bool = False) -> Named | None:
+        """All models that a native request names; `path` is the provider's own. None where nobody wants to know.
 
-        `read_body` asks for this one's to be read where the model stands there: that takes milliseconds for a long one.
+        `read_body` asks for the body to be read as well: that takes milliseconds for a long one.
         """
-        reads = read_body or self.reads_bodies or not handler.model_in_body
-        model = handler.model_of(request) if reads else None
+        if not (read_body or self.reads_bodies):
+            return handler.named(Call(method=request.method, path=path)) if handler.model_in_path else None
+        websocket = is_asked(request.headers)
+        headers, body = request.headers, request.body
+        call = Call(method=request.method, path=path, headers=headers, body=body, websocket=websocket)
+        return handler.named(call)
+
+    def resolve(
+        self, route: TransparentRoute, handler: ProviderHandler, named: Named | None
+    ) -> tuple[Target, Decision]:
+        """The target that the route's instance is, with the model where it is known."""
+        model = None if named is None else named.model
         # It is logged: a key that was put in its place is not shown.
         if model is not None and PREFIX not in model:
             return _answer(route, handler, model)

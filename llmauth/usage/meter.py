@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -26,10 +26,14 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a meter knows: the tokens as far as they were told, and why these are not all. None of both never is."""
+    """What a meter knows: the tokens as far as they were told, and why these are not all. None of both never is.
+
+    `decoded` is how many bytes came of a compressed body, where it is one that is read.
+    """
 
     usage: Usage | None
     lacks: Reason | None
+    decoded: int = field(default=0, compare=False)
 
 
 class Meter(Protocol):

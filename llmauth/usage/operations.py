@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import Enum
 from urllib.parse import unquote
@@ -85,6 +86,18 @@ _STORED = frozenset(
         *("api", "agents", "environments", "chatkit"),
     }
 )
+# Where surely no model works, neither at once nor later, as for a batch: what ends so, and at OpenAI, Azure and
+# Anthropic what begins so, behind the version. Of management nobody knows what it sets going.
+_WORKS_NOT = re.compile(
+    r"/(count_tokens|count-tokens|input_tokens|tokenization|cancel)\Z|:(counttokens|computetokens)\Z|"
+    r"\A(/openai)?(/v1)?/(files|uploads|vector_stores|containers|organization|skills|moderations)(/|\Z)"
+)
+# A path that one server reads so and another otherwise.
+_ODD = re.compile(r"[#;\\?%\x00-\x20]|//|/\.{1,2}(/|\Z)")
+# The last words of paths that give numbers and no text; some providers name the model before.
+_EMBEDS = re.compile(
+    r"(/embeddings|/actions/embedtext|:embedcontent|:batchembedcontents|/models?/[^/]*embed[^/]*(/invoke|:predict))\Z"
+)
 # Of the other providers: where models answer, all else being management.
 _INFERENCE: Mapping[ProviderType, tuple[str, ...]] = {
     "bedrock": ("/model/", "/async-invoke", "/openai/", "/v1/"),
@@ -96,10 +109,32 @@ _INFERENCE: Mapping[ProviderType, tuple[str, ...]] = {
 
 def operation_of(provider: ProviderType, path: str) -> Format | Operation:
     """What a POST to this path asks for; `path` is the provider's own, as it stands on the wire, with its query."""
+    return _operation_of(provider, _plain(path))
+
+
+def needs_no_model(provider: ProviderType, path: str) -> bool:
+    """Whether a POST to this path is answered without a model, now and later: files, lists, counts of tokens."""
+    route = _plain(path)
+    if _WORKS_NOT.search(route) is None or _ODD.search(route) is not None:
+        return False
+    return _operation_of(provider, route) is FREE
+
+
+def embeds(path: str) -> bool:
+    """Whether what is asked for gives numbers and no text."""
+    route = _plain(path)
+    return _EMBEDS.search(route) is not None and _ODD.search(route) is None
+
+
+def _plain(path: str) -> str:
+    """Without its query, in lower case."""
     route = path.partition("?")[0]
     if "%" in route:
         route = unquote(route)
-    route = route.rstrip("/").lower()
+    return route.rstrip("/").lower()
+
+
+def _operation_of(provider: ProviderType, route: str) -> Format | Operation:
     word = route[max(route.rfind("/"), route.rfind(":") if provider == "vertex" else -1) + 1 :]
     found = _WORDS.get(provider, _COMMON).get(word)
     if found is None:

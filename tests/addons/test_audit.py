@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -11,10 +12,11 @@ from addons.audit import Audit
 from addons.exchange import Exchanges
 from llmauth.audit.writer import AuditLog
 from llmauth.authenticators.base import wrong
-from llmauth.context import Authenticated, Identity, advance
-from llmauth.errors import UnknownInstance
+from llmauth.context import Authenticated, Credentialed, Identity, Routed, Target, TransparentRoute, advance
+from llmauth.errors import Unavailable, UnknownInstance
+from llmauth.telemetry.access import Outcome
 from tests.addons import flows
-from tests.addons.exchanges import begun
+from tests.addons.exchanges import begun, exchange
 from tests.fixtures.audits import lines_in, running
 
 ALICE = Identity(user="alice", method="api_key", key_id="0123456789", groups=("staff",))
@@ -33,6 +35,7 @@ def audit(log: AuditLog, exchanges: Exchanges) -> Audit:
 
 async def test_a_refusal_is_recorded_when_it_is_answered(audit: Audit, exchanges: Exchanges, tmp_path: Path) -> None:
     flow, _ = begun(exchanges, resp=True, error=UnknownInstance("No such instance."))
+    flows.answered(flow, 404)
     rest = audit.responseheaders(flow)
     if rest is not None:
         await rest
@@ -87,3 +90,47 @@ async def test_f1_where_it_does_not_write_an_answer_is_replaced_and_a_refusal_st
     audit.responseheaders(flow)
     assert flow.response.status_code == 404
     audit.tell([])
+
+
+def ended_well() -> Outcome:
+    made = exchange()
+    target = Target(instance="openai", provider="openai", model="gpt-4o")
+    route = TransparentRoute(instance="openai", path="/v1/chat/completions", native=False)
+    context = advance(advance(made.context, Authenticated, identity=ALICE), Routed, route=route, target=target)
+    return Outcome(
+        context=advance(context, Credentialed, strategy="environment", expires_at=None),
+        request=made.request,
+        status=200,
+        finished=made.context.started + 1.0,
+        overhead=None,
+        dial=None,
+        first_byte_at=None,
+        error=None,
+        decisions=(),
+        cut=False,
+        provider_request_id=None,
+    )
+
+
+class Forgetful:
+    """Cannot write the first of each two records."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.noted: list[object] = []
+
+    def note_later(self, record: object) -> None:
+        self.asked += 1
+        if self.asked % 2:
+            raise Unavailable("full")
+        self.noted.append(record)
+
+
+def test_one_end_that_cannot_be_recorded_takes_no_other_with_it(
+    exchanges: Exchanges, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = Forgetful()
+    Audit(cast(AuditLog, log), exchanges).tell([ended_well() for _ in range(4)])
+    assert len(log.noted) == 2
+    (line,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert line.__dict__["lost"] == 2

@@ -95,6 +95,15 @@ def test_silence_is_that_of_the_provider_alone(
     assert its.limit == limit
 
 
+def test_m1_what_is_over_and_was_not_told_is_handed_over_once() -> None:
+    exchanges, dropped = Exchanges(), list[object]()
+    one, _ = begun(exchanges)
+    one.live = False
+    for _ in range(2):
+        Deadlines(exchanges, CONNECT, FIRST_BYTE, dropped=dropped.append)._look(NOW)
+    assert dropped == [one]
+
+
 def test_nobody_is_given_up_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     exchanges, given_up = Exchanges(), list[object]()
     monkeypatch.setattr(deadlines, "give_up", given_up.append)

@@ -32,7 +32,7 @@ def test_a_flow_is_waited_for_until_it_ends_or_its_client_has_left(exchanges: Ex
     assert exchanges.open == {flow, over, left}
     over.live = False
     left.client_conn.timestamp_end = 1.0
-    exchanges.prune()
+    assert exchanges.prune() == [over]
     assert exchanges.open == {flow}
     exchanges.end(flow)
     exchanges.end(flow)

@@ -88,6 +88,20 @@ def test_an_answer_is_cut(flow: http.HTTPFlow, name: str) -> None:
     assert flow.error.msg == Error.KILLED_MESSAGE
 
 
+def test_m1_whoever_keeps_count_of_flows_hears_of_one_that_was_stopped(flow: http.HTTPFlow) -> None:
+    """Also where one of them fails; of a request that is answered its answer's hooks tell."""
+    heard: list[object] = []
+    count = addon("count", stopped=lambda flow: heard.append(flow.error.msg))
+    made = manager(
+        addon("one", response=failing(RuntimeError()), request=failing(RuntimeError()), stopped=failing(ValueError())),
+        count,
+    )
+    made.dispatch(HttpRequestHook(flow))
+    assert heard == []
+    made.dispatch(HttpResponseHook(flow))
+    assert heard == [Error.KILLED_MESSAGE]
+
+
 def test_a_tunnel_that_just_opened_is_given_up(flow: http.HTTPFlow) -> None:
     stop("http_connected", flow)
     assert flow.client_conn.error == FAILED

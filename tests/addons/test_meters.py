@@ -34,6 +34,7 @@ def test_what_a_model_answered_is_metered() -> None:
     meters.responseheaders(flow)
     meters.response(flow)
     assert exchange.meter.reading().usage == Usage(input=5, output=7)
+    assert exchange.passed == len(BODY)
 
 
 def test_what_passed_piece_by_piece_is_not_fed_again() -> None:
@@ -45,6 +46,7 @@ def test_what_passed_piece_by_piece_is_not_fed_again() -> None:
     flow.response.stream = True
     meters.response(flow)
     assert exchange.meter.reading().usage is None
+    assert exchange.passed == 0
 
 
 @pytest.mark.parametrize(
@@ -68,3 +70,13 @@ def test_an_answer_of_ours_is_not_fed() -> None:
     exchange.error = UpstreamTimeout("late")
     meters.response(flow)
     assert exchange.meter.reading(cut=True).usage is None
+    assert exchange.passed == 0
+
+
+def test_h8_what_is_translated_has_passed_as_well() -> None:
+    exchanges = Exchanges()
+    flow, exchange = answered(exchanges, prepared=SimpleNamespace(native=None))
+    meters = Meters(exchanges)
+    meters.responseheaders(flow)
+    meters.response(flow)
+    assert (exchange.meter, exchange.passed) == (None, len(BODY))

@@ -11,6 +11,7 @@ import pytest
 from addons.exchange import Exchange
 from addons.recorded import decided, ended
 from llmauth.audit.records import facts
+from llmauth.authenticators.base import wrong
 from llmauth.chat.messages import Usage
 from llmauth.context import Authenticated, Identity, ProtocolRoute, Routed, Target, advance
 from llmauth.errors import UpstreamError
@@ -61,6 +62,12 @@ def test_r1_no_header_no_body_and_no_words_of_a_provider() -> None:
     assert record.reason == "the provider refused: invalid_request"
     assert len(record.http_method or "") == 20
     assert "canary" not in str(replace(record, http_method=None))
+
+
+def test_a_tunnel_that_was_refused_has_the_status_that_its_client_got() -> None:
+    made = exchange(door=Door.CONNECT, error=wrong("unknown_key"))
+    assert decided(made, 407).status == 407
+    assert decided(made).status == 401, "nobody was answered"
 
 
 def outcome(**more: Any) -> Outcome:

@@ -14,13 +14,17 @@ from addons.report import Report
 from llmauth.chat.messages import Usage
 from llmauth.errors import UpstreamTimeout
 from llmauth.gateway import Gateway
+from llmauth.governance.estimates import Guess
 from llmauth.governance.governor import Governor
 from llmauth.governance.memory import MemoryLimiter
 from llmauth.governance.policy import Policies
 from llmauth.governance.prices import Prices
 from llmauth.telemetry.metrics import Metrics
+from llmauth.translation import StreamTranslator
+from llmauth.usage.meter import Meter, Reading, Reason
 from tests.addons.exchanges import begun
 from tests.addons.layers import client
+from tests.addons.test_settling import admitted
 
 
 @pytest.fixture
@@ -177,6 +181,48 @@ async def test_what_failed_before_its_answer_began_was_not_cut(
     (line,) = lines(caplog)
     assert line["status"] == 413
     assert "cut" not in line
+
+
+@pytest.mark.parametrize("hook", ["response", "error", "stopped", "socket_closed", "http_connect_error"])
+async def test_m1_an_admission_ends_by_whatever_hook_comes(report: Report, exchanges: Exchanges, hook: str) -> None:
+    limiter = MemoryLimiter()
+    one, its = begun(exchanges, admission=admitted(limiter, Guess(10, 10), concurrent=1, tpm=100).admission)
+    assert limiter.running() != {}
+    getattr(report, hook)(one)
+    getattr(report, hook)(one)
+    assert limiter.running() == {}
+    assert not its.admission.open
+
+
+async def test_m1_an_admission_ends_also_where_its_meter_fails(report: Report, exchanges: Exchanges) -> None:
+    limiter = MemoryLimiter()
+    one, its = begun(exchanges, sent_at=1.0, admission=admitted(limiter, Guess(10, 10), concurrent=1).admission)
+    its.meter = cast(Meter, object())
+    with pytest.raises(AttributeError):
+        report.error(one)
+    assert limiter.running() == {}
+
+
+async def test_h8_of_a_compressed_answer_what_it_decodes_to_has_passed(report: Report, exchanges: Exchanges) -> None:
+    one = answered(exchanges, meter=SimpleNamespace(reading=lambda cut: Reading(None, Reason.NOT_TOLD, 5000)))
+    its = exchanges.of(one)
+    its.passed = 100
+    report.response(one)
+    report.tell()
+    assert its.passed == 5000
+
+
+async def test_h10_a_translated_stream_that_no_hook_remembered_tells_all_the_same(
+    report: Report, exchanges: Exchanges
+) -> None:
+    stream = object.__new__(StreamTranslator)
+    stream.usage = Usage(input=3, output=4)
+    one = answered(exchanges, prepared=object(), stream=stream)
+    told: list[Any] = []
+    report._also = (told.extend,)
+    report.stopped(one)
+    report.tell()
+    assert told[0].usage == Usage(input=3, output=4)
 
 
 async def test_a_client_that_left_before_any_answer_is_499(

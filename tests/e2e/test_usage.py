@@ -116,10 +116,10 @@ def test_a_provider_that_breaks_off_has_told_what_it_had_told(gateway: Serving, 
     [
         ("unasked", f"{OPENAI}/chat/completions", {**CHAT, "stream": True}, Behaviour(), "not_told"),
         (
-            "brotli",
+            "compress",
             f"{OPENAI}/chat/completions",
             CHAT,
-            Behaviour(body=b"\x0b\x02\x80", fields=((b"content-encoding", b"br"),)),
+            Behaviour(body=b"\x1f\x9d\x90", fields=((b"content-encoding", b"compress"),)),
             "encoding",
         ),
         ("unknown", f"{OPENAI}/echo/anything", CHAT, Behaviour(), "unknown_operation"),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmauth.codecs.reading import MAX_DEPTH, Malformed, Node, parse, parse_fast, tellable
+from llmauth.codecs.reading import MAX_DEPTH, Malformed, Node, parse, parse_fast, tellable, text_of
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
@@ -217,3 +217,9 @@ def test_json_is_utf_8(coding):
 
 def test_a_name_is_told_in_characters_that_a_header_holds():
     assert (tellable("a\r\nb: ü"), tellable("x" * 99), tellable("xyz", 2)) == ("a??b???", "x" * 80, "xy")
+
+
+def test_b4_more_names_than_anybody_says_are_not_read():
+    body = b'{"a":{' + b",".join(b'"%x" :1' % number for number in range(1_000_001)) + b"}}"
+    with pytest.raises(Malformed, match="1000000 names"):
+        text_of(body)

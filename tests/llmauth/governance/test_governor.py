@@ -82,6 +82,21 @@ def test_a_stream_that_was_left_early_is_paid_as_far_as_it_came():
     admitted(one, Guess(600, 0))
 
 
+def test_h8_an_answer_that_did_not_tell_costs_what_was_reserved_or_what_has_passed():
+    one = governor(tpm=1000, budget=DOLLAR)
+    assert admitted(one, Guess(100, 300)).settle(None, untold_after=100) == Decimal("0.31")
+    with pytest.raises(RateLimited):
+        admitted(one, Guess(601, 0))
+    cost = admitted(one, Guess(0, 1)).settle(Usage(input=10), untold_after=20_000)
+    assert cost == Decimal("0.101"), "a hundred tokens, though one was reserved"
+
+
+def test_what_reserves_nothing_says_so():
+    one = governor(tpm=1000)
+    assert admitted(one, Guess(0, 1)).reserves
+    assert not admitted(one, Guess(0, 0)).reserves
+
+
 def test_money_is_reserved_at_its_worst_and_settled_at_its_price():
     one = governor(budget=DOLLAR)
     first = admitted(one, Guess(1000, 500))  # 0.60 at most

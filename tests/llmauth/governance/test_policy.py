@@ -7,7 +7,7 @@ import pytest
 from llmauth.context import Identity
 from llmauth.errors import Forbidden, HostNotServed, ModelNotAllowed
 from llmauth.governance.demands import NANOS, Scope
-from llmauth.governance.policy import Policies, Policy, judge, judge_model
+from llmauth.governance.policy import Policies, Policy, judge, judge_model, uncertain, uncounted, unpriced
 from llmauth.rules import NO_RULES, Budget, Rules
 
 NOW = 1_800_000_000.0
@@ -227,3 +227,13 @@ def test_a_policy_that_has_ended_allows_nothing():
 def test_a_budget_of_a_policy_is_found():
     assert not only(rpm=1).budgeted()
     assert Policies(users={"a": Policy(rules=Rules(budget=Budget(amount=Decimal(1), per="day")))}).budgeted()
+
+
+def test_refusals_of_what_cannot_be_told_or_counted_say_why_and_tell_no_rule_of_others():
+    allowance = only(models=("claude-*",)).allowance(caller())
+    assert "for certain" in uncertain(caller(), allowance).message
+    assert "claude-*" in (uncertain(caller(), allowance).hint or "")
+    assert "Model o3 has no price" in unpriced(caller(), None, "o3").message
+    assert "names no model that has a price" in unpriced(caller()).message
+    assert "later" in uncounted(caller()).message
+    assert "hidden" not in unpriced(caller(), "llmauth_abcdefghij_hidden").message

@@ -6,6 +6,7 @@ from llmauth.addresses import HostPort
 from llmauth.errors import InternalError
 from llmauth.http import Door, Headers, Request, Url
 from llmauth.providers.anthropic import AnthropicHandler, AnthropicOptions
+from llmauth.providers.named import Call
 from llmauth.secrets import ApiKey, AwsKeys, BearerToken, Secret
 
 HANDLER = AnthropicHandler("anthropic", AnthropicOptions())
@@ -38,4 +39,4 @@ def test_aws_keys_are_of_no_use_here():
 def test_where_it_lives():
     assert HANDLER.hosts == {HostPort("api.anthropic.com", 443)}
     assert HANDLER.forward("/v1/messages?beta=true", "POST") == REQUEST.url
-    assert HANDLER.model_of(REQUEST) == "claude-opus-5"
+    assert HANDLER.named(Call(method="POST", path="/v1/messages", body=REQUEST.body)).model == "claude-opus-5"

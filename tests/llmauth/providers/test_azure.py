@@ -12,6 +12,7 @@ from llmauth.errors import InternalError
 from llmauth.http import Door, Headers, Request, Url
 from llmauth.providers.azure import AzureHandler, AzureOptions
 from llmauth.providers.base import Verdict
+from llmauth.providers.named import NOTHING, Call
 from llmauth.secrets import ApiKey, AwsKeys, BearerToken, Secret
 
 HOST = "contoso.openai.azure.com"
@@ -137,14 +138,55 @@ def test_the_root_that_both_have_is_written_once(base, path, result):
         ("/openai/deployments/d/images/edits", b"", "d"),
         ("/openai/deployments/d/audio/speech", b"", "d"),
         ("/gw/openai/deployments/d/completions", b"", "d"),
-        ("/openai/deployments/d/unheard/of", b'{"model":"m"}', "m"),
+        ("/openai/deployments/d/unheard/of", b'{"model":"m"}', "d"),
+        ("/openai/%64eployments/d/chat/completions", b'{"model":"m"}', "d"),
+        ("/openai/Deployments/d/chat/completion%73", b'{"model":"m"}', "d"),
+        ("/openai//deployments//d/chat/completions/", b'{"model":"m"}', "d"),
+        ("/openai/deployments/d/extensions/chat/completions", b'{"model":"m"}', "d"),
         ("/openai/v1/chat/completions", b'{"model":"chat-4o"}', "chat-4o"),
         ("/openai/files", b"--x", None),
         (f"/openai/deployments/{'x' * 300}/completions", b"", "x" * 200),
     ],
 )
 def test_the_deployment_is_the_model(path, body, model):
-    assert HANDLER.model_of(request_to(path, body=body)) == model
+    call = Call(method="POST", path=path, body=body)
+    assert HANDLER.named(call).model == model
+
+
+@pytest.mark.parametrize(
+    ("path", "certain"),
+    [
+        ("/openai/deployments/d/chat/completions", True),
+        ("/openai/deployments/d/x/deployments/e/chat/completions", False),
+        ("/openai/deployments//chat/completions", True),  # an empty segment is none
+        ("/openai/%2564eployments/d/chat/completions", False),
+        ("/openai/deployments", False),
+        ("/openai/files", False),
+    ],
+)
+def test_h3_a_path_that_could_mean_two_deployments_is_not_certain(path, certain):
+    told = HANDLER.named(Call(method="POST", path=path, body=b'{"model":"m"}'))
+    assert told.certain is certain
+    assert "m" not in told.others or "deployments" not in path
+
+
+@pytest.mark.parametrize(
+    ("query", "model"),
+    [
+        ("?deployment=d&api-version=1", "d"),
+        ("?model=m", "m"),
+        ("?deployment=d&model=m", None),
+        ("?model=m&Deployment=d", None),
+        ("?deployment=d;model=m", None),
+        ("", None),
+    ],
+)
+def test_h2_a_session_has_one_model(query, model):
+    for path in ("/openai/realtime", "/openai/v1/realtime"):
+        told = HANDLER.named(Call(method="GET", path=f"{path}{query}", websocket=True))
+        assert (told.model, told.certain, told.ambiguous) == (model, model is not None, model is None)
+    other = HANDLER.named(Call(method="GET", path=f"/openai/v1/responses{query}", websocket=True))
+    assert other == NOTHING
 
 
 def test_the_shape_is_openais_and_beside_it_anthropics():

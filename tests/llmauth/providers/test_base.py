@@ -5,7 +5,7 @@ import pytest
 from llmauth.addresses import HostPort
 from llmauth.errors import InternalError
 from llmauth.http import Door, Headers, Request, Url
-from llmauth.providers.base import Verdict, joined, model_in_json, parse_base_url
+from llmauth.providers.base import Verdict, joined, parse_base_url
 from llmauth.providers.openai import OpenAIHandler, OpenAIOptions
 from llmauth.secrets import ApiKey, Secret
 
@@ -121,20 +121,3 @@ def test_a_401_is_about_our_key_and_nothing_else_is():
     ours = handler()
     assert ours.verdict(401, Headers()) is Verdict.REJECTED
     assert {ours.verdict(status, Headers()) for status in (200, 302, 400, 403, 404, 429, 500, 529)} == {Verdict.PASSES}
-
-
-@pytest.mark.parametrize(
-    ("body", "model"),
-    [
-        (b'{"model":"gpt-5","messages":[]}', "gpt-5"),
-        (b'{"model":7}', None),
-        (b'["model"]', None),
-        (b"", None),
-        (b"\xff\xfe", None),
-        (b"--boundary\r\n", None),
-        (b"[" * 100_000, None),
-        (b'{"model":"' + b"x" * 300 + b'"}', "x" * 200),
-    ],
-)
-def test_the_model_is_read_where_there_is_one(body, model):
-    assert model_in_json(body) == model

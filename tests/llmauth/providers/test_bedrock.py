@@ -18,6 +18,7 @@ from llmauth.errors import InternalError, UnsupportedParameter, UpstreamError
 from llmauth.http import Door, Headers, Request, Url
 from llmauth.providers.base import Verdict
 from llmauth.providers.bedrock import BedrockHandler, BedrockOptions
+from llmauth.providers.named import Call
 from llmauth.secrets import ApiKey, AwsKeys, BearerToken, Secret
 
 RUNTIME = "bedrock-runtime.eu-west-1.amazonaws.com"
@@ -119,14 +120,38 @@ def test_s7_a_region_becomes_part_of_a_host_and_is_held_to_its_letters(region):
     ],
 )
 def test_the_model_stands_in_the_path(path, model):
-    assert HANDLER.model_of(request_to(path=path)) == model
+    assert HANDLER.named(Call(method="POST", path=path)).model == model
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "model", "certain"),
+    [
+        ("/model/a.b/invoke", b'{"max_tokens":1}', "a.b", True),
+        ("/openai/v1/chat/completions", b'{"model":"m"}', "m", True),
+        ("/v1/chat/completions", b'{"model":"m"}', "m", True),
+        ("/anthropic/v1/messages", b'{"model":"m"}', "m", True),
+        ("/async-invoke", b'{"modelId":"m","modelInput":{}}', "m", True),
+        ("/async-invoke", b'{"model":"m","modelInput":{}}', None, False),
+        ("/inference-profiles", b'{"modelId":"m","modelSource":{"copyFrom":"e"}}', "m", False),
+        ("/%6dodel/a.b/invoke", b'{"modelId":"m","model":"m"}', "m", False),
+        ("/model/a.b/invoke", b"{", "a.b", False),
+    ],
+)
+def test_h6_it_stands_in_the_body_of_others_apis_and_jobs(path, body, model, certain):
+    told = HANDLER.named(Call(method="POST", path=path, body=body))
+    assert (told.model, told.certain) == (model, certain)
+
+
+def test_a_second_model_in_a_body_is_named_beside():
+    body = b'{"tools":[{"type":"advisor","model":"e"}]}'
+    assert HANDLER.named(Call(method="POST", path="/model/a.b/invoke", body=body)).others == ("e",)
 
 
 def test_a_path_that_names_models_again_and_again_is_read_once():
     """B2: it is read on the event loop, where a quarter of a second would be everybody's."""
-    request = request_to(path="/model/" * 2300 + "!")
+    request = Call(method="POST", path="/model/" * 2300 + "!")
     began = time.perf_counter()
-    assert HANDLER.model_of(request) is None
+    assert HANDLER.named(request).model is None
     assert time.perf_counter() - began < 0.05
 
 

@@ -11,6 +11,7 @@ from llmauth.demo.credentials import OciIdentity
 from llmauth.errors import InstanceIncomplete, InternalError, NoCredential, UnsupportedParameter
 from llmauth.http import Door, Headers, Request, Url
 from llmauth.providers.base import Verdict
+from llmauth.providers.named import Call
 from llmauth.providers.oracle import REALMS, OracleHandler, OracleOptions
 from llmauth.secrets import ApiKey, AwsKeys, BearerToken, OciKey, Secret
 
@@ -136,13 +137,17 @@ def test_a_compartment_is_an_ocid():
     ("path", "body", "model"),
     [
         (CHAT, b'{"servingMode": {"servingType": "ON_DEMAND", "modelId": "meta.llama"}}', "meta.llama"),
-        (CHAT, b'{"servingMode": {"servingType": "DEDICATED", "endpointId": "ocid1"}}', None),
+        (CHAT, b'{"servingMode": {"servingType": "DEDICATED", "endpointId": "ocid1"}}', "ocid1"),
+        (CHAT, b'{"servingMode": {"servingType": "DEDICATED", "endpointId": "ocid1", "modelId": "m"}}', "ocid1"),
+        (CHAT, b'{"servingMode": {"modelId": "m"}, "ServingMode": {"modelId": "n"}}', None),
+        ("/openai/v1/chat/completions", b'{"servingMode": {"modelId": "m"}}', None),
         (CHAT, b'{"servingMode": "x", "model": "y"}', None),
         ("/openai/v1/chat/completions", b'{"model": "xai.grok-4"}', "xai.grok-4"),
     ],
 )
 def test_the_model_stands_in_the_serving_mode(path, body, model):
-    assert HANDLER.model_of(request_to(path=path, body=body)) == model
+    told = HANDLER.named(Call(method="POST", path=path, body=body))
+    assert (told.model, told.certain) == (model, model is not None)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from llmauth.codecs.embeddings.predict import PredictEmbeddings
 from llmauth.errors import InstanceIncomplete, InternalError
 from llmauth.http import Door, Headers, Request, Url
 from llmauth.providers.base import Verdict
+from llmauth.providers.named import Call
 from llmauth.providers.vertex import VertexHandler, VertexOptions
 from llmauth.secrets import ApiKey, AwsKeys, BearerToken, Secret
 
@@ -94,12 +95,35 @@ def test_s1_the_credential_goes_nowhere_else(host):
         (f"{CLAUDE.replace('@', '%40')}:rawPredict", "claude-sonnet-4-5@20250929"),
         ("/v1beta1/publishers/google/models/gemini-2.5-flash", "gemini-2.5-flash"),
         ("/v1beta1/publishers/google/models", None),
-        (f"{PROJECT}/endpoints/123:generateContent", None),
+        (f"{PROJECT}/endpoints/123:generateContent", "123"),
         (f"/v1/publishers/google/models/{'x' * 300}:predict", "x" * 200),
     ],
 )
 def test_the_model_stands_in_the_path(path, model):
-    assert HANDLER.model_of(request_to(path)) == model
+    assert HANDLER.named(Call(method="POST", path=path)).model == model
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "certain"),
+    [
+        (f"{GEMINI}:generateContent", "gemini-2.5-flash", True),
+        (f"{PROJECT}/endpoints/openapi/chat/completions", "m", True),
+        (f"{PROJECT}/endpoints/123:generateContent", "123", True),
+        (f"{PROJECT}/publishers/anthropic/models/count-tokens:rawPredict", "m", True),
+        (f"{PROJECT}/publishers/google/model%73/e:generateContent", "m", False),
+        (f"{PROJECT}/publishers/google/models/a/publishers/google/models/b:x", "b", False),
+        (f"{PROJECT}/cachedContents", "m", False),
+        (f"{PROJECT}/batchPredictionJobs", "m", False),
+    ],
+)
+def test_h6_a_body_names_it_only_where_google_looks_there(path, model, certain):
+    told = HANDLER.named(Call(method="POST", path=path, body=b'{"model":"m"}'))
+    assert (told.model, told.certain) == (model, certain)
+
+
+def test_the_model_that_a_router_of_googles_is_told_is_named_beside():
+    body = b'{"generationConfig":{"routingConfig":{"manualMode":{"modelName":"e"}}}}'
+    assert HANDLER.named(Call(method="POST", path=f"{GEMINI}:generateContent", body=body)).others == ("e",)
 
 
 @pytest.mark.parametrize(

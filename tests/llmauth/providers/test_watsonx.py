@@ -9,6 +9,7 @@ from llmauth.codecs.embeddings.request import EmbeddingRequest
 from llmauth.errors import InstanceIncomplete, InternalError
 from llmauth.http import Door, Headers, Request, Url
 from llmauth.providers.base import Verdict
+from llmauth.providers.named import Call
 from llmauth.providers.watsonx import WatsonxHandler, WatsonxOptions
 from llmauth.secrets import ApiKey, AwsKeys, BearerToken, OciKey, Secret
 
@@ -111,13 +112,28 @@ def test_a_project_or_a_space():
     [
         ("/ml/v1/text/chat", b'{"model_id": "ibm/granite", "model": "x"}', "ibm/granite"),
         ("/ml/gateway/v1/chat/completions", b'{"model": "x"}', "x"),
-        ("/ml/v1/deployments/d/text/chat", b'{"messages": []}', None),
+        ("/ml/v1/deployments/d/text/chat", b'{"messages": []}', "d"),
+        ("/ml/v1/deployments/d/text/chat", b'{"model_id": "m"}', "d"),
+        ("/ml/gateway/v1/chat/completions", b'{"model_id": "m"}', None),
+        ("/ml/v1/text/chat", b'{"model": "m"}', None),
         ("/ml/v1/text/chat", b'{"model_id": 7}', None),
         ("/ml/v1/text/chat", b"[]", None),
     ],
 )
 def test_the_model_has_a_name_of_its_own(path, body, model):
-    assert HANDLER.model_of(request_to(path=path, body=body)) == model
+    told = HANDLER.named(Call(method="POST", path=path, body=body))
+    assert (told.model, told.certain) == (model, model is not None)
+
+
+def test_h5_every_member_that_could_count_is_named():
+    def named(path):
+        return HANDLER.named(Call(method="POST", path=path, body=b'{"model": "m", "model_id": "n"}'))
+
+    assert (named("/ml/gateway/v1/chat/completions").model, named("/ml/gateway/v1/x").others) == ("m", ("n",))
+    assert (named("/ml/v1/text/chat").model, named("/ml/v1/text/chat").others) == ("n", ("m",))
+    assert named("/ml/v1/deployments/d/text/chat").others == ("m", "n")
+    assert not named("/ml/v1/deployments/d/deployments/e").certain
+    assert not named("/ml/v4/trainings").certain
 
 
 @pytest.mark.parametrize(

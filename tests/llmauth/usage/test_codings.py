@@ -6,7 +6,9 @@ import gzip
 import time
 import zlib
 
+import brotli  # type: ignore[import-untyped]
 import pytest
+import zstandard
 
 from llmauth.usage import codings
 from llmauth.usage.bodies import Whole
@@ -26,6 +28,15 @@ def bare(data: bytes) -> bytes:
     return compressor.compress(data) + compressor.flush()
 
 
+def coded_as(body: bytes) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"gzip", gzip.compress(body, mtime=0)),
+        (b"deflate", zlib.compress(body)),
+        (b"br", brotli.compress(body)),
+        (b"zstd", zstandard.compress(body)),
+    ]
+
+
 @pytest.mark.parametrize(
     ("coding", "coded"),
     [
@@ -34,6 +45,9 @@ def bare(data: bytes) -> bytes:
         (b"gzip", gzip.compress(BODY, mtime=0) + b"trailing"),
         (b"deflate", zlib.compress(BODY)),
         (b"deflate", bare(BODY)),
+        (b"br", brotli.compress(BODY)),
+        (b"zstd", zstandard.compress(BODY)),
+        (b"zstd", zstandard.compress(BODY[:20]) + zstandard.compress(BODY[20:])),
     ],
 )
 def test_every_form_in_any_pieces(coding: bytes, coded: bytes) -> None:
@@ -42,10 +56,13 @@ def test_every_form_in_any_pieces(coding: bytes, coded: bytes) -> None:
 
 
 def test_much_text_comes_out_whole() -> None:
-    for size in (65_535, 65_536, 65_537, 200_000):
+    for size in (65_535, 65_536, 65_537, 131_072, 200_000):
         body = b'{"a":"' + b"x" * (size - len(BODY) - 6) + b'",' + BODY[1:]
         assert len(body) == size + 1
-        assert read(Decoded(Whole(OPENAI), b"gzip"), [gzip.compress(body, mtime=0)]) == FULL
+        for coding, coded in coded_as(body):
+            meter = Decoded(Whole(OPENAI), coding)
+            assert read(meter, [coded]) == FULL
+            assert meter.reading().decoded == size + 1
 
 
 def test_a_stream_that_is_flushed_event_by_event_can_be_read_at_any_time() -> None:
@@ -90,6 +107,22 @@ def test_a_bomb_costs_little(monkeypatch: pytest.MonkeyPatch) -> None:
     inner = Counting()
     assert read(Decoded(inner, b"gzip"), pieces) == Reading(None, Reason.TOO_LARGE)
     assert 9_000_000 < inner.fed <= 10_000_000
+
+
+@pytest.mark.parametrize("coding", [b"br", b"zstd"])
+def test_h8_a_bomb_in_the_newer_codings_costs_little_too(coding: bytes) -> None:
+    bomb = dict(coded_as(bytes(100_000_000)))[coding]
+    assert len(bomb) < 20_000
+    inner = Counting()
+    assert read(Decoded(inner, coding), [bomb, bomb]) == Reading(None, Reason.TOO_LARGE)
+    assert inner.fed <= codings.AT_ONCE
+
+
+def test_h8_a_window_that_fills_the_memory_is_not_opened() -> None:
+    parameters = zstandard.ZstdCompressionParameters(window_log=27, write_content_size=False)
+    coded = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    data = coded.compress(BODY) + coded.flush()
+    assert read(Decoded(Whole(OPENAI), b"zstd"), [data]) == Reading(None, Reason.BROKEN)
 
 
 def test_an_answer_that_is_cut() -> None:

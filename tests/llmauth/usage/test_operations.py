@@ -17,7 +17,7 @@ from llmauth.usage.formats import (
     WATSONX,
     Format,
 )
-from llmauth.usage.operations import FREE, UNKNOWN, Operation, operation_of
+from llmauth.usage.operations import FREE, UNKNOWN, Operation, embeds, needs_no_model, operation_of
 
 PLACE = "/v1/projects/p/locations/l"
 ARN = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc"
@@ -101,3 +101,57 @@ ARN = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc"
 )
 def test_what_is_asked(provider: ProviderType, path: str, operation: Format | Operation) -> None:
     assert operation_of(provider, path) is operation
+
+
+@pytest.mark.parametrize(
+    ("provider", "path", "free"),
+    [
+        ("openai", "/v1/files", True),
+        ("openai", "/v1/files/file-1/content?x=1", True),
+        ("openai", "/v1/vector_stores", True),
+        ("openai", "/v1/responses/input_tokens", True),
+        ("azure", "/openai/v1/files", True),
+        ("azure", "/openai/files?api-version=1", True),
+        ("anthropic", "/v1/messages/count_tokens", True),
+        ("bedrock", "/model/anthropic.claude/count-tokens", True),
+        ("vertex", f"{PLACE}/publishers/google/models/gemini:countTokens", True),
+        ("ibm", "/ml/v1/text/tokenization", True),
+        ("openai", "/v1/chat/completions", False),
+        ("openai", "/v1/novel", False),
+        ("openai", "/v1/batches", False),
+        ("anthropic", "/v1/messages/batches", False),
+        ("openai", "/v1/threads/t/runs", False),
+        ("openai", "/v1/fine_tuning/jobs", False),
+        ("openai", "/v1/models/m", False),
+        ("azure", "/openai/threads/t/messages", False),
+        ("vertex", f"{PLACE}/reasoningEngines/1:query", False),
+        ("vertex", f"{PLACE}/batchPredictionJobs", False),
+        ("bedrock", "/model-invocation-job", False),
+        ("openai", "/v1/chat/completions/files/..", False),
+        ("openai", "/v1/chat/completions#/files", False),
+        ("openai", "/v1/files/../chat/completions%252f", False),
+        ("openai", "/v1/chat/completions;/count_tokens", False),
+        ("openai", "/v1/chat/completions%3F/count_tokens", False),
+        ("openai", "/v1/chat/completions?/v1/files", False),
+    ],
+)
+def test_m4_where_surely_no_model_works(provider: ProviderType, path: str, free: bool) -> None:
+    assert needs_no_model(provider, path) is free
+
+
+@pytest.mark.parametrize(
+    ("path", "numbers"),
+    [
+        ("/v1/embeddings", True),
+        ("/openai/deployments/d/embeddings?api-version=1", True),
+        ("/model/amazon.titan-embed-text-v2%3A0/invoke", True),
+        (f"{PLACE}/publishers/google/models/text-embedding-005:predict", True),
+        ("/20231130/actions/embedText", True),
+        ("/v1/chat/completions?embeddings", False),
+        ("/v1/chat/completions#/embeddings", False),
+        ("/openai/deployments/embeddings/chat/completions", False),
+        ("/model/amazon.nova-lite-v1:0/invoke?x=/embeddings", False),
+    ],
+)
+def test_what_gives_numbers(path: str, numbers: bool) -> None:
+    assert embeds(path) is numbers
