@@ -15,7 +15,7 @@ import pytest
 
 from llmauth.config.stores import open_store
 from llmauth.demo.emulators import Emulators
-from llmauth.storage.keys import KeyStore
+from llmauth.storage.registry import KeyRegistry
 from tests.fixtures.calls import JSON, eventually, get
 from tests.fixtures.raw import Wire
 from tests.fixtures.serving import Serving, start
@@ -41,7 +41,7 @@ def log_in(gateway: Serving, key: str, code: str) -> tuple[int, str]:
     return answer.status, json.loads(answer.body).get("session_token", "")
 
 
-def people_log_in(gateway: Serving, store: KeyStore, told: Told, over: threading.Event) -> None:
+def people_log_in(gateway: Serving, store: KeyRegistry, told: Told, over: threading.Event) -> None:
     """Each with a new key, until its backup codes are used up."""
     for number in range(1000):
         name = f"person-{gateway.process.pid}-{number}"
@@ -61,7 +61,7 @@ def programs_call(gateway: Serving, key: str, over: threading.Event) -> None:
             wire.request("GET", MODELS, [("Host", "gateway"), ("X-API-Key", key)])
 
 
-def operators_work(gateway: Serving, store: KeyStore, told: Told, over: threading.Event) -> None:
+def operators_work(gateway: Serving, store: KeyRegistry, told: Told, over: threading.Event) -> None:
     for number in range(1000):
         if over.is_set():
             return
@@ -75,7 +75,7 @@ def operators_work(gateway: Serving, store: KeyStore, told: Told, over: threadin
 
 
 @contextmanager
-def load(gateway: Serving, key: str, store: KeyStore, told: Told) -> Iterator[None]:
+def load(gateway: Serving, key: str, store: KeyRegistry, told: Told) -> Iterator[None]:
     over = threading.Event()
 
     def run(work: Callable[[], None]) -> None:

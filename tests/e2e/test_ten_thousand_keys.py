@@ -16,7 +16,6 @@ from llmauth.authenticators import keys as authenticator
 from llmauth.authenticators.base import Presented, Slot
 from llmauth.authenticators.keys import IssuedKeys
 from llmauth.clock import SystemClock
-from llmauth.config.stores import open_store
 from llmauth.demo.emulators import Emulators
 from llmauth.http import Door, Headers, Request, Url
 from llmauth.routers.auth import AuthRouter, Pending
@@ -139,7 +138,7 @@ def test_a_gateway_with_ten_thousand_keys(
 ) -> None:
     storage = {"url": request.getfixturevalue("postgres_url")} if kind == "postgresql" else {}
     gateway = serve(storage=storage)
-    with closing(open_store(gateway.settings())) as store:
+    with closing(KeyStore(gateway.settings().storage.url)) as store:
         few, small = answered(gateway, [store.create(f"few{n}")[1] for n in range(100)]), memory(gateway.process.pid)
         fill(store, MANY)
         last = store.create("last")[1]
