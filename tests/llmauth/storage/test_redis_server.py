@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from redis import Redis
+from redis.exceptions import NoPermissionError
 
+from llmauth.demo.certificates import Authority
 from llmauth.storage import redis_server
 from llmauth.storage.home import StateUnusable
 from llmauth.storage.redis_keys import RedisKeys
-from tests.fixtures.redis_server import DURABLE, RedisServer
+from llmauth.storage.sealing import SealingKey
+from tests.fixtures.redis_server import DURABLE, RedisServer, free_port
 
 HIDDEN = "hunter2"
 
@@ -97,6 +102,71 @@ def a_user(server, *rights):
         yield f"redis://weak:{HIDDEN}@127.0.0.1:{server.port}/0"
     finally:
         server.say("ACL", "DELUSER", "weak")
+
+
+def test_the_rights_of_the_page_are_enough_and_no_more(server, url, home, clock):
+    """docs/STORAGE.md gives a user so much."""
+    page = (Path(__file__).parents[3] / "docs" / "STORAGE.md").read_text()
+    (line,) = re.findall(r"^ACL SETUSER llmauth .*$", page, re.MULTILINE)
+    assert server.say(*line.split()) == "+OK"
+    daily = f"redis://llmauth:secret@127.0.0.1:{server.port}/0"
+    keys = RedisKeys(daily, clock, sealing=SealingKey(home))
+    record, _ = keys.create("ci")
+    keys.create_pair("pair")
+    enrolment = keys.enrol("ci")
+    assert keys.prove_factor(record.id, "no code", clock.wall()).outcome == "wrong"
+    assert keys.prove_factor(record.id, enrolment.backup_codes[0].reveal(), clock.wall()).outcome == "accepted"
+    session, _ = keys.open_session(
+        user="u", groups=(), method="oidc", key_id=None, key_name=None, second_factor=True, ends_at=clock.wall() + 1
+    )
+    keys.touch({record.id: clock.wall()})
+    keys.rotate("ci")
+    assert keys.close_session(session.id)
+    clock.advance(90_000)
+    assert keys.forget_sessions() == 1
+    keys.revoke("ci")
+    assert len(keys.snapshot().records) == len(keys.list()) == 3
+    assert keys.version() == (0, 7)
+    keys.close()
+    with Redis.from_url(daily) as client:
+        for words in (
+            ("FLUSHALL",),
+            ("CONFIG", "SET", "appendonly", "no"),
+            ("GET", "other"),
+            ("KEYS", "*"),
+            ("ACL", "LIST"),
+        ):
+            with pytest.raises(NoPermissionError):
+                client.execute_command(*words)
+    server.say("ACL", "DELUSER", "llmauth")
+
+
+def test_a_server_is_known_by_its_certificate_before_it_is_told_the_password(tmp_path):
+    ours, theirs = Authority.create(), Authority.create()
+    for name, authority in (("ours", ours), ("theirs", theirs)):
+        (tmp_path / name).write_bytes(authority.pem)
+    for name, host in (("right", "127.0.0.1"), ("other", "db.example")):
+        key, begin, certificate = ours.issue([host]).partition(b"-----BEGIN CERTIFICATE-----")
+        (tmp_path / f"{name}.key").write_bytes(key)
+        (tmp_path / f"{name}.crt").write_bytes(begin + certificate)
+
+    def speaking(name):
+        files = {"tls-cert-file": f"{tmp_path}/{name}.crt", "tls-key-file": f"{tmp_path}/{name}.key"}
+        more = {"tls-port": str(free_port()), "tls-auth-clients": "no", "tls-ca-cert-file": f"{tmp_path}/ours"}
+        return RedisServer(**DURABLE, **files, **more)
+
+    def tls(server, password):
+        return f"rediss://:{password}@127.0.0.1:{server.options['tls-port']}/0?ssl_ca_certs={tmp_path}"
+
+    with speaking("right") as server:
+        keys = RedisKeys(f"{tls(server, server.password)}/ours")
+        keys.create("ci")
+        keys.close()
+        for file in ("theirs", "missing"):
+            assert "cannot be reached" in sentence(f"{tls(server, HIDDEN)}/{file}")
+        assert "cannot be reached" in sentence(tls(server, HIDDEN).partition("?")[0])
+    with speaking("other") as server:
+        assert "cannot be reached" in sentence(f"{tls(server, HIDDEN)}/ours")
 
 
 def test_one_that_does_not_tell_its_settings_is_refused(server, url):
