@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import batched
 from typing import Any, Final
 
@@ -29,6 +29,15 @@ _MOST_FAILURES: Final = codes.FREE_FAILURES + 16
 _CHANGED: Final = "changed"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """What was there when it was last asked for."""
+
+    database: str
+    revision: int
+    mark: str
+
+
 class RedisKeys:
     """A KeyRegistry over one Redis. A change is on the server's disk when its method returns."""
 
@@ -48,7 +57,7 @@ class RedisKeys:
         self._server = RedisServer(url)
         self._scripts: dict[str, Any] = {}
         self._generation = 0
-        self._seen: tuple[str, int] | None = None
+        self._seen: _Seen | None = None
         try:
             self._make()
         except BaseException:
@@ -178,17 +187,18 @@ class RedisKeys:
     def version(self) -> tuple[int, int]:
         """Two numbers that stay the same as long as a snapshot that was taken is still true; cheap to ask."""
         began, before = self._clock.monotonic(), self._seen
-        _, database, revision = self._run(redis_scripts.VERSION)
-        now = str(database), int(revision)
-        if before is not None and before[0] == now[0] and now[1] < before[1]:
-            raise StateUnusable(
-                f"{self._server.place} went back from revision {before[1]} to {now[1]}: changes that somebody was told "
-                "of are gone there. Revoke again what was revoked since, then start every llmauth anew."
-            )
-        if before is not None and before[0] != now[0]:
+        known = 0 if before is None else before.revision
+        _, database, revision, mark, known_mark = self._run(redis_scripts.VERSION, str(known))
+        now = _Seen(database=database, revision=int(revision), mark=mark)
+        if before is not None and before.database != now.database:
             self._generation += 1
+        elif before is not None and (now.revision < known or known_mark not in ("", before.mark)):
+            raise StateUnusable(
+                f"{self._server.place} has lost changes that somebody was told of, up to revision {known}: a failover, "
+                "or a backup that was put back. Revoke again what was revoked since, then start every llmauth anew."
+            )
         self._seen, self._read_at = now, began
-        return self._generation, now[1]
+        return self._generation, now.revision
 
     def is_behind(self) -> bool:
         """Whether nobody could read the version for longer than a second: what is known may not be what is true."""

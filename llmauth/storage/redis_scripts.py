@@ -4,6 +4,7 @@ What they keep, all under one tag, which puts it into one slot of a cluster:
 
     schema, database    the version of this layout, and a random name by which another database is told
     revision            the number of the last change
+    marks               when each of the last thousand was made
     changes             record ids by the revision of their last change
     record:<id>         a hash for each key, pair and session
     names               the id of the living key of each name
@@ -36,7 +37,13 @@ local function factor(id) return P .. 'factor:' .. id end
 local function field(id, name) return redis.call('HGET', record(id), name) end
 local function lives(id) return field(id, 'id') and not field(id, 'revoked') end
 
-local function advance() return redis.call('INCR', P .. 'revision') end
+-- Each change is marked: a replica that lost some, and made others of the same number since, is told by that.
+local function advance()
+  local revision, time = redis.call('INCR', P .. 'revision'), redis.call('TIME')
+  redis.call('HSET', P .. 'marks', revision, time[1] .. '.' .. time[2])
+  redis.call('HDEL', P .. 'marks', revision - 1000)
+  return revision
+end
 
 local function changed(id, revision)
   redis.call('HSET', record(id), 'revision', revision)
@@ -119,7 +126,16 @@ return '1'
 """
 )
 
-VERSION = _READS + _SHARED + "return {'done', redis.call('GET', P .. 'database'), redis.call('GET', P .. 'revision')}"
+# ARGV: a revision. The answer: the database, its revision, the mark of that, and of the one that was asked for.
+VERSION = (
+    _READS
+    + _SHARED
+    + """
+local revision = redis.call('GET', P .. 'revision')
+local marks = redis.call('HMGET', P .. 'marks', revision, ARGV[1])
+return {'done', redis.call('GET', P .. 'database') or '', revision, marks[1] or '', marks[2] or ''}
+"""
+)
 
 # ARGV: after which revision, how many at least. The answer: the revision, up to which one these are all, the records.
 CHANGED = (

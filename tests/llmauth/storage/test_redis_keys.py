@@ -85,8 +85,35 @@ def test_one_that_went_back_is_not_believed(keys, wire):
     keys.version()
     wire.decr("{llmauth}:revision")
     for _ in range(2):
-        with pytest.raises(StateUnusable, match=r"went back from revision 2 to 1.*Revoke again"):
+        with pytest.raises(StateUnusable, match=r"lost changes .* up to revision 2.*Revoke again"):
             keys.version()
+
+
+def test_nor_one_that_lost_changes_and_made_others_since(keys, wire, durable_redis_url):
+    """Its number is as high as it was, or higher, and yet it is not the same."""
+    keys.create("ci")
+    keys.revoke("ci")
+    keys.version()
+    wire.decr("{llmauth}:revision")
+    other = RedisKeys(durable_redis_url)
+    for name in ("x", "y"):
+        other.create(name)
+        with pytest.raises(StateUnusable, match="lost changes"):
+            keys.version()
+    assert other.version()[1] == 3
+    other.close()
+
+
+def test_a_change_that_is_too_long_ago_is_not_asked_for(keys, durable_redis_url):
+    """What is no longer marked says nothing."""
+    other = RedisKeys(durable_redis_url)
+    keys.create("ci")
+    keys.version()
+    other.create("x")
+    with Redis.from_url(durable_redis_url) as client:
+        client.hdel("{llmauth}:marks", "1")
+    assert keys.version() == (0, 2)
+    other.close()
 
 
 def test_a_record_that_somebody_spoilt_is_a_sentence(keys, wire):
