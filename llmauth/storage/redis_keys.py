@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import batched
@@ -17,8 +16,8 @@ from llmauth.storage.drafts import draft, successor
 from llmauth.storage.home import StateUnusable
 from llmauth.storage.keys import SESSIONS_KEPT_SECONDS, SHARED_STALE_SECONDS, STALE_SECONDS, KeyNameTaken, taken
 from llmauth.storage.records import KeyNotFound, KeyRecord, Kind, Snapshot, ambiguous, unknown
+from llmauth.storage.redis_database import RedisDatabase
 from llmauth.storage.redis_records import Unreadable, from_fields, pairs, to_fields
-from llmauth.storage.redis_server import RedisServer
 from llmauth.storage.sealing import HEAD_LENGTH, SealingKey
 from llmauth.storage.tables import FACTORS, KEYS
 
@@ -54,15 +53,9 @@ class RedisKeys:
         self._clock = clock or SystemClock()
         self._sealing = sealing or SealingKey(None)
         self.stale_after = stale_after or SHARED_STALE_SECONDS
-        self._server = RedisServer(url)
-        self._scripts: dict[str, Any] = {}
+        self._database = RedisDatabase(url)
         self._generation = 0
         self._seen: _Seen | None = None
-        try:
-            self._make()
-        except BaseException:
-            self.close()
-            raise
         self._read_at = self._clock.monotonic()
 
     # ---- keys and pairs ----------------------------------------------------------------------------------------
@@ -194,8 +187,8 @@ class RedisKeys:
             self._generation += 1
         elif before is not None and (now.revision < known or known_mark not in ("", before.mark)):
             raise StateUnusable(
-                f"{self._server.place} has lost changes that somebody was told of, up to revision {known}: a failover, "
-                "or a backup that was put back. Revoke again what was revoked since, then start every llmauth anew."
+                f"{self._database.place} has lost changes that somebody was told of, up to revision {known}: by a "
+                "failover, or by a restored backup. Revoke again what was revoked since, then start each llmauth anew."
             )
         self._seen, self._read_at = now, began
         return self._generation, now.revision
@@ -211,7 +204,7 @@ class RedisKeys:
 
     def close(self) -> None:
         """Close every connection."""
-        self._server.close()
+        self._database.close()
 
     # ---- one try of a change ------------------------------------------------------------------------------------
 
@@ -292,32 +285,8 @@ class RedisKeys:
 
     # ---- asking -------------------------------------------------------------------------------------------------
 
-    def _make(self) -> None:
-        script = self._server.script(redis_scripts.MAKE)
-        found = self._server.run(script, [redis_scripts.REVISION], [secrets.token_hex(8)])
-        self._require_schema(found)
-
-    def _require_schema(self, found: str) -> None:
-        if found == redis_scripts.SCHEMA:
-            return
-        if found == "":
-            raise StateUnusable(
-                f"{self._server.place} was emptied, or lost its data. Restore them, or start every llmauth anew to "
-                "begin without keys."
-            )
-        raise StateUnusable(
-            f"{self._server.place} holds version {found[:20]!r} of our data, and this llmauth reads version "
-            f"{redis_scripts.SCHEMA}. Use the llmauth that wrote it, or another database."
-        )
-
     def _run(self, text: str, *arguments: str) -> Any:
-        script = self._scripts.get(text)
-        if script is None:
-            script = self._scripts[text] = self._server.script(text)
-        told = self._server.run(script, [redis_scripts.REVISION], arguments)
-        if told[0] == "schema":
-            self._require_schema(told[1])
-        return told
+        return self._database.run(text, *arguments)
 
     def _until_done[Result](self, attempt: Callable[[], Result | None]) -> Result:
         """What an attempt made, as soon as none of what it had read was changed by somebody else meanwhile."""
@@ -325,7 +294,7 @@ class RedisKeys:
             made = attempt()
             if made is not None:
                 return made
-        raise StateUnusable(f"{self._server.place} is changed by too many at once. Try again.")
+        raise StateUnusable(f"{self._database.place} is changed by too many at once. Try again.")
 
     def _find(self, name_or_id: str) -> tuple[KeyRecord, str, str, Mapping[str, str]]:
         """The living record, its revision, the sealed seed of its factor, and by which keys what is sealed."""
@@ -341,7 +310,7 @@ class RedisKeys:
             return from_fields(told)
         except Unreadable:
             raise StateUnusable(
-                f"{self._server.place} holds a record that cannot be read: somebody else wrote it, or changed it."
+                f"{self._database.place} holds a record that cannot be read: somebody else wrote it, or changed it."
             ) from None
 
     def _sealed(self, record: KeyRecord, secret: Secret, heads: Iterable[str]) -> KeyRecord:

@@ -142,11 +142,9 @@ def _said_of(error: Exception) -> str:
     for kind, word in _KINDS.items():
         if isinstance(error, kind):
             return _SENTENCES["NOAUTH" if "Authentication required" in str(error) else word]
-    if isinstance(error, TimeoutError | ConnectionError | OSError):
-        full = "No connection available" in str(error)
-        return _SENTENCES["full" if full else "gone"]
     said = str(error).upper()
-    return next((why for word, why in _SENTENCES.items() if said.startswith(word)), _SENTENCES["garbage"])
+    silent = isinstance(error, TimeoutError | ConnectionError | OSError)
+    return next((why for word, why in _SENTENCES.items() if said.startswith(word)), _GONE if silent else _GARBAGE)
 
 
 # What the library takes the first word off of, and makes kinds of errors.
@@ -162,6 +160,9 @@ _REPLICA = "is a replica, where nothing can be changed. Lead the storage URL to 
 _CLUSTER = (
     "is a node of a cluster that does not hold the keys. Lead the storage URL to the primary of the slot of {llmauth}."
 )
+_GONE = "cannot be reached, or does not answer. Look at host, port and network; `redis-cli ping` asks it too."
+_GARBAGE = "answered something that cannot be read."
+# By the word with which it begins what it says, or the library.
 _SENTENCES: Mapping[str, str] = {
     "NOAUTH": "wants a password, and the storage URL has none.",
     "WRONGPASS": "refuses this user or its password. Look at both in the storage URL; `%40` stands for an @.",
@@ -177,7 +178,8 @@ _SENTENCES: Mapping[str, str] = {
     "NOREPLICAS": "has lost the replicas that it must not be without, and takes no changes.",
     "MASTERDOWN": _REPLICA,
     "WRONGTYPE": "holds something of another program under {llmauth}. Use another database.",
-    "full": "is asked by too many at once. Try again.",
-    "gone": "cannot be reached, or does not answer. Look at host, port and network; `redis-cli ping` asks it too.",
-    "garbage": "answered something that cannot be read.",
+    "DB INDEX": "has no database of this number. Look at the path of the storage URL.",
+    "INVALID DATABASE": "has no database of this number. Look at the path of the storage URL.",
+    "MAX NUMBER OF CLIENTS": "has no connection left for us. Raise its maxclients, or run fewer processes.",
+    "NO CONNECTION AVAILABLE": "is asked by too many at once. Try again.",
 }

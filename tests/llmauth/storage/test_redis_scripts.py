@@ -40,35 +40,6 @@ def test_on_a_replica_none_is_run_not_even_those_that_read(wire, name):
         wire.replicaof("NO", "ONE")
 
 
-def test_data_of_another_version_are_neither_read_nor_written(keys, wire, durable_redis_url):
-    keys.create("ci")
-    wire.set("{llmauth}:schema", "2")
-    before = sorted(wire.scan_iter("*"))
-    for call in (keys.version, keys.list, lambda: keys.create("x"), lambda: keys.revoke("ci"), keys.forget_sessions):
-        with pytest.raises(StateUnusable, match="holds version '2'"):
-            call()
-    with pytest.raises(StateUnusable, match="holds version '2'"):
-        RedisKeys(durable_redis_url)
-    assert sorted(wire.scan_iter("*")) == before
-
-
-def test_what_was_emptied_is_no_place_without_keys(keys, wire):
-    """It answers nobody as if there had never been any, and takes no new ones."""
-    keys.create("ci")
-    wire.flushall()
-    for call in (keys.version, keys.snapshot, lambda: keys.create("x"), lambda: keys.prove_factor("x", "1", 1.0)):
-        with pytest.raises(StateUnusable, match="was emptied"):
-            call()
-    assert wire.dbsize() == 0
-
-
-def test_half_of_our_data_are_not_taken_for_none(keys, wire, durable_redis_url):
-    keys.create("ci")
-    wire.delete("{llmauth}:schema")
-    with pytest.raises(StateUnusable, match="was emptied, or lost its data"):
-        RedisKeys(durable_redis_url)
-
-
 def test_all_is_under_one_tag(keys, wire, clock):
     keys.create("ci")
     keys.open_session(
@@ -101,11 +72,3 @@ def test_of_many_who_take_one_name_one_has_it(keys):
     with ThreadPoolExecutor(8) as pool:
         taken = [each for each in pool.map(take, range(16)) if each]
     assert [each.id for each in keys.list()] == taken
-
-
-def test_of_many_who_make_it_one_does(durable_redis_url, wire):
-    with ThreadPoolExecutor(8) as pool:
-        stores = list(pool.map(lambda _: RedisKeys(durable_redis_url), range(8)))
-    assert {store.version() for store in stores} == {(0, 0)}
-    for store in stores:
-        store.close()

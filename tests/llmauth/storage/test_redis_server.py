@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from redis import Redis
-from redis.exceptions import NoPermissionError
+from redis.exceptions import NoPermissionError, RedisError
 
 from llmauth.demo.certificates import Authority
 from llmauth.storage import redis_server
@@ -89,6 +89,31 @@ def test_a_wrong_password_and_none(server):
     assert "refuses this user or its password" in sentence(f"redis://:{HIDDEN}@127.0.0.1:{server.port}/0")
     assert "refuses this user or its password" in sentence(f"redis://u:{HIDDEN}@127.0.0.1:{server.port}/0")
     assert "the storage URL has none" in sentence(f"redis://127.0.0.1:{server.port}/0")
+
+
+def test_a_number_that_no_database_has(url):
+    assert "has no database of this number" in sentence(f"{url}9999")
+
+
+def test_too_many_connections(server, url):
+    with set_to(server, "maxclients", "2", "10000"), ExitStack() as held:
+        with suppress(RedisError):
+            for _ in range(20):
+                held.enter_context(Redis.from_url(url, single_connection_client=True, retry=None)).ping()
+        assert "has no connection left for us" in sentence(url)
+
+
+def test_when_all_our_connections_are_in_use_the_next_waits_not_long(url, monkeypatch):
+    monkeypatch.setattr(redis_server, "POOL_SECONDS", 0.2)
+    keys = RedisKeys(url)
+    pool = keys._database._server._pool
+    taken = [pool.get_connection() for _ in range(10)]
+    with pytest.raises(StateUnusable, match="too many at once"):
+        keys.list()
+    for each in taken:
+        pool.release(each)
+    assert keys.list() == ()
+    keys.close()
 
 
 def test_a_port_that_speaks_no_tls(url):
