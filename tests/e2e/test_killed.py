@@ -22,6 +22,7 @@ from tests.fixtures.serving import Serving, start
 
 MODELS = "/transparent/openai/v1/models"
 RESTARTED_WITHIN = 5.0
+Serve = Callable[..., Serving]
 
 
 @dataclass
@@ -113,7 +114,8 @@ def _has_many(told: Told, sessions: int) -> bool:
     return len(told.sessions) >= sessions
 
 
-def kill_many(gateway: Serving, emulators: Emulators, rounds: int) -> None:
+def kill_many(serve: Serve, emulators: Emulators, rounds: int, storage: dict[str, str]) -> None:
+    gateway = serve(storage=storage)
     lots, store = random.Random(rounds), open_store(gateway.settings())
     key = gateway.key()
     try:
@@ -124,7 +126,7 @@ def kill_many(gateway: Serving, emulators: Emulators, rounds: int) -> None:
                 time.sleep(lots.uniform(0.0, 0.05))
                 gateway.stop(9)
             began = time.monotonic()
-            gateway = start(gateway.config.parent, emulators)
+            gateway = start(gateway.config.parent, emulators, storage=storage)
             assert time.monotonic() - began < RESTARTED_WITHIN
             require_all(gateway, told)
     finally:
@@ -132,11 +134,19 @@ def kill_many(gateway: Serving, emulators: Emulators, rounds: int) -> None:
         gateway.stop()
 
 
-def test_killed_under_load_it_has_lost_nothing(serve: Callable[..., Serving], emulators: Emulators) -> None:
-    kill_many(serve(), emulators, 3)
+@pytest.fixture(params=["sqlite", "redis"])
+def storage(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Where the gateway keeps its keys."""
+    return {"url": request.getfixturevalue("durable_redis_url")} if request.param == "redis" else {}
+
+
+def test_killed_under_load_it_has_lost_nothing(serve: Serve, emulators: Emulators, storage: dict[str, str]) -> None:
+    kill_many(serve, emulators, 3, storage)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(900)
-def test_killed_a_hundred_times_it_has_lost_nothing(serve: Callable[..., Serving], emulators: Emulators) -> None:
-    kill_many(serve(), emulators, 100)
+def test_killed_a_hundred_times_it_has_lost_nothing(
+    serve: Serve, emulators: Emulators, storage: dict[str, str]
+) -> None:
+    kill_many(serve, emulators, 100, storage)
