@@ -12,6 +12,8 @@ from hypothesis import settings
 # Servers that one start serves the whole run with; a test asks for them by name.
 from tests.fixtures.postgres import postgres_server as postgres_server
 from tests.fixtures.postgres import postgres_url as postgres_url
+from tests.fixtures.redis_server import durable_redis_server as durable_redis_server
+from tests.fixtures.redis_server import durable_redis_url as durable_redis_url
 from tests.fixtures.redis_server import redis_server as redis_server
 from tests.fixtures.redis_server import redis_url as redis_url
 

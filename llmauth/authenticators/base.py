@@ -12,7 +12,7 @@ from llmauth.clock import Clock
 from llmauth.context import Identity
 from llmauth.errors import Unauthenticated
 from llmauth.outbound import Outbound
-from llmauth.storage.keys import KeyStore
+from llmauth.storage.registry import KeyRegistry
 
 Reason = Literal[
     "missing",  # nothing was presented where something must be
@@ -65,7 +65,7 @@ class Presented:
 class AuthSurroundings:
     """What a method may ask: the store of keys, the clock, services outside, the environment, the state folder."""
 
-    store: KeyStore
+    store: KeyRegistry
     clock: Clock
     outbound: Outbound
     environ: Mapping[str, str]

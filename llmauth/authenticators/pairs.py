@@ -13,8 +13,8 @@ from llmauth.errors import Unavailable
 from llmauth.secrets import Secret
 from llmauth.storage.feed import KeyFeed
 from llmauth.storage.home import StateError
-from llmauth.storage.keys import KeyStore
 from llmauth.storage.records import KeyRecord, Snapshot
+from llmauth.storage.registry import KeyRegistry
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +43,9 @@ class _Held:
 
 
 class StoredPairs:
-    """Those of a KeyStore. `secret_of` reads a dictionary that is replaced whole, or changed by single steps."""
+    """Those of a KeyRegistry. `secret_of` reads a dictionary that is replaced whole, or changed by single steps."""
 
-    def __init__(self, store: KeyStore, clock: Clock) -> None:
+    def __init__(self, store: KeyRegistry, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         self._feed = KeyFeed(store, self.load, clock)

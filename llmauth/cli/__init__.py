@@ -38,7 +38,7 @@ class Root:
     """What commands may ask of the root by their context."""
 
     def key_store(self, configs: list[Path]) -> Any:
-        """The store of keys (KeyStore) by these configuration files; empty for the default ones."""
+        """The store of keys (KeyRegistry) by these configuration files; empty for the default ones."""
         from llmauth.config.settings import read_settings
         from llmauth.config.stores import open_store
 

@@ -23,6 +23,7 @@ from llmauth.storage.factors import Enrolment
 from llmauth.storage.home import StateError, state_folder
 from llmauth.storage.keys import KeyStore
 from llmauth.storage.records import KeyRecord
+from llmauth.storage.registry import KeyRegistry
 
 _WIDE = 250
 # What holds when a change was made and cannot be recorded.
@@ -43,7 +44,7 @@ app = typer.Typer(
 class ChoosesStorage(Protocol):
     """What the context object of the root command may offer; without it keys are in the state folder."""
 
-    def key_store(self, configs: list[Path]) -> KeyStore:
+    def key_store(self, configs: list[Path]) -> KeyRegistry:
         """The store of keys, by these configuration files (empty: the default ones)."""
         ...
 
@@ -147,7 +148,7 @@ def enrol_totp(ctx: typer.Context, name_or_id: NameOrId, as_json: AsJson = False
 
 
 @contextmanager
-def _store(ctx: typer.Context, configs: list[Path] | None) -> Iterator[KeyStore]:
+def _store(ctx: typer.Context, configs: list[Path] | None) -> Iterator[KeyRegistry]:
     """The store, closed afterwards; what goes wrong is one sentence on standard error and an exit code."""
     try:
         store = _opened(ctx, configs or [])
@@ -161,7 +162,7 @@ def _store(ctx: typer.Context, configs: list[Path] | None) -> Iterator[KeyStore]
         raise _failed(error, 1) from None
 
 
-def _opened(ctx: typer.Context, configs: list[Path]) -> KeyStore:
+def _opened(ctx: typer.Context, configs: list[Path]) -> KeyRegistry:
     root = ctx.find_root().obj
     if isinstance(root, ChoosesStorage):
         return root.key_store(configs)

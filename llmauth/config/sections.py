@@ -17,6 +17,7 @@ from llmauth.durations import parse_duration
 from llmauth.governance.places import parse_place
 from llmauth.platform import Cloud, PlatformName
 from llmauth.storage.databases import is_file, is_server
+from llmauth.storage.redis_urls import is_redis, require_readable
 from llmauth.upstream_proxy import NoProxy, ProxyAddress, parse_proxy_url
 
 
@@ -98,12 +99,12 @@ def _no_proxy(entry: str) -> str:
 
 def _storage_url(value: object) -> str:
     url = _text(value)
-    if url.startswith("redis"):
-        raise unavailable("keys in Redis")
-    if not (is_file(url) or is_server(url)):
+    if is_redis(url):
+        require_readable(url)
+    elif not (is_file(url) or is_server(url)):
         raise ValueError(
-            "not a place for keys; write sqlite:///keys.db, sqlite:////var/lib/llmauth/keys.db, or "
-            "postgresql://user:password@host/database"
+            "not a place for keys; write sqlite:///keys.db, sqlite:////var/lib/llmauth/keys.db, "
+            "postgresql://user:password@host/database, or redis://user:password@host:6379/0"
         )
     return url
 

@@ -36,6 +36,7 @@ from llmauth.providers.base import parse_base_url
 from llmauth.routers.catalogue import Rule, unreachable
 from llmauth.storage.databases import may_be_read_on_the_way
 from llmauth.storage.home import state_folder
+from llmauth.storage.redis_urls import is_redis, may_be_read
 from llmauth.vaults import VaultsOptions
 
 
@@ -166,6 +167,8 @@ def _warnings(document: Document) -> Iterable[str]:
         yield f"Port {server.port} is open to other machines without TLS: keys and prompts travel in clear text."
     if may_be_read_on_the_way(document.storage.url):
         yield "The key database is reached over a network without a checked certificate: add ?sslmode=verify-full."
+    if is_redis(document.storage.url) and may_be_read(document.storage.url):
+        yield "The keys in Redis are reached over a network without TLS: write rediss://."
     if document.metrics is not None and not is_loopback(document.metrics.host):
         yield f"Port {document.metrics.port} shows the metrics to every machine that reaches it, without a key."
 

@@ -20,7 +20,7 @@ from llmauth.config.stores import open_store
 from llmauth.outbound import Outbound
 from llmauth.routers.auth import AuthRouter
 from llmauth.storage import token_key
-from llmauth.storage.keys import KeyStore
+from llmauth.storage.registry import KeyRegistry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Callers:
     """The store that the methods share, what they open, and who asks them; `certificates` is the method that wants some
     of clients, where there is one."""
 
-    keys: KeyStore
+    keys: KeyRegistry
     tokens: Tokens
     sessions: Sessions
     certificates: ClientCertificates | None

@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 from llmauth.clock import Clock
 from llmauth.storage.home import StateError, StateUnusable
-from llmauth.storage.keys import STALE_SECONDS, KeyStore
+from llmauth.storage.keys import STALE_SECONDS
 from llmauth.storage.records import Snapshot
+from llmauth.storage.registry import KeyRegistry
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class KeyFeed:
     request may wait for.
     """
 
-    def __init__(self, store: KeyStore, on_snapshot: Callable[[Snapshot], None], clock: Clock) -> None:
+    def __init__(self, store: KeyRegistry, on_snapshot: Callable[[Snapshot], None], clock: Clock) -> None:
         self.fresh_at = -math.inf
         self.failing = False
         self.used: dict[str, float] = {}

@@ -262,9 +262,9 @@ class KeyStore:
     def _issue(self, record: KeyRecord, secret: Secret) -> KeyRecord:
         with self._database.writing() as connection:
             revision = advance(connection)
-            taken = next(all_records(connection, (KEYS.c.name == record.name) & NAMED & LIVING), None)
-            if taken is not None:
-                raise KeyNameTaken(_taken(taken, self._clock.wall()))
+            holder = next(all_records(connection, (KEYS.c.name == record.name) & NAMED & LIVING), None)
+            if holder is not None:
+                raise KeyNameTaken(taken(holder, self._clock.wall()))
             record = self._sealed(connection, record, secret)
             store(connection, revision, record)
         return record
@@ -281,7 +281,8 @@ def _take_turn(connection: Connection) -> None:
     connection.execute(select(REVISION.c.value).with_for_update())
 
 
-def _taken(record: KeyRecord, now: float) -> str:
+def taken(record: KeyRecord, now: float) -> str:
+    """The sentence of KeyNameTaken."""
     state = "an expired" if record.ended(now) else "a living"
     return (
         f"There is {state} key named '{record.name}' (id {record.id}). "

@@ -91,10 +91,20 @@ def living(connection: Connection, name_or_id: str) -> KeyRecord:
     named = or_((KEYS.c.name == name_or_id) & NAMED, KEYS.c.id == name_or_id)
     found = list(all_records(connection, named & LIVING)) if name_or_id.isprintable() else []
     if not found:
-        raise KeyNotFound(f"No living key has the name or id {shown(name_or_id)!r}. `llmauth keys list` shows them.")
+        raise KeyNotFound(unknown(name_or_id))
     if len(found) > 1:
-        raise KeyNotFound(f"{name_or_id!r} is the name of one key and the id of another. Use the id that you mean.")
+        raise KeyNotFound(ambiguous(name_or_id))
     return found[0]
+
+
+def unknown(name_or_id: str) -> str:
+    """The sentence for what no living key is called."""
+    return f"No living key has the name or id {shown(name_or_id)!r}. `llmauth keys list` shows them."
+
+
+def ambiguous(name_or_id: str) -> str:
+    """The sentence for what two living keys are called."""
+    return f"{name_or_id!r} is the name of one key and the id of another. Use the id that you mean."
 
 
 def store(connection: Connection, revision: int, *records: KeyRecord) -> None:

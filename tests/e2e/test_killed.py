@@ -15,13 +15,14 @@ import pytest
 
 from llmauth.config.stores import open_store
 from llmauth.demo.emulators import Emulators
-from llmauth.storage.keys import KeyStore
+from llmauth.storage.registry import KeyRegistry
 from tests.fixtures.calls import JSON, eventually, get
 from tests.fixtures.raw import Wire
 from tests.fixtures.serving import Serving, start
 
 MODELS = "/transparent/openai/v1/models"
 RESTARTED_WITHIN = 5.0
+Serve = Callable[..., Serving]
 
 
 @dataclass
@@ -41,7 +42,7 @@ def log_in(gateway: Serving, key: str, code: str) -> tuple[int, str]:
     return answer.status, json.loads(answer.body).get("session_token", "")
 
 
-def people_log_in(gateway: Serving, store: KeyStore, told: Told, over: threading.Event) -> None:
+def people_log_in(gateway: Serving, store: KeyRegistry, told: Told, over: threading.Event) -> None:
     """Each with a new key, until its backup codes are used up."""
     for number in range(1000):
         name = f"person-{gateway.process.pid}-{number}"
@@ -61,7 +62,7 @@ def programs_call(gateway: Serving, key: str, over: threading.Event) -> None:
             wire.request("GET", MODELS, [("Host", "gateway"), ("X-API-Key", key)])
 
 
-def operators_work(gateway: Serving, store: KeyStore, told: Told, over: threading.Event) -> None:
+def operators_work(gateway: Serving, store: KeyRegistry, told: Told, over: threading.Event) -> None:
     for number in range(1000):
         if over.is_set():
             return
@@ -75,7 +76,7 @@ def operators_work(gateway: Serving, store: KeyStore, told: Told, over: threadin
 
 
 @contextmanager
-def load(gateway: Serving, key: str, store: KeyStore, told: Told) -> Iterator[None]:
+def load(gateway: Serving, key: str, store: KeyRegistry, told: Told) -> Iterator[None]:
     over = threading.Event()
 
     def run(work: Callable[[], None]) -> None:
@@ -113,7 +114,8 @@ def _has_many(told: Told, sessions: int) -> bool:
     return len(told.sessions) >= sessions
 
 
-def kill_many(gateway: Serving, emulators: Emulators, rounds: int) -> None:
+def kill_many(serve: Serve, emulators: Emulators, rounds: int, storage: dict[str, str]) -> None:
+    gateway = serve(storage=storage)
     lots, store = random.Random(rounds), open_store(gateway.settings())
     key = gateway.key()
     try:
@@ -124,7 +126,7 @@ def kill_many(gateway: Serving, emulators: Emulators, rounds: int) -> None:
                 time.sleep(lots.uniform(0.0, 0.05))
                 gateway.stop(9)
             began = time.monotonic()
-            gateway = start(gateway.config.parent, emulators)
+            gateway = start(gateway.config.parent, emulators, storage=storage)
             assert time.monotonic() - began < RESTARTED_WITHIN
             require_all(gateway, told)
     finally:
@@ -132,11 +134,19 @@ def kill_many(gateway: Serving, emulators: Emulators, rounds: int) -> None:
         gateway.stop()
 
 
-def test_killed_under_load_it_has_lost_nothing(serve: Callable[..., Serving], emulators: Emulators) -> None:
-    kill_many(serve(), emulators, 3)
+@pytest.fixture(params=["sqlite", "redis"])
+def storage(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Where the gateway keeps its keys."""
+    return {"url": request.getfixturevalue("durable_redis_url")} if request.param == "redis" else {}
+
+
+def test_killed_under_load_it_has_lost_nothing(serve: Serve, emulators: Emulators, storage: dict[str, str]) -> None:
+    kill_many(serve, emulators, 3, storage)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(900)
-def test_killed_a_hundred_times_it_has_lost_nothing(serve: Callable[..., Serving], emulators: Emulators) -> None:
-    kill_many(serve(), emulators, 100)
+def test_killed_a_hundred_times_it_has_lost_nothing(
+    serve: Serve, emulators: Emulators, storage: dict[str, str]
+) -> None:
+    kill_many(serve, emulators, 100, storage)

@@ -18,7 +18,7 @@ import pytest
 from llmauth.config.stores import open_store
 from llmauth.demo.emulators import Emulators
 from llmauth.storage.factors import Enrolment
-from llmauth.storage.keys import KeyStore
+from llmauth.storage.registry import KeyRegistry
 from tests.emulators.issuer import AUDIENCE, HOST, Issuer
 from tests.fixtures.calls import CHAT, JSON
 from tests.fixtures.raw import Answer, Wire, tunnel
@@ -30,7 +30,7 @@ Serve = Callable[..., Serving]
 
 
 @contextmanager
-def store_of(gateway: Serving) -> Iterator[KeyStore]:
+def store_of(gateway: Serving) -> Iterator[KeyRegistry]:
     store = open_store(gateway.settings())
     try:
         yield store

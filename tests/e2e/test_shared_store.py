@@ -1,4 +1,4 @@
-"""Several gateways over one PostgreSQL: what one is told counts at all, and an outage ends administration first."""
+"""Several gateways over one PostgreSQL or Redis: what one is told counts at all, and what an outage ends."""
 
 from __future__ import annotations
 
@@ -14,27 +14,36 @@ import pytest
 
 from llmauth.config.stores import open_store
 from llmauth.demo.emulators import Emulators
-from llmauth.storage.keys import KeyStore
+from llmauth.storage.registry import KeyRegistry
 from tests.fixtures.calls import JSON, OPENAI, code, eventually, get
 from tests.fixtures.postgres import PostgresServer
 from tests.fixtures.raw import Answer, Wire, tunnel
+from tests.fixtures.redis_server import DURABLE, RedisServer
 from tests.fixtures.serving import Serving
 
 MODELS = "/transparent/openai/v1/models"
 Serve = Callable[..., Serving]
+Server = PostgresServer | RedisServer
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
+@pytest.fixture(scope="module", params=["postgresql", "redis"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """One of our own, that may be stopped."""
-    with PostgresServer() as running:
+    with PostgresServer() if request.param == "postgresql" else RedisServer(**DURABLE) as running:
         yield running
 
 
+def emptied(server: Server) -> str:
+    if isinstance(server, PostgresServer):
+        return server.url(server.fresh())
+    assert server.say("FLUSHALL") == "+OK"
+    return server.url
+
+
 @pytest.fixture
-def replica(serve: Serve, server: PostgresServer, tmp_path: Path) -> Callable[[], Serving]:
+def replica(serve: Serve, server: Server, tmp_path: Path) -> Callable[[], Serving]:
     """One more gateway over the same database, with the sealing key that all have."""
-    url, sealing = server.url(server.fresh()), tmp_path / "sealing.key"
+    url, sealing = emptied(server), tmp_path / "sealing.key"
     sealing.touch(0o600)
     sealing.write_text("6b" * 32)
     return lambda: serve(storage={"url": url, "sealing_key_file": str(sealing), "stale_after": "4s"})
@@ -54,7 +63,7 @@ def is_refused(wire: Wire) -> bool:
     return wire.request("GET", "/v1/models", [("Host", OPENAI)]).status == 401
 
 
-def store_of(gateway: Serving) -> KeyStore:
+def store_of(gateway: Serving) -> KeyRegistry:
     return open_store(gateway.settings())
 
 
@@ -82,7 +91,7 @@ def test_what_is_done_at_one_counts_at_the_other(replica: Callable[[], Serving],
 
 
 def test_an_outage_ends_administration_first_then_all_and_nothing_for_good(
-    replica: Callable[[], Serving], server: PostgresServer, emulators: Emulators
+    replica: Callable[[], Serving], server: Server, emulators: Emulators
 ) -> None:
     """F2: for `stale_after` callers go on and nothing is changed or used up; then all get 503, until it is back."""
     gateway = replica()

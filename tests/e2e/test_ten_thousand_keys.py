@@ -1,4 +1,4 @@
-"""Acceptance check 7: with 10,000 keys a caller that is known is known at once, over a file and over a server."""
+"""Acceptance check 7: with 10,000 keys a caller that is known is known at once, over a file and over servers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from llmauth.demo.emulators import Emulators
 from llmauth.http import Door, Headers, Request, Url
 from llmauth.routers.auth import AuthRouter, Pending
 from llmauth.secrets import Secret
-from llmauth.storage.keys import KeyStore
+from llmauth.storage.registry import KeyRegistry
+from llmauth.storage.stores import open_keys
 from tests.fixtures.calls import eventually, memory
 from tests.fixtures.keys import fill
 from tests.fixtures.methods import issued_keys
@@ -34,13 +35,17 @@ CPU_SECONDS = 30e-6
 SAME = "$2b$05$" + "." * 53
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+SERVERS = {"postgresql": "postgres_url", "redis": "durable_redis_url"}
+
+
+@pytest.fixture(params=["sqlite", *SERVERS])
 def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return str(tmp_path / "state" / "keys.db") if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    server = SERVERS.get(request.param)
+    return request.getfixturevalue(server) if server else str(tmp_path / "state" / "keys.db")
 
 
 @contextmanager
-def judged_by(store: KeyStore) -> Iterator[tuple[AuthRouter, IssuedKeys]]:
+def judged_by(store: KeyRegistry) -> Iterator[tuple[AuthRouter, IssuedKeys]]:
     keys = issued_keys(store, SystemClock())
     router = AuthRouter([keys], enabled=True, clock=SystemClock())
     router.start()
@@ -90,7 +95,7 @@ def test_a_known_caller_among_ten_thousand(location: str, monkeypatch: pytest.Mo
     """The hashes are not computed here: what was proved once is not proved again, so they play no part in it."""
     monkeypatch.setattr("llmauth.storage.drafts.hash_key", lambda key: SAME)
     monkeypatch.setattr(authenticator, "matches", lambda text, algorithm, hashed: hashed == SAME)
-    with closing(KeyStore(location)) as store:
+    with closing(open_keys(location)) as store:
         made = fill(store, MANY)
         with judged_by(store) as (router, keys):
             # Proving asks the store each time, so a part of them is enough: the cache is the same.
@@ -103,7 +108,7 @@ def test_a_known_caller_among_ten_thousand(location: str, monkeypatch: pytest.Mo
 @pytest.mark.soak
 @pytest.mark.timeout(300)
 def test_ten_thousand_keys_for_real(location: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with closing(KeyStore(location)) as store:
+    with closing(open_keys(location)) as store:
         issued = seconds(lambda: fill(store, MANY))
         made = [key for _, key in (store.create(f"more{n}") for n in range(1000))]
         listed = seconds(store.list)
@@ -129,7 +134,7 @@ def test_ten_thousand_keys_for_real(location: str, capsys: pytest.CaptureFixture
 
 @pytest.mark.soak
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("kind", ["sqlite", *SERVERS])
 def test_a_gateway_with_ten_thousand_keys(
     kind: str,
     serve: Callable[..., Serving],
@@ -137,7 +142,7 @@ def test_a_gateway_with_ten_thousand_keys(
     request: pytest.FixtureRequest,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    storage = {"url": request.getfixturevalue("postgres_url")} if kind == "postgresql" else {}
+    storage = {"url": request.getfixturevalue(SERVERS[kind])} if kind in SERVERS else {}
     gateway = serve(storage=storage)
     with closing(open_store(gateway.settings())) as store:
         few, small = answered(gateway, [store.create(f"few{n}")[1] for n in range(100)]), memory(gateway.process.pid)

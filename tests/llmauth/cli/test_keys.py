@@ -372,10 +372,11 @@ def test_what_was_revoked_is_told_to_scripts(run, store):
     assert (told["name"], told["state"], told["id"]) == ("ci", "revoked", store.list()[0].id)
 
 
-def test_the_storage_of_the_configuration_is_used(tmp_path, postgres_url):
+@pytest.mark.parametrize("server", ["postgres_url", "durable_redis_url"])
+def test_the_storage_of_the_configuration_is_used(tmp_path, server, request):
     """The same commands, where the file says a server."""
     config = tmp_path / "gateway.yaml"
-    config.write_text(f"storage: {{url: '{postgres_url}'}}\n")
+    config.write_text(f"storage: {{url: '{request.getfixturevalue(server)}'}}\n")
     environ = {"LLMAUTH_HOME": str(tmp_path / "home"), "LLMAUTH_CONFIG": str(config)}
 
     def llmauth(*words):
@@ -391,14 +392,24 @@ def test_the_storage_of_the_configuration_is_used(tmp_path, postgres_url):
     assert not list((tmp_path / "home").glob("*.db"))
 
 
-def test_no_sentence_tells_the_password_of_the_server(tmp_path):
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        (
+            "postgresql://llmauth:hunter2@127.0.0.1:1/llmauth",
+            "postgresql://llmauth:***@127.0.0.1:1/llmauth cannot be reached",
+        ),
+        ("redis://llmauth:hunter2@127.0.0.1:1/0", "The Redis 127.0.0.1:1/0 of keys cannot be reached"),
+    ],
+)
+def test_no_sentence_tells_the_password_of_the_server(tmp_path, url, told):
     config = tmp_path / "gateway.yaml"
-    config.write_text("storage: {url: 'postgresql://llmauth:hunter2@127.0.0.1:1/llmauth'}\n")
+    config.write_text(f"storage: {{url: '{url}'}}\n")
     command = [sys.executable, "-m", "llmauth", "keys", "list"]
     environ = {**os.environ, "LLMAUTH_HOME": str(tmp_path / "home"), "LLMAUTH_CONFIG": str(config)}
     done = subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "postgresql://llmauth:***@127.0.0.1:1/llmauth cannot be reached" in done.stderr
+    assert told in done.stderr
     assert "hunter2" not in done.stderr
     assert "Traceback" not in done.stderr
 

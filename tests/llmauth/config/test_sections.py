@@ -78,7 +78,9 @@ def test_methods_that_mean_nothing_refuse_to_start(methods):
 
 
 def test_keys_in_redis_are_no_part_of_it():
-    assert refusal(Storage, url="redis://h").startswith("not available in this version: ")
+    assert Storage.model_validate({"url": "rediss://u:hunter2@h:6379/0"}).url.startswith("rediss:")
+    for url in ("redis://:hunter2@h/zero", "redis://", "redis://h?ssl_cert_reqs=none", "rediss://h:port"):
+        assert "hunter2" not in refusal(Storage, url=url)
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "mysql://x", "keys.db", 5])

@@ -192,6 +192,8 @@ def test_limits_from_the_environment(read):
             "Limits are counted over a network without checked TLS",
         ),
         ("storage: {limits_url: postgresql://u:p@far/db}", {}, "Limits are counted over a network without checked TLS"),
+        ("storage: {url: redis://:hunter2@far:6379}", {}, "The keys in Redis are reached over a network without TLS"),
+        ("storage: {url: postgresql://u:hunter2@far/db}", {}, "The key database is reached over a network without a"),
     ],
 )
 def test_limits_that_may_be_meant_otherwise_are_told(read, text, environ, warning):

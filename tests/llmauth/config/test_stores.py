@@ -61,6 +61,14 @@ def test_a_server(tmp_path, postgres_url):
     assert not (tmp_path / "home").exists()
 
 
+def test_a_redis(tmp_path, durable_redis_url):
+    store = open_store(configured(tmp_path, f"{{url: '{durable_redis_url}', stale_after: 9s}}"))
+    assert (store.shared, store.stale_after) == (True, 9.0)
+    store.create_pair("ci")
+    store.close()
+    assert [file.name for file in (tmp_path / "home").iterdir()] == ["sealing.key"]
+
+
 def test_what_cannot_be_used_is_a_sentence(tmp_path):
     (tmp_path / "home").mkdir(mode=0o755)
     (tmp_path / "home").chmod(0o755)

@@ -1,4 +1,4 @@
-"""The same tests for each database: a file of SQLite, and a real PostgreSQL."""
+"""The same tests for each place of keys: a file of SQLite, a real PostgreSQL, and a real Redis."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ import psycopg
 import pytest
 
 from llmauth.clock import Clock, ManualClock
-from llmauth.storage.keys import KeyStore
+from llmauth.storage.registry import KeyRegistry
 from llmauth.storage.sealing import SealingKey
+from llmauth.storage.stores import open_keys
+from tests.fixtures.kept_keys import Kept, KeptInRedis, KeptInTables
 
 Rows = list[tuple[Any, ...]]
 # Loaded once and forked: what is tested is not how long a start takes. `go` returns when all have called it, or ended.
@@ -52,19 +54,31 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "state"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+def _place(request: pytest.FixtureRequest, home: Path) -> str:
+    if request.param == "sqlite":
+        return str(home / "keys.db")
+    return request.getfixturevalue("postgres_url" if request.param == "postgresql" else "durable_redis_url")
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "redis"])
 def location(request: pytest.FixtureRequest, home: Path) -> str:
     """Where a store may be opened, any number of times."""
-    return str(home / "keys.db") if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    return _place(request, home)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def tables(request: pytest.FixtureRequest, home: Path) -> str:
+    """Where a database may be opened, any number of times."""
+    return _place(request, home)
 
 
 @pytest.fixture
-def opened(location: str, home: Path, clock: ManualClock) -> Iterator[Callable[..., KeyStore]]:
+def opened(location: str, home: Path, clock: ManualClock) -> Iterator[Callable[..., KeyRegistry]]:
     """Opens the store once more, as another process would; with another clock, or another sealing key."""
-    stores: list[KeyStore] = []
+    stores: list[KeyRegistry] = []
 
-    def open_(at: Clock = clock, sealing: SealingKey | None = None) -> KeyStore:
-        stores.append(KeyStore(location, at, sealing=sealing or SealingKey(home)))
+    def open_(at: Clock = clock, sealing: SealingKey | None = None) -> KeyRegistry:
+        stores.append(open_keys(location, at, sealing=sealing or SealingKey(home)))
         return stores[-1]
 
     yield open_
@@ -73,7 +87,7 @@ def opened(location: str, home: Path, clock: ManualClock) -> Iterator[Callable[.
 
 
 @pytest.fixture
-def store(opened: Callable[..., KeyStore]) -> KeyStore:
+def store(opened: Callable[..., KeyRegistry]) -> KeyRegistry:
     return opened()
 
 
@@ -90,6 +104,12 @@ def raw(location: str) -> Callable[[str], Rows]:
             return list(file.execute(statement))
 
     return run
+
+
+@pytest.fixture
+def kept(location: str, raw: Callable[[str], Rows]) -> Kept:
+    """What a place holds, as somebody else sees and changes it, past the store."""
+    return KeptInRedis(location) if location.startswith("redis:") else KeptInTables(raw)
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from llmauth.storage.home import StateUnusable
 
 
 @pytest.fixture
-def database(location):
-    opened = open_database(location)
+def database(tables):
+    opened = open_database(tables)
     yield opened
     opened.close()
 
@@ -21,12 +21,12 @@ def revision(database):
         return connection.execute(text("SELECT value FROM revision")).scalar()
 
 
-def test_what_was_written_is_there_when_the_context_is_left(database, location):
+def test_what_was_written_is_there_when_the_context_is_left(database, tables):
     with database.writing() as connection:
         connection.execute(text("UPDATE revision SET value = 7"))
         assert revision(database) == 0
     assert revision(database) == 7
-    again = open_database(location)
+    again = open_database(tables)
     assert revision(again) == 7
     again.close()
 
@@ -60,8 +60,8 @@ def test_a_fault_is_a_sentence_without_statement_values_or_cause(database):
     assert error.value.__suppress_context__
 
 
-def test_the_tables_are_made_once(database, location):
+def test_the_tables_are_made_once(database, tables):
     with database.writing() as connection:
         connection.execute(text("UPDATE revision SET value = 7"))
-    open_database(location).close()
+    open_database(tables).close()
     assert revision(database) == 7

@@ -69,7 +69,7 @@ def test_another_process_writes_and_it_is_known_within_a_second(store, feed, see
     store.create("ci")
     feed.start()
     code = (
-        "import sys, time; from llmauth.storage.keys import KeyStore; store = KeyStore(sys.argv[1]); "
+        "import sys, time; from llmauth.storage.stores import open_keys; store = open_keys(sys.argv[1]); "
         "store.revoke('ci'); print(time.monotonic(), flush=True); store.close()"
     )
     done = subprocess.run([sys.executable, "-c", code, location], capture_output=True, text=True, check=True)

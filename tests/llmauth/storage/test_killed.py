@@ -15,9 +15,11 @@ from typing import Self
 import pyotp
 import pytest
 
-from llmauth.storage.keys import KeyRecord, KeyStore
+from llmauth.storage.keys import KeyRecord
 from llmauth.storage.sealing import SealingKey
+from llmauth.storage.stores import open_keys
 from tests.fixtures.postgres import PostgresServer
+from tests.fixtures.redis_server import DURABLE, RedisServer
 
 AT = 1_800_000_000.0
 OPENED_WITHIN = 2.0
@@ -26,16 +28,16 @@ OPENED_WITHIN = 2.0
 LOAD = """
 import itertools, os, sys
 from pathlib import Path
-import psycopg, pyotp
+import psycopg, pyotp, redis
 from llmauth.storage.home import StateError
-from llmauth.storage.keys import KeyStore
 from llmauth.storage.sealing import SealingKey
+from llmauth.storage.stores import open_keys
 
 def tell(*words):
     os.write(1, " ".join(map(str, words)).encode() + b"\\n")
 
 def work(name, location, home, at=1_800_000_000.0):
-    store = KeyStore(location, sealing=SealingKey(Path(home)))
+    store = open_keys(location, sealing=SealingKey(Path(home)))
     tell("up")
     for number in itertools.count():
         called = f"{name}-{number}"
@@ -134,7 +136,7 @@ class Opened:
 
     def __init__(self, location: str, home: Path) -> None:
         began = time.monotonic()
-        self.store = KeyStore(location, sealing=SealingKey(home))
+        self.store = open_keys(location, sealing=SealingKey(home))
         records = self.store.list()
         assert time.monotonic() - began < OPENED_WITHIN
         self.records = {each.id: each for each in records}
@@ -204,16 +206,17 @@ def test_a_hundred_kills_lose_nothing(location: str, home: Path) -> None:
     kill_many(location, home, 100)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
+@pytest.fixture(scope="module", params=["postgresql", "redis"])
+def server(request: pytest.FixtureRequest) -> Iterator[PostgresServer | RedisServer]:
     """One of our own, that may be killed."""
-    with PostgresServer() as running:
+    with PostgresServer() if request.param == "postgresql" else RedisServer(**DURABLE) as running:
         yield running
 
 
-def kill_servers(server: PostgresServer, home: Path, rounds: int) -> None:
-    location, lots = server.url(server.fresh()), random.Random(rounds)
-    KeyStore(location).close()
+def kill_servers(server: PostgresServer | RedisServer, home: Path, rounds: int) -> None:
+    location = server.url if isinstance(server, RedisServer) else server.url(server.fresh())
+    lots = random.Random(rounds)
+    open_keys(location).close()
     with Workers(location, home) as workers:
         for number in range(rounds):
             workers.begin(f"a{number}", f"b{number}")
@@ -226,10 +229,10 @@ def kill_servers(server: PostgresServer, home: Path, rounds: int) -> None:
             workers.told.clear()
 
 
-def test_a_server_that_is_killed_loses_nothing(server: PostgresServer, home: Path) -> None:
+def test_a_server_that_is_killed_loses_nothing(server: PostgresServer | RedisServer, home: Path) -> None:
     kill_servers(server, home, 3)
 
 
 @pytest.mark.soak
-def test_a_server_that_is_killed_fifty_times_loses_nothing(server: PostgresServer, home: Path) -> None:
+def test_a_server_that_is_killed_fifty_times_loses_nothing(server: PostgresServer | RedisServer, home: Path) -> None:
     kill_servers(server, home, 50)

@@ -24,8 +24,8 @@ from llmauth.storage.tables import KEYS
 
 
 @pytest.fixture
-def connection(location):
-    database = open_database(location)
+def connection(tables):
+    database = open_database(tables)
     with database.writing() as opened:
         yield opened
     database.close()

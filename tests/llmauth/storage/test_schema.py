@@ -162,6 +162,7 @@ def test_an_empty_database_of_the_first_version(home):
     store.close()
 
 
+@pytest.mark.parametrize("location", ["sqlite", "postgresql"], indirect=True)
 def test_what_it_cannot_be_read_is_refused_unchanged(store, raw, opened, location):
     raw("UPDATE llmauth_schema SET version = 7")
     with pytest.raises(StateUnusable, match="tables of version 7, and this llmauth reads version 2"):

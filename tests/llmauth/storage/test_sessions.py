@@ -18,9 +18,9 @@ NOW = 1000.0
 
 
 @pytest.fixture
-def connection(location, monkeypatch):
+def connection(tables, monkeypatch):
     monkeypatch.setattr(sessions, "EACH", 3)
-    database = open_database(location)
+    database = open_database(tables)
     with database.writing() as opened:
         yield opened
     database.close()
