@@ -48,9 +48,9 @@ def refused(standing: Standing, *given: Any, **more: Any) -> str:
 def test_a_token_of_each_place(standing: Standing, vault: VaultEmulator) -> None:
     token = vault.token(Role(policies=["default", "llm"]))
     works(standing, {}, {"VAULT_TOKEN": f"{token}\n"})
-    works(standing, {}, {"HOME": "/root"}, {"/root/.vault-token": token})
+    works(standing, {}, {"HOME": "/home/app"}, {"/home/app/.vault-token": token})
     works(standing, {"auth": {"method": "token", "token": token}}, {})
-    works(standing, {"auth": {"method": "token", "token_file": "~/t"}}, {"HOME": "/root"}, {"/root/t": token})
+    works(standing, {"auth": {"method": "token", "token_file": "~/t"}}, {"HOME": "/home/app"}, {"/home/app/t": token})
 
 
 def test_a_token_without_the_policy_to_ask_about_itself(standing: Standing, vault: VaultEmulator) -> None:

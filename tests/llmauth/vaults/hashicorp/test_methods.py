@@ -9,8 +9,8 @@ from llmauth.sources import SourceFailed
 from llmauth.vaults.hashicorp.methods import SERVICE_ACCOUNT_TOKEN, from_file, in_home, method_of, sendable
 from llmauth.vaults.hashicorp.options import AwsAuth
 
-EVERYTHING = {"VAULT_TOKEN": "t", "VAULT_ROLE_ID": "r", "VAULT_SECRET_ID": "s", "HOME": "/root"}
-FILES = {SERVICE_ACCOUNT_TOKEN: "eyJ", "/root/.vault-token": "hvs.home"}
+EVERYTHING = {"VAULT_TOKEN": "t", "VAULT_ROLE_ID": "r", "VAULT_SECRET_ID": "s", "HOME": "/home/app"}
+FILES = {SERVICE_ACCOUNT_TOKEN: "eyJ", "/home/app/.vault-token": "hvs.home"}
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ FILES = {SERVICE_ACCOUNT_TOKEN: "eyJ", "/root/.vault-token": "hvs.home"}
         (["VAULT_TOKEN"], "approle"),
         (["VAULT_TOKEN", "VAULT_SECRET_ID"], "kubernetes"),
         (["VAULT_TOKEN", "VAULT_ROLE_ID", SERVICE_ACCOUNT_TOKEN], "token"),
-        (["VAULT_TOKEN", "VAULT_ROLE_ID", SERVICE_ACCOUNT_TOKEN, "/root/.vault-token"], None),
+        (["VAULT_TOKEN", "VAULT_ROLE_ID", SERVICE_ACCOUNT_TOKEN, "/home/app/.vault-token"], None),
         (["VAULT_TOKEN", "VAULT_ROLE_ID", SERVICE_ACCOUNT_TOKEN, "HOME"], None),
     ],
 )
@@ -37,8 +37,8 @@ def test_what_is_configured_is_meant() -> None:
 
 
 def test_the_home_folder_is_the_machines() -> None:
-    machine = SimulatedMachine({"HOME": "/root"}, {"/root/.vault-token": "hvs.home"})
-    assert in_home("~/.vault-token", machine) == "/root/.vault-token"
+    machine = SimulatedMachine({"HOME": "/home/app"}, {"/home/app/.vault-token": "hvs.home"})
+    assert in_home("~/.vault-token", machine) == "/home/app/.vault-token"
     assert from_file("~/.vault-token", machine, "a token").reveal() == "hvs.home"
 
 
