@@ -61,6 +61,18 @@ class Arrive:
                 BadRequest("A proxy connection takes CONNECT and absolute form only.", hint=hint, close=True),
             )
 
+        elif door is Door.GATEWAY and self._is_for_a_proxy(flow):
+            hint = "Open a new connection for requests that are to go through this proxy."
+            fail(flow, exchange, BadRequest("This connection carries gateway paths.", hint=hint, close=True))
+
+    def _is_for_a_proxy(self, flow: http.HTTPFlow) -> bool:
+        """Whether the request line names a host that is none of our own names: "To allow for transition to the
+        absolute-form for all requests in some future version of HTTP, a server MUST accept the absolute-form in
+        requests" (RFC 9112, 3.2.2), of its own.
+        """
+        authority = flow.request.data.authority
+        return bool(authority) and not self.gateway.is_gateway_host(flow.request.data.host)
+
     def _begin(self, flow: http.HTTPFlow, door: Door, tunnel: HostPort | None) -> Exchange:
         request = convert.to_request(flow, door, tunnel, self.exchanges.peer(flow.client_conn).certificate)
         named = request.headers.index().get(b"x-request-id")

@@ -125,3 +125,14 @@ def test_two_requests_of_one_connection_are_two_exchanges(house: House, arrive: 
     one, other = house.exchanges.of(first), house.exchanges.of(second)
     assert one is not other
     assert one.context.request_id != other.context.request_id
+
+
+@pytest.mark.parametrize(
+    ("authority", "status"), [("api.openai.com", 400), ("example.org:8080", 400), ("llm.internal", None)]
+)
+def test_absolute_form_on_a_connection_of_gateway_paths(house: House, authority: str, status: int | None) -> None:
+    """A client that mixes the two would have the path served, whoever's it was."""
+    flow = flows.gateway(house.exchanges, b"/v1/models")
+    flow.request.data.authority, flow.request.data.host = authority.encode(), authority.partition(":")[0]
+    Arrive(house.gateway, house.exchanges).requestheaders(flow)
+    assert (flow.response.status_code if flow.response else None) == status
