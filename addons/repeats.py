@@ -24,9 +24,7 @@ from llmauth.context import Authenticated, Credentialed, Identity, TransparentRo
 from llmauth.credentials.cache import Leased
 from llmauth.errors import GatewayError
 from llmauth.gateway import Gateway
-from llmauth.governance.policy import Allowance
 from llmauth.http import Door, Field, Headers
-from llmauth.providers.base import ProviderHandler
 from llmauth.secrets import ApiKey, BearerToken
 
 # Every connection keeps one head. Longer ones are rare, and many idle connections would hold a lot.
@@ -204,17 +202,18 @@ class Remember:
 
     def _is_for_all(self, exchange: Exchange) -> bool:
         """Whether a request with the same head would be judged the same by its head."""
-        headers, handler = exchange.request.headers, exchange.handler
+        headers, allowance = exchange.request.headers, exchange.allowance
         index = headers.index()
         size = sum(len(name) + len(value) for name, value in headers.fields)
         return (
-            handler is not None
-            and _is_for_all(exchange.allowance, handler)
+            allowance is not None
+            and not allowance.needs_model  # every provider's body may name one
+            and allowance.expires is None
+            and not self.gateway.model.reads_bodies
             and index.keys().isdisjoint(_FOR_ONE)
             and len(index.get(LENGTH, ())) == 1
             and size <= self._longest
             and len(headers.fields) <= _FIELDS_UP_TO
-            and self.gateway.model.judges_by_head(handler)
         )
 
     def _sent(self, flow: http.HTTPFlow, exchange: Exchange) -> Sent | None:
@@ -247,13 +246,6 @@ class Remember:
 def _was_sent(leased: Leased, exchange: Exchange) -> bool:
     """Whether it is this exchange's, and is put on as it is: a signature is for one request."""
     return leased is exchange.leased and isinstance(leased.credential, ApiKey | BearerToken)
-
-
-def _is_for_all(allowance: Allowance | None, handler: ProviderHandler) -> bool:
-    """Whether a caller's rules ask for nothing that a body or the time decides."""
-    if allowance is None or allowance.expires is not None:
-        return False
-    return not (allowance.needs_model and handler.model_in_body)
 
 
 def _place(fields: Sequence[Field], name: bytes) -> int:

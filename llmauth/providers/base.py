@@ -82,8 +82,6 @@ class ProviderHandler(Protocol):
 
     provider: ClassVar[ProviderType]
     shape: ClassVar[RefusalShape]
-    # Whether a body may name a model: then neither a caller's models nor a price is told by the head alone.
-    model_in_body: ClassVar[bool]
     # Whether most paths name the model, so that it is known without any body.
     model_in_path: ClassVar[bool]
 
@@ -190,7 +188,6 @@ class BoundHandler(Generic[Options]):
     provider: ClassVar[ProviderType]
     options_model: ClassVar[type[ProviderOptions]]
     shape: ClassVar[RefusalShape]
-    model_in_body: ClassVar[bool] = True
     model_in_path: ClassVar[bool] = False
 
     def __init__(self, name: str, options: Options, clock: Clock | None = None) -> None:

@@ -25,10 +25,6 @@ class ModelRouter:
         self.reads_bodies = read_bodies
         self._without_model: dict[str, tuple[Target, Decision]] = {}
 
-    def judges_by_head(self, handler: ProviderHandler) -> bool:
-        """Whether the answers for this instance hang on the head of a request alone."""
-        return not (self.reads_bodies and handler.model_in_body)
-
     def choose(self, route: ProtocolRoute, model: str) -> tuple[Found, Decision]:
         """Who answers in protocol mode, and by what name it knows the model; UnknownModel for nobody."""
         found = self._catalogue.find(model) if route.instance is None else self._catalogue.within(route.instance, model)

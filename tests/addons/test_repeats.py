@@ -18,6 +18,7 @@ from llmauth.context import Credentialed
 from llmauth.demo.credentials import DemoCredentials
 from llmauth.demo.emulators import Emulators
 from llmauth.gateway import Gateway
+from llmauth.rules import NO_RULES, Rules
 from llmauth.storage.keys import KeyStore
 from tests.fixtures import h2raw
 from tests.fixtures.calls import CHAT, CHAT_PATH, JSON, OPENAI, eventually
@@ -85,11 +86,11 @@ def keys(served: Running) -> Iterator[KeyStore]:
     store.close()
 
 
-def issued(keys: KeyStore, served: Running, name: str) -> str:
+def issued(keys: KeyStore, served: Running, name: str, rules: Rules = NO_RULES) -> str:
     """A key that the gateway knows of."""
-    key = keys.create(name)[1].reveal()
+    key = keys.create(name, rules=rules)[1].reveal()
     with Wire(served.port) as wire:
-        eventually(lambda: ask(wire, key).status == 200, timeout=5)
+        eventually(lambda: wire.request("GET", "/auth/whoami", head(key)).status == 200, timeout=5)
     return key
 
 
@@ -292,6 +293,23 @@ def test_two_callers_on_one_connection_stay_two(
     users = [exchange.context.identity.user for exchange in spy.seen]
     assert users == ["test", "test", "other", "other", "test", "other"]
     assert spy.repeated == [False, True, False, True, False, False]
+
+
+def test_a10_where_a_rule_or_a_price_asks_for_the_model_every_body_is_judged(
+    served: Running, emulators: Emulators, spy: Spy, keys: KeyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The head says nothing of what stands in the body."""
+    restricted = issued(keys, served, "restricted", Rules(models=("gpt-4o*",)))
+    spy.seen.clear()
+    with Wire(served.port) as wire:
+        assert [ask(wire, restricted, body).status for body in (CHAT, CHAT)] == [200, 200]
+        assert ask(wire, restricted, CHAT.replace(b"gpt-4o", b"gpt-5o")).status == 403
+    assert spy.repeated == [False, False, False]
+    monkeypatch.setattr(served.master.gateway.model, "reads_bodies", True)
+    spy.seen.clear()
+    with Wire(served.port) as wire:
+        assert [ask(wire, served.key).status for _ in range(2)] == [200, 200]
+    assert spy.repeated == [False, False]
 
 
 def test_requests_of_two_callers_at_once_on_one_connection_stay_their_own(

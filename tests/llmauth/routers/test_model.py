@@ -57,12 +57,6 @@ def test_a_decision_holds_no_more_than_200_characters_of_a_client():
     assert len(decision.input) == 200
 
 
-@pytest.mark.parametrize(("read_bodies", "handler", "by_head"), [(False, OPENAI, True), (True, OPENAI, False)])
-def test_a_model_that_is_read_from_the_body_is_not_judged_by_the_head(read_bodies, handler, by_head):
-    assert ModelRouter(CATALOGUE, read_bodies=read_bodies).judges_by_head(handler) is by_head
-    assert ModelRouter(CATALOGUE, read_bodies=read_bodies).judges_by_head(BEDROCK) is by_head, "not on every path"
-
-
 def chosen(model, instance=None):
     route = ProtocolRoute(protocol="openai", operation="chat", path="/v1/chat/completions", instance=instance)
     return ModelRouter(CATALOGUE).choose(route, model)
