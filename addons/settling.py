@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote
 
 from addons.exchange import Exchange
 from llmauth.chat.messages import Usage
 from llmauth.context import Operation, ProtocolRoute, Routed
 from llmauth.governance.estimates import Guess, guess
 from llmauth.governance.policy import Allowance
+from llmauth.providers.named import Call
 from llmauth.usage.meter import Reason, parsed
 from llmauth.usage.operations import embeds, needs_no_model
 from llmauth.websocket.handshake import is_asked
 
 _NO_GUESS = Guess(0, 0)
 _REFUSALS = 400
-# By these a GET is taken for something else: by Google's services, and by frameworks that others are built with.
-_OVERRIDES = frozenset({b"x-http-method-override", b"x-http-method", b"x-method-override"})
-_OVERRIDE_IN_QUERY = "method"
 # To read a longer one takes longer than what would be known by it is worth.
 _READ_UP_TO = 8 * 1024
 # What bounds an answer in each client's protocol, and how many answers there are.
@@ -69,8 +66,7 @@ def _is_free(exchange: Exchange, path: str) -> bool:
         return False
     if request.method == "POST":
         return needs_no_model(handler.provider, path)
-    overridden = not _OVERRIDES.isdisjoint(request.headers.index())
-    return not overridden and _OVERRIDE_IN_QUERY not in unquote(path.partition("?")[2]).lower()
+    return not Call(method=request.method, path=path, headers=request.headers).is_disguised
 
 
 def _path(exchange: Exchange) -> str:

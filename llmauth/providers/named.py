@@ -47,7 +47,7 @@ _UNJUDGED = frozenset(
 )
 # Clients behind old proxies write there what the method is, and some servers believe it.
 _OTHER_METHOD = frozenset({b"x-http-method-override", b"x-http-method", b"x-method-override"})
-_OTHER_METHOD_IN_QUERY = frozenset({"_method", "x-http-method-override", "$httpmethod"})
+_OTHER_METHOD_IN_QUERY = "method"
 _READS = frozenset({"GET", "HEAD"})
 # By these something is asked now that is answered, and paid for, when nobody here sees it.
 _LATER = frozenset(
@@ -114,17 +114,17 @@ class Call:
         query = self.path.partition("?")[2]
         return [(name.casefold(), value) for name, value in parse_qsl(query, keep_blank_values=True)]
 
+    @property
+    def is_disguised(self) -> bool:
+        """Whether some servers would take it for one of another method."""
+        index = {name.replace(b"_", b"-") for name in self.headers.index()}
+        by_query = any(_OTHER_METHOD_IN_QUERY in name for name, _ in self.parameters)
+        return by_query or not index.isdisjoint(_OTHER_METHOD)
+
     @cached_property
     def only_reads(self) -> bool:
         """Whether no model works by it: a GET that is nothing else in disguise."""
-        index = {name.replace(b"_", b"-") for name in self.headers.index()}
-        return (
-            self.method in _READS
-            and not self.websocket
-            and not self.body
-            and index.isdisjoint(_OTHER_METHOD)
-            and _OTHER_METHOD_IN_QUERY.isdisjoint(name for name, _ in self.parameters)
-        )
+        return self.method in _READS and not self.websocket and not self.body and not self.is_disguised
 
     def by_query(self, *names: str) -> Named:
         """The model of a WebSocket whose handshake decides: one parameter alone, and by one of these names."""
