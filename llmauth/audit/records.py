@@ -55,7 +55,9 @@ class RequestDecided(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestEnded(Record):
-    """What became of a request that was allowed. `cost` is money as exact decimal text; `cut`: not answered whole."""
+    """What became of a request that was allowed. `cost` is money as exact decimal text; `cut`: not answered whole.
+
+    `received` and `sent` are the bytes of a WebSocket, from its client and to it."""
 
     kind: ClassVar[str] = "outcome"
     request_id: str
@@ -68,7 +70,6 @@ class RequestEnded(Record):
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost: str | None = None
-    currency: str | None = None
     sent: int | None = None
     received: int | None = None
     cut: bool | None = None
@@ -82,11 +83,10 @@ class CredentialFetched(Record):
     kind: ClassVar[str] = "credential"
     instance: str
     strategy: str
-    result: Literal["fetched", "unavailable", "failed"]
+    result: Literal["fetched", "failed"]
     source: str | None = None
     reason: str | None = None
     expires_at: float | None = None
-    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
