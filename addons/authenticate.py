@@ -17,6 +17,7 @@ from llmauth.errors import Unauthenticated
 from llmauth.gateway import Gateway
 from llmauth.http import Door
 from llmauth.routers.auth import Answer, Pending
+from llmauth.telemetry.logs import about
 
 
 class Authenticate:
@@ -62,16 +63,19 @@ class Authenticate:
         proof = self.exchanges.peer(flow.client_conn).proof
         answer = auth.again(proof, request, tunnel) if proof is not None else None
         if answer is None:
-            verdict = auth.recall(
-                request,
-                tunnel=tunnel,
-                intercepted=request.door is Door.CONNECT and self.gateway.mode.intercepts(request.url.origin),
-                gateway=request.door is Door.ABSOLUTE and self.gateway.is_gateway_host(request.url.host),
-                body=None if _has_body(flow) else b"",
-            )
+            with about(exchange.context.request_id):
+                verdict = auth.recall(
+                    request,
+                    tunnel=tunnel,
+                    intercepted=request.door is Door.CONNECT and self.gateway.mode.intercepts(request.url.origin),
+                    gateway=request.door is Door.ABSOLUTE and self.gateway.is_gateway_host(request.url.host),
+                    body=None if _has_body(flow) else b"",
+                )
             if isinstance(verdict, Pending):
                 return self._prove(flow, exchange, verdict)
             answer = verdict
+        else:
+            exchange.proved_before = True
         self._accept(flow, exchange, tunnel, answer)
         return None
 

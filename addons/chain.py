@@ -9,6 +9,7 @@ from addons.answers import Answers
 from addons.arrive import Arrive
 from addons.audit import Audit
 from addons.authenticate import Authenticate
+from addons.checkup import Checkup
 from addons.connections import Connections
 from addons.deadlines import Deadlines
 from addons.egress import Egress
@@ -23,7 +24,9 @@ from addons.inject import Inject
 from addons.listing import Listing
 from addons.login import Account, Login
 from addons.meters import Meters
+from addons.past import Past
 from addons.reflections import Reflections
+from addons.remembering import Remembering
 from addons.repeats import Remember, Repeats
 from addons.report import Report
 from addons.route import Route
@@ -31,6 +34,7 @@ from addons.screen import Screen
 from addons.token_hosts import TokenHosts
 from addons.translate import Translate
 from addons.websockets import WebSockets
+from addons.welcome import Welcome
 from llmauth.gateway import Gateway
 
 
@@ -39,7 +43,9 @@ def chain(gateway: Gateway, exchanges: Exchanges) -> list[Any]:
     upstream, limits = gateway.settings.upstream, gateway.settings.limits
     log = gateway.recording.log
     audit = [Audit(log, exchanges)] if log is not None else []
-    report = Report(gateway, exchanges, [each.tell for each in audit])
+    also = [each.tell for each in (*audit, gateway.exporter) if each is not None]
+    report = Report(gateway, exchanges, also, Remembering(gateway, exchanges).keep)
+    gateway.memory.settle_by(report.tell)
     tell = gateway.metrics.limit_reached
     connections, egress = Connections(exchanges, limits, tell), Egress(gateway, exchanges)
     sockets = WebSockets(gateway, exchanges, limits, tell=tell)
@@ -54,6 +60,9 @@ def chain(gateway: Gateway, exchanges: Exchanges) -> list[Any]:
         Authenticate(gateway, exchanges),
         Scrape(gateway, exchanges, report.tell),
         Account(gateway, exchanges),
+        Welcome(gateway, exchanges),
+        Past(gateway, exchanges),
+        Checkup(gateway, exchanges),
         Policies(gateway, exchanges),
         egress,
         Route(gateway, exchanges),

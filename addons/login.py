@@ -19,6 +19,7 @@ from llmauth.errors import BadRequest, BodyTooLarge, MethodNotAllowed
 from llmauth.gateway import Gateway
 from llmauth.http import Door, Headers, Request, Response
 from llmauth.routers.auth import Answer, Pending
+from llmauth.telemetry.logs import about
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +67,8 @@ class Login:
         request = exchange.request
         body = flow.request.raw_content or b""
         asked = login.read(body, request.source)
-        verdict = self.gateway.auth.recall(request, form=asked.form, code=asked.code, body=body)
+        with about(exchange.context.request_id):
+            verdict = self.gateway.auth.recall(request, form=asked.form, code=asked.code, body=body)
         return self._finish(flow, exchange, verdict)
 
     async def _finish(self, flow: http.HTTPFlow, exchange: Exchange, verdict: Answer | Pending) -> None:
@@ -101,8 +103,13 @@ class Account:
         _require_method(exchange.request)
         if path == LOGOUT:
             return self._log_out(flow, exchange, identity)
-        convert.answer(flow, _answer(_facts(identity)))
+        convert.answer(flow, _answer({**_facts(identity), "allowed": self._allowed(identity)}))
         return None
+
+    def _allowed(self, identity: Identity) -> dict[str, object]:
+        """The rules that count for this caller; nobody else's. What is not limited is null."""
+        allowance = self.gateway.governor.allowance(identity)
+        return allowance.facts(counted=self.gateway.settings.policies.limits)
 
     async def _log_out(self, flow: http.HTTPFlow, exchange: Exchange, identity: Identity) -> None:
         await self.gateway.auth.run(partial(self.gateway.sessions.close, identity))

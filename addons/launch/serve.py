@@ -7,9 +7,11 @@ import gc
 import logging
 import time
 from collections.abc import Mapping
+from typing import Protocol
 
+from addons.chain import chain
 from addons.launch.listeners import Listeners, listeners, unopened
-from addons.launch.master import GatewayMaster
+from addons.launch.master import Chain, GatewayMaster
 from llmauth.config.settings import Settings
 from llmauth.control.server import Control
 from llmauth.gateway import Gateway
@@ -18,30 +20,60 @@ from llmauth.platform import detector
 logger = logging.getLogger(__name__)
 
 
-def serve(settings: Settings, environ: Mapping[str, str], started: float | None = None) -> None:
+class Beside(Protocol):
+    """A page beside the gateway, on a port of its own, which shows what passes."""
+
+    port: int
+
+    def chain(self, chain: Chain) -> Chain:
+        """The same chain, watched."""
+        ...
+
+    def open(self, behind: GatewayMaster) -> None:
+        """Listen; ListenFailed when the port cannot be had."""
+        ...
+
+    def close(self) -> None:
+        """Listen no longer, if it did."""
+        ...
+
+
+def serve(
+    settings: Settings, environ: Mapping[str, str], started: float | None = None, web: Beside | None = None
+) -> None:
     """Serve until a signal ends it; `started` is the monotonic time at which the process began to.
 
     Raises what keeps a server from starting: ConfigError, StateError, CaError and OSError (ListenFailed,
     UntestedVersion), each with a sentence for the operator.
     """
-    asyncio.run(_serve(settings, environ, time.monotonic() if started is None else started))
+    asyncio.run(_serve(settings, environ, time.monotonic() if started is None else started, web))
 
 
-async def _serve(settings: Settings, environ: Mapping[str, str], started: float) -> None:
+async def _serve(settings: Settings, environ: Mapping[str, str], started: float, web: Beside | None) -> None:
     gateway = Gateway(settings, environ)
     control = Control(gateway)
     try:
         ports = listeners(settings)
-        master = GatewayMaster(gateway, ports)
+        master = _master(gateway, ports, web)
         announce(gateway)
         start_gateway(gateway)
         await control.open()
+        if web is not None:
+            web.open(master)
         master.obey_signals()
         await master.run(lambda: tell_ready(gateway, ports, started))
     finally:
+        if web is not None:
+            web.close()
         await control.close()
         gateway.close()
     logger.info("Stopped")
+
+
+def _master(gateway: Gateway, ports: Listeners, web: Beside | None) -> GatewayMaster:
+    if web is None:
+        return GatewayMaster(gateway, ports)
+    return GatewayMaster(gateway, ports, chain=web.chain(chain), more_ports=[web.port])
 
 
 def announce(gateway: Gateway) -> None:
@@ -51,7 +83,7 @@ def announce(gateway: Gateway) -> None:
         logger.warning(warning)
     for part in settings.unavailable:
         logger.warning("Configured, but without effect in this version: %s", part)
-    detector.announce(gateway.platform)
+    detector.announce(gateway.platform, gateway.desktop)
 
 
 def start_gateway(gateway: Gateway) -> None:

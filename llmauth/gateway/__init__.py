@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from wsgiref.simple_server import WSGIServer
 
 from cryptography.x509 import Certificate
@@ -22,12 +23,17 @@ from llmauth.config.settings import Settings, ca_domains
 from llmauth.credentials.chain import Asked
 from llmauth.credentials.status import InstanceStatus
 from llmauth.egress import Egress
+from llmauth.gateway import standing
 from llmauth.gateway.callers import callers_of
+from llmauth.gateway.exporting import exporter_of
+from llmauth.gateway.hindsight import Hindsight
 from llmauth.gateway.recording import Recording
 from llmauth.gateway.seat import Seat
 from llmauth.gateway.sourcing import outbound_of, proxy_of, strategies_of, surroundings_of
 from llmauth.governance.governor import Governor
+from llmauth.hindsight.memory import Memory
 from llmauth.platform import ThisMachine
+from llmauth.platform.desktop import desktop_features
 from llmauth.providers.base import ProviderHandler
 from llmauth.routers.catalogue import Catalogue, Rule
 from llmauth.routers.credential import CredentialRouter
@@ -74,6 +80,8 @@ class Gateway:
         self.settings = settings
         self.seat = seat
         self.metrics_of_all: Callable[[], Awaitable[bytes]] | None = None
+        # Asks every process of this gateway the same, and blocks; None where there is one.
+        self.ask_all: Callable[[Mapping[str, Any]], list[dict[str, Any]]] | None = None
         self.handlers = {name: providers.build(name, one, clock) for name, one in settings.instances.items()}
         self.catalogue = Catalogue(self.handlers, [_rule(name, entry) for name, entry in settings.models.items()])
         self.governor = _governor(settings, seat, clock)
@@ -97,12 +105,16 @@ class Gateway:
         self._keys, self.tokens, self.sessions = callers.keys, callers.tokens, callers.sessions
         self._certificates, self.auth = callers.certificates, callers.auth
         self._clock = clock
+        self.memory = Memory()
+        self.hindsight = Hindsight(self.memory, lambda: self.governor)
         self.recording = Recording(AuditLog(settings.home, clock) if settings.audit.enabled else None)
         surroundings = surroundings_of(settings, ThisMachine(environ), self.outbound, clock)
         self.platform = surroundings.platform
+        self.desktop = desktop_features(surroundings.platform, environ)
         self.credential = CredentialRouter(
             strategies_of(settings, self.handlers, surroundings), clock, observe=self._asked
         )
+        self.exporter = exporter_of(settings.telemetry.otlp, self.outbound, self.metrics)
         self._metrics_server: WSGIServer | None = None
 
     def _asked(self, instance: str, asked: Asked) -> None:
@@ -116,6 +128,8 @@ class Gateway:
         self.recording.start()
         self.auth.start()
         self.credential.prime()
+        if self.exporter is not None:
+            self.exporter.start()
         listener = self.settings.metrics
         if listener is not None and self.seat is None:
             self._metrics_server = self.metrics.serve(listener.port, listener.host, refresh=self.readiness)
@@ -125,6 +139,8 @@ class Gateway:
         if self._metrics_server is not None:
             self._metrics_server.shutdown()
             self._metrics_server.server_close()
+        if self.exporter is not None:
+            self.exporter.stop()
         self.credential.close()
         self.auth.stop()
         self._keys.close()
@@ -146,12 +162,17 @@ class Gateway:
         instances = self.credential.status()
         usable, recorded = self.auth.usable(), self.recording.usable()
         with_credential = any(one.state == "ready" for one in instances.values())
-        for name, one in instances.items():
-            self.metrics.credential(name, one.strategy, one.expires_at)
-        self.metrics.health("live", True)
         ready = usable and recorded and with_credential
-        self.metrics.health("ready", ready)
         keys = ("last_known" if self._keys.is_behind() else "ok") if usable else "unreadable"
+        standing.show(
+            self.metrics,
+            ready=ready,
+            keys=keys,
+            instances=instances,
+            recording=self.recording,
+            limiter=self.governor.limiter,
+            authority_ends=self.authority.expires_at,
+        )
         return Readiness(ready=ready, keys=keys, audit=self.recording.state(), instances=instances)
 
     def snapshot_metrics(self) -> Snapshot:
@@ -194,7 +215,12 @@ def _token_hosts(handlers: Mapping[str, ProviderHandler]) -> dict[HostPort, Toke
 def authority(settings: Settings, handlers: Mapping[str, ProviderHandler], clock: Clock | None = None) -> Authority:
     """The CA of a configuration, made where there is none and one may be made; CaError otherwise."""
     made = Authority.load_or_create(settings.ca.folder, ca_domains(settings), settings.ca.create, clock)
+    made.require(hosts_to_sign(settings, handlers))
+    return made
+
+
+def hosts_to_sign(settings: Settings, handlers: Mapping[str, ProviderHandler]) -> set[str]:
+    """Every host whose tunnels a gateway of this configuration ends."""
     hosts = {origin.host for handler in handlers.values() for origin in handler.hosts}
     hosts |= {origin.host for origin in _token_hosts(handlers)} | set(settings.hosts)
-    made.require(hosts | set(settings.server.gateway_hosts))
-    return made
+    return hosts | set(settings.server.gateway_hosts)

@@ -17,6 +17,7 @@ from wsgiref.simple_server import WSGIServer
 from addons.launch.listeners import Listeners
 from addons.launch.master import GatewayMaster
 from addons.launch.serve import announce, tell_authority
+from addons.launch.workers.asking import asking
 from addons.launch.workers.line import ToParent
 from addons.launch.workers.output import WholeLines
 from addons.launch.workers.sockets import Doors
@@ -115,6 +116,7 @@ class Post:
         self._scraped: WSGIServer | None = None
         self._loop = asyncio.get_running_loop()
         gateway.metrics_of_all = self._of_all
+        gateway.ask_all = asking(gateway.settings.home)
 
     async def serve(self, first: bool) -> None:
         """Until told to stop."""
