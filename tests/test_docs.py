@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import importlib
 import json
 import os
@@ -245,6 +246,7 @@ def test_scripts_that_are_shown_exist(script: str) -> None:
 # Variables
 
 
+@functools.cache
 def sources() -> str:
     files = [*modules().values(), *(ROOT / "scripts").iterdir(), *(ROOT / "configs").iterdir()]
     return "\n".join(file.read_text(encoding="utf-8") for file in files if file.is_file())
