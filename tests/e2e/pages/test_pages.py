@@ -19,7 +19,8 @@ NEEDED = ("curl", "openssl")
 
 
 def test_every_page_with_commands_has_its_world() -> None:
-    with_commands = {name for name, page in NAMED.items() if steps(page)}
+    nothing = World()
+    with_commands = {name for name, page in NAMED.items() if not all(map(nothing.leaves, steps(page)))}
     assert with_commands == WORLDS.keys()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import re
@@ -20,6 +21,7 @@ from tests.fixtures.serving import Serving, environment, free_port, provider_env
 from tests.fixtures.terminal import Terminal, terminal, wait_until_ready
 from tests.llmauth.demo.clients import interpreter
 from tests.sources import ROOT
+from tests.test_docs import fences
 
 # Names that pages give to a gateway, and what stands for them here. The longest first.
 _TLS = ("https://llm-proxy.example.com:8443", "https://llm-proxy.example.com", "https://proxy.internal:8443")
@@ -33,6 +35,8 @@ _PLAIN = (
     "localhost:8080",
 )
 _TLS_ALONE = ("llm-proxy.example.com:8443", "proxy.internal:8443", "proxy.corp:8443")
+# The first line of a block that is a file: its name in a comment.
+_NAMED = re.compile(r"# ([\w.-]+)\n")
 _CHECKOUT = ("addons", "certs", "configs", "deployments", "docs", "scripts", "build")
 
 # What is not typed here, since a test of its own runs it, and more of it.
@@ -74,7 +78,7 @@ class World:
 class Place:
     """A folder in which the commands of one page are typed, and the gateway beside it."""
 
-    def __init__(self, folder: Path, emulators: Emulators, world: World) -> None:
+    def __init__(self, page: Path, folder: Path, emulators: Emulators, world: World) -> None:
         self.folder = folder / "here"
         self.emulators = emulators
         server, self.tls_ca = listener(folder)
@@ -84,11 +88,11 @@ class Place:
         self.port = free_port()  # of gateways that the page itself starts
         self._world = world
         self._told: Mapping[str, str] = {}
-        self._lay_out()
+        self._lay_out([fence.text for fence in fences(page)])
         self.standins = StandIns(self.folder / "bin", {**SAID, **self._filled(world.says)})
         self._told = (world.prepare(self) if world.prepare is not None else None) or {}
 
-    def _lay_out(self) -> None:
+    def _lay_out(self, page_files: Sequence[str]) -> None:
         (self.folder / "bin").mkdir(parents=True)
         (self.folder / "user").mkdir()
         for name in _CHECKOUT:
@@ -102,7 +106,8 @@ class Place:
         (self.folder / "proxy-ca.pem").write_bytes(self.tls_ca.read_bytes())
         # For a proxy over TLS curl reads no variable.
         (self.folder / "user" / ".curlrc").write_text(f'proxy-cacert = "{self.tls_ca}"\n')
-        for name, text in self._filled(self._world.files).items():
+        written = {named[1]: text for text in page_files if (named := _NAMED.match(text))}
+        for name, text in {**written, **self._filled(self._world.files)}.items():
             file = self.folder / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
@@ -126,6 +131,7 @@ class Place:
     def filled(self, text: str) -> str:
         """With what is this place's in its brackets."""
         told = {
+            "key64": base64.b64encode(self.gateway.key().encode()).decode(),
             "url": self.gateway.url,
             "tls": self.tls,
             "home": str(self.gateway.home),
@@ -184,7 +190,7 @@ class Place:
 
 def walk(page: Path, world: World, folder: Path, emulators: Emulators) -> tuple[Place, list[str]]:
     """Type everything; each step's output. The test fails where a command does."""
-    place = Place(folder, emulators, world)
+    place = Place(page, folder, emulators, world)
     said = []
     with contextlib.ExitStack() as open_, terminal(place.folder, place.variables()) as reader:
         open_.callback(place.close)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -47,6 +48,15 @@ def _java(place: Place) -> Mapping[str, str]:
     return {"JAVA_HOME": str(home)}
 
 
+def _admin(place: Place) -> Mapping[str, str]:
+    """A code of the factor that the page enrols is made when it is typed: by this program, out of what was written."""
+    program = place.folder / "bin" / "code"
+    script = "import json, pyotp; print(pyotp.TOTP(json.load(open('admin-totp.json'))['secret']).now())"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{script}"\n')
+    program.chmod(0o755)
+    return {}
+
+
 WORLDS: Mapping[str, World] = {
     "README.md": World(
         leaves_out=_QUICK_START,
@@ -59,6 +69,22 @@ WORLDS: Mapping[str, World] = {
     "docs/CONFIGURATION.md": World(fails=("config check gateway.yaml",), files={"gateway.yaml": "server: {port: x}\n"}),
     "docs/EGRESS.md": World(prepare=_learned, sees=("- github.com:443",)),
     "docs/PROTOCOL-MODE.md": World(sees=("Hello from the emulated",)),
+    "docs/CLOUD-AGNOSTIC-CONFIG.md": World(sees=("vault (hashicorp)",)),
+    "docs/MULTI-PROVIDER-SETUP.md": World(
+        variables={"OCI_CLI_REGION": "us-chicago-1"}, sees=("providers.yaml: all is well", '"object"')
+    ),
+    "docs/PARAMETER-MAPPING.md": World(sees=("all is well",)),
+    "docs/QUICKSTART-OPENAI-API.md": World(sees=("Hello from the emulated", "data: [DONE]")),
+    "docs/SECURITY-QUICKSTART.md": World(
+        prepare=_admin,
+        says={"kubectl": "{key64}"},
+        places={"X-TOTP-Code: 123456": "X-TOTP-Code: $(code)"},
+        sees=('"object"', "invalid_api_key", "Hello from the emulated"),
+        calls=("kubectl apply -f deployments/kubernetes/deployment-with-auth.yaml",),
+    ),
+    "docs/STORAGE-ROUTING.md": World(sees=("storage.yaml: all is well",)),
+    "docs/TRANSPARENT-AND-PROTOCOL-MODES.md": World(sees=("Hello from the emulated", '"choices"')),
+    "docs/WORKLOAD-IDENTITY.md": World(sees=("identity.yaml: all is well", "workload_identity")),
     "docs/STORAGE.md": World(
         prepare=_kept, places={"'/backup": "'backup", " /backup-elsewhere": " backup-elsewhere"}, needs=("sqlite3",)
     ),
