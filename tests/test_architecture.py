@@ -18,6 +18,7 @@ FLOORS = {
     "llmauth": 0,
     "llmauth.addresses": 0,  # below the other values: a Url is made of hosts and ports
     "llmauth.clock": 1,
+    "llmauth.durable": 1,
     "llmauth.durations": 1,
     "llmauth.egress": 1,
     "llmauth.errors": 1,

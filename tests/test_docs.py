@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import http.client
+import functools
 import importlib
 import json
 import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +32,7 @@ from llmauth.http import Headers
 from llmauth.screening import hop_by_hop_names
 from llmauth.telemetry.metrics import Metrics
 from tests.fixtures.serving import environment, free_port, provider_environment
+from tests.fixtures.terminal import terminal, wait_until_ready
 from tests.llmauth.demo.clients import interpreter
 from tests.sources import ROOT, modules
 from tests.test_architecture import FLOORS
@@ -45,7 +44,7 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.rel
 
 # Who reads the variables that no code of ours reads.
 READ_BY_CLIENTS = {
-    **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY"), "every client"),
+    **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"), "every client"),
     "SSL_CERT_FILE": "Python's ssl",
     "CURL_CA_BUNDLE": "curl",
     "WX_CLIENT_VERIFY_REQUESTS": "ibm-watsonx-ai",
@@ -248,6 +247,7 @@ def test_scripts_that_are_shown_exist(script: str) -> None:
 # Variables
 
 
+@functools.cache
 def sources() -> str:
     files = [*modules().values(), *(ROOT / "scripts").iterdir(), *(ROOT / "configs").iterdir()]
     return "\n".join(file.read_text(encoding="utf-8") for file in files if file.is_file())
@@ -410,64 +410,6 @@ def test_what_an_instance_speaks_is_on_the_page(kind: str, options: dict[str, An
 
 
 # The quick start, as it is written
-
-
-class Terminal:
-    """A shell that a person types into; a command that fails ends it, and the test."""
-
-    def __init__(self, folder: Path, variables: dict[str, str]) -> None:
-        self._shell = subprocess.Popen(
-            ["bash", "-e"],
-            cwd=folder,
-            env=variables,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-
-    def type(self, text: str) -> None:
-        assert self._shell.stdin is not None
-        self._shell.stdin.write(text)
-        self._shell.stdin.flush()
-
-    def run(self, text: str) -> str:
-        """What the commands wrote."""
-        self.type(f"{text}\necho; echo END-OF-BLOCK\n")
-        assert self._shell.stdout is not None
-        lines: list[str] = []
-        for line in self._shell.stdout:
-            if line == "END-OF-BLOCK\n":
-                return "".join(lines)
-            lines.append(line)
-        pytest.fail(f"the shell ended after:\n{text}\n{''.join(lines)}", pytrace=False)
-
-    def end(self) -> None:
-        if self._shell.poll() is None:
-            os.killpg(self._shell.pid, signal.SIGTERM)
-        self._shell.communicate(timeout=15)
-
-
-@contextlib.contextmanager
-def terminal(folder: Path, variables: dict[str, str]) -> Iterator[Terminal]:
-    opened = Terminal(folder, variables)
-    try:
-        yield opened
-    finally:
-        opened.end()
-
-
-def wait_until_ready(port: int) -> None:
-    ends = time.monotonic() + 20
-    while time.monotonic() < ends:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        with contextlib.suppress(OSError), contextlib.closing(connection):
-            connection.request("GET", "/ready")
-            if connection.getresponse().status == 200:
-                return
-        time.sleep(0.05)
-    pytest.fail("the server of the quick start does not get ready", pytrace=False)
 
 
 class QuickStart:

@@ -19,6 +19,7 @@ from addons.wire.certificates import read_listener
 from llmauth.addresses import HostPort
 from llmauth.config.problems import ConfigError, Place, Problem
 from llmauth.config.settings import Settings
+from llmauth.storage.home import prepare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +104,7 @@ def _roots(ca_file: Path | None, state: Path) -> str | None:
 
 def _merged(roots: bytes, state: Path) -> Path:
     """These roots as a file, whole or not at all, and named by its content: servers may share the folder."""
-    merged = state / f"upstream-roots-{hashlib.sha256(roots).hexdigest()[:16]}.pem"
+    merged = prepare(state) / f"upstream-roots-{hashlib.sha256(roots).hexdigest()[:16]}.pem"
     if not merged.exists():
         unfinished = merged.with_suffix(f".{os.getpid()}")
         unfinished.write_bytes(roots)

@@ -19,8 +19,8 @@ from llmauth.audit.chain import BEGINNING, LONGEST_LINE, Link, next_line
 from llmauth.audit.heads import FOLDER as HEADS
 from llmauth.audit.heads import Signer, head_of
 from llmauth.audit.records import Started, facts
+from llmauth.durable import sync_folder
 from llmauth.storage.home import StateUnusable, prepare
-from llmauth.storage.private_key import sync_folder
 
 logger = logging.getLogger(__name__)
 

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from llmauth.ca.errors import CaError
+from llmauth.durable import sync_folder
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ def create(folder: Path, content: bytes) -> None:
             os.link(new, path)
         except FileExistsError:
             return
-        _sync(folder)
+        sync_folder(folder)
     logger.info("Certificate authority created", extra={"file": str(path)})
 
 
@@ -50,7 +51,7 @@ def replace(folder: Path, content: bytes, moment: datetime) -> None:
             if (folder / name).exists() and not kept.exists():
                 os.link(folder / name, kept)
         os.replace(new, path)
-        _sync(folder)
+        sync_folder(folder)
 
 
 def read(folder: Path) -> tuple[tuple[x509.Certificate, ...], ec.EllipticCurvePrivateKey]:
@@ -109,14 +110,6 @@ def _temporary(path: Path, content: bytes, mode: int = 0o600) -> Iterator[Path]:
         yield new
     finally:
         new.unlink(missing_ok=True)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _require_private_folder(folder: Path) -> None:

@@ -13,19 +13,12 @@ from llmauth.governance.limits import Limiter
 from llmauth.governance.memory import MemoryLimiter
 from llmauth.governance.shared import OUTAGE_SECONDS, SharedLimiter
 from llmauth.secrets import Secret
+from llmauth.storage import redis_urls
 
-_SCHEMES: dict[str, Literal["redis", "postgresql"]] = {
-    "redis": "redis",
-    "rediss": "redis",
-    "postgresql": "postgresql",
-    "postgres": "postgresql",
-}
-_PORTS = {"redis": 6379, "postgresql": 5432}
-# What else the client libraries take would turn off the verification of TLS, the bounds of time, or the protocol.
-_PARAMETERS = {
-    "redis": {"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"},
-    "postgresql": {"sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs", "application_name"},
-}
+_POSTGRES = ("postgresql", "postgres")
+_PORT = 5432
+# What else the client library takes would turn off the verification of TLS, or the bounds of time.
+_PARAMETERS = {"sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs", "application_name"}
 _WANTED = "write memory, redis://:password@host:6379/0 or postgresql://user:password@host/database"
 
 
@@ -52,31 +45,27 @@ def parse_place(text: str) -> LimitsPlace:
     """`memory`, or the URL of a Redis or PostgreSQL server; ValueError, which repeats nothing of it, for all else."""
     if text == "memory":
         return MEMORY
+    if redis_urls.is_redis(text):
+        return LimitsPlace(kind="redis", url=Secret(text), where=redis_urls.where(text))
+    return LimitsPlace(kind="postgresql", url=Secret(text), where=_database(text))
+
+
+def _database(text: str) -> str:
+    """Host, port and database of a PostgreSQL server."""
     try:
         url = urlsplit(text)
-        port, host = url.port, url.hostname
+        port, host = url.port or _PORT, url.hostname
     except ValueError:
         raise ValueError(f"not a place where limits are counted; {_WANTED}") from None
-    kind = _SCHEMES.get(url.scheme)
-    if kind is None or not host or url.fragment:
+    if url.scheme not in _POSTGRES or not host or url.fragment:
         raise ValueError(f"not a place where limits are counted; {_WANTED}")
     database = url.path.strip("/")
-    if kind == "redis" and not (database == "" or (database.isascii() and database.isdigit())):
-        raise ValueError("the path of a Redis URL is the number of its database, such as /0")
-    if kind == "postgresql" and not database:
+    if not database:
         raise ValueError("the URL names no database; write postgresql://user:password@host/database")
-    _check_parameters(kind, url.query)
+    if any(name not in _PARAMETERS for name, _ in parse_qsl(url.query, keep_blank_values=True)):
+        raise ValueError(f"the URL has a parameter that is not taken here; known are {', '.join(sorted(_PARAMETERS))}")
     shown = f"[{host}]" if ":" in host else host
-    return LimitsPlace(
-        kind=kind, url=Secret(text), where=f"{shown}:{port or _PORTS[kind]}" + (f"/{database}" if database else "")
-    )
-
-
-def _check_parameters(kind: str, query: str) -> None:
-    known = _PARAMETERS[kind]
-    for name, _ in parse_qsl(query, keep_blank_values=True):
-        if name not in known:
-            raise ValueError(f"the URL has a parameter that is not taken here; known are {', '.join(sorted(known))}")
+    return f"{shown}:{port}/{database}"
 
 
 def open_limiter(

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    AuthorizationError,
-    BusyLoadingError,
-    ConnectionError,
-    NoPermissionError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-    TimeoutError,
-)
+from redis.exceptions import ConnectionError, RedisError, ResponseError, TimeoutError
 
 from llmauth.governance.backends import LEASE_SECONDS, PATIENCE_SECONDS, Answer, BackendFailed
 from llmauth.governance.demands import Demand, Reading, Scope, Settlement
 from llmauth.governance.redis_scripts import ENTER, SERVER_TIME, admit_script, settle_script
 from llmauth.secrets import Secret
+from llmauth.storage.redis_errors import word_of
 
 # The braces put all keys into one slot of a cluster, where alone a script can reach them.
 _BEGINNING = "{llmauth-limits}:"
@@ -136,38 +125,17 @@ def _reading(told: Sequence[bytes]) -> Reading:
 async def _told(asked: Awaitable[_Value]) -> _Value:
     try:
         return await asked
-    except tuple(_KINDS) as error:
-        word = next(word for kind, word in _KINDS.items() if isinstance(error, kind))
-        raise BackendFailed(_WHY["NOAUTH" if _UNNAMED.search(str(error)) else word]) from None
-    except (TimeoutError, ConnectionError, OSError):
-        raise BackendFailed("cannot be reached, or does not answer") from None
-    except ResponseError as error:
-        raise BackendFailed(_refused(str(error))) from None
-    except RedisError:
-        raise BackendFailed("answered something that cannot be read") from None
+    except (RedisError, OSError) as error:
+        raise BackendFailed(_why(error)) from None
 
 
-# What the library takes the first word off of, and makes kinds of errors.
-_KINDS: Mapping[type[RedisError], str] = {
-    AuthenticationError: "WRONGPASS",
-    AuthorizationError: "WRONGPASS",
-    NoPermissionError: "NOPERM",
-    OutOfMemoryError: "OOM",
-    ReadOnlyError: "READONLY",
-    BusyLoadingError: "LOADING",
-}
-
-
-# What a server says to whom has shown no password at all.
-_UNNAMED = re.compile("Authentication required|HELLO must be called with the client already authenticated")
-
-
-def _refused(said: str) -> str:
-    """Why it refused, by the word with which its refusal begins."""
-    for word, why in _WHY.items():
-        if said.upper().startswith(word):
-            return why
-    return "refused a command"
+def _why(error: Exception) -> str:
+    word = word_of(error, _WHY)
+    if word is not None:
+        return _WHY[word]
+    if isinstance(error, TimeoutError | ConnectionError | OSError):
+        return "cannot be reached, or does not answer"
+    return "refused a command" if isinstance(error, ResponseError) else "answered something that cannot be read"
 
 
 _WHY = {

@@ -11,11 +11,12 @@ from sqlalchemy import Connection, bindparam, delete, or_, select, true, update
 from llmauth.clock import Clock, SystemClock
 from llmauth.rules import NO_RULES, Rules
 from llmauth.secrets import Secret
-from llmauth.storage import factors, sessions, stored_rules
+from llmauth.storage import factors, sessions
 from llmauth.storage.databases import open_database
 from llmauth.storage.drafts import draft, successor
 from llmauth.storage.factors import Enrolment, FactorResult
-from llmauth.storage.home import StateError
+from llmauth.storage.issuing import Issuing, taken
+from llmauth.storage.issuing import KeyNameTaken as KeyNameTaken
 from llmauth.storage.records import KeyNotFound as KeyNotFound
 from llmauth.storage.records import KeyRecord as KeyRecord
 from llmauth.storage.records import Snapshot as Snapshot
@@ -31,11 +32,7 @@ SHARED_STALE_SECONDS = 60.0
 """The outage of a server must not end the traffic of all who share it, so what was read last is good for longer."""
 
 
-class KeyNameTaken(StateError):
-    """A living key has this name already."""
-
-
-class KeyStore:
+class KeyStore(Issuing):
     """The keys of one database. Every method may raise StateError; a change is on the disk when it returns.
 
     `stale_after` is for how many seconds what was read last may be judged by. Without a `sealing` key, that in the
@@ -51,77 +48,13 @@ class KeyStore:
         stale_after: float | None = None,
     ) -> None:
         self._database = open_database(location)
-        self._clock = clock or SystemClock()
         folder = self._database.path.parent if isinstance(self._database, SqliteDatabase) else None
-        self._sealing = sealing or SealingKey(folder)
+        super().__init__(clock or SystemClock(), sealing or SealingKey(folder))
         self.shared = self._database.shared
         self.stale_after = stale_after or (SHARED_STALE_SECONDS if self.shared else STALE_SECONDS)
         self._read_at = self._clock.monotonic()
 
     # ---- keys and pairs ----------------------------------------------------------------------------------------
-
-    def create(
-        self,
-        name: str,
-        user: str | None = None,
-        groups: Iterable[str] = (),
-        expires_at: float | None = None,
-        *,
-        rules: Rules = NO_RULES,
-        require_totp: bool = False,
-    ) -> tuple[KeyRecord, Secret]:
-        """A new key, whose text is told here and never again. The user is `name` unless given.
-
-        Raises KeyNameTaken, and ValueError for a name or a rule that is none.
-        """
-        stored_rules.require(rules)
-        made, key = draft(
-            "key",
-            name=name,
-            user=name if user is None else user,
-            groups=groups,
-            created=self._clock.wall(),
-            expires=expires_at,
-        )
-        return self._issue(replace(made, rules=rules, require_totp=require_totp), key), key
-
-    def create_pair(
-        self,
-        name: str,
-        user: str | None = None,
-        groups: Iterable[str] = (),
-        expires_at: float | None = None,
-        *,
-        rules: Rules = NO_RULES,
-        require_totp: bool = False,
-    ) -> tuple[KeyRecord, str, Secret]:
-        """A new access-key pair in the form of AWS's: its record, its access key id (the record's), and its secret.
-
-        Raises as `create` does, and StateError where nothing can be sealed.
-        """
-        stored_rules.require(rules)
-        made, secret = draft(
-            "aws",
-            name=name,
-            user=name if user is None else user,
-            groups=groups,
-            created=self._clock.wall(),
-            expires=expires_at,
-        )
-        record = self._issue(replace(made, rules=rules, require_totp=require_totp), secret)
-        return record, record.id, secret
-
-    def pair_secret(self, record: KeyRecord) -> Secret:
-        """The secret of an access-key pair, for its signatures; StateError where it cannot be opened, or has ended."""
-        if record.sealed is None:
-            raise KeyNotFound(f"The record {record.id} has no sealed secret: it is no pair, or was revoked.")
-        return self._sealing.open(record.sealed, KEYS.name, record.id)
-
-    def list(self, *, with_sessions: bool = False) -> tuple[KeyRecord, ...]:
-        """All keys by name, the living one of a name first and then the revoked ones, latest first."""
-        with self._database.reading() as connection:
-            records = list(all_records(connection, true() if with_sessions else NAMED))
-        return tuple(sorted(records, key=lambda r: (r.name, r.revoked is not None, -r.created)))
 
     def revoke(self, name_or_id: str) -> KeyRecord:
         """End a key for good, its sessions with it; KeyNotFound when no living key has this name or id."""
@@ -259,6 +192,10 @@ class KeyStore:
         """Close the database."""
         self._database.close()
 
+    def _records(self, *, with_sessions: bool) -> Iterable[KeyRecord]:
+        with self._database.reading() as connection:
+            return list(all_records(connection, true() if with_sessions else NAMED))
+
     def _issue(self, record: KeyRecord, secret: Secret) -> KeyRecord:
         with self._database.writing() as connection:
             revision = advance(connection)
@@ -279,12 +216,3 @@ class KeyStore:
 def _take_turn(connection: Connection) -> None:
     """Be the only writer of keys, without a new revision: two who change rows in different orders would block."""
     connection.execute(select(REVISION.c.value).with_for_update())
-
-
-def taken(record: KeyRecord, now: float) -> str:
-    """The sentence of KeyNameTaken."""
-    state = "an expired" if record.ended(now) else "a living"
-    return (
-        f"There is {state} key named '{record.name}' (id {record.id}). "
-        f"Replace it by `llmauth keys rotate {record.name}`, or end it first by `llmauth keys revoke {record.name}`."
-    )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_bytes, token_hex
 
+from llmauth.durable import sync_folder
 from llmauth.secrets import Secret
 from llmauth.storage.home import StateUnsafe, StateUnusable
 
@@ -90,12 +91,3 @@ def _create(path: Path) -> None:
         pass
     finally:
         new.unlink(missing_ok=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """Have the names in a folder on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -10,12 +10,13 @@ from typing import Any, Final
 from llmauth.clock import Clock, SystemClock
 from llmauth.rules import NO_RULES, Rules
 from llmauth.secrets import Secret
-from llmauth.storage import codes, redis_scripts, sessions, stored_rules
+from llmauth.storage import codes, redis_scripts, sessions
 from llmauth.storage.codes import Enrolment, FactorResult, new_enrolment
 from llmauth.storage.drafts import draft, successor
 from llmauth.storage.home import StateUnusable
-from llmauth.storage.keys import SESSIONS_KEPT_SECONDS, SHARED_STALE_SECONDS, STALE_SECONDS, KeyNameTaken, taken
-from llmauth.storage.records import KeyNotFound, KeyRecord, Kind, Snapshot, ambiguous, unknown
+from llmauth.storage.issuing import Issuing, KeyNameTaken, taken
+from llmauth.storage.keys import SESSIONS_KEPT_SECONDS, SHARED_STALE_SECONDS, STALE_SECONDS
+from llmauth.storage.records import KeyNotFound, KeyRecord, Snapshot, ambiguous, unknown
 from llmauth.storage.redis_database import RedisDatabase
 from llmauth.storage.redis_records import Unreadable, from_fields, pairs, to_fields
 from llmauth.storage.sealing import HEAD_LENGTH, SealingKey
@@ -37,7 +38,7 @@ class _Seen:
     mark: str
 
 
-class RedisKeys:
+class RedisKeys(Issuing):
     """A KeyRegistry over one Redis. A change is on the server's disk when its method returns."""
 
     shared: bool = True
@@ -50,8 +51,7 @@ class RedisKeys:
         sealing: SealingKey | None = None,
         stale_after: float | None = None,
     ) -> None:
-        self._clock = clock or SystemClock()
-        self._sealing = sealing or SealingKey(None)
+        super().__init__(clock or SystemClock(), sealing or SealingKey(None))
         self.stale_after = stale_after or SHARED_STALE_SECONDS
         self._database = RedisDatabase(url)
         self._generation = 0
@@ -59,44 +59,6 @@ class RedisKeys:
         self._read_at = self._clock.monotonic()
 
     # ---- keys and pairs ----------------------------------------------------------------------------------------
-
-    def create(
-        self,
-        name: str,
-        user: str | None = None,
-        groups: Iterable[str] = (),
-        expires_at: float | None = None,
-        *,
-        rules: Rules = NO_RULES,
-        require_totp: bool = False,
-    ) -> tuple[KeyRecord, Secret]:
-        """A new key, whose text is told here and never again; KeyNameTaken, and ValueError for what is no name."""
-        return self._issue("key", name, user, groups, expires_at, rules, require_totp)
-
-    def create_pair(
-        self,
-        name: str,
-        user: str | None = None,
-        groups: Iterable[str] = (),
-        expires_at: float | None = None,
-        *,
-        rules: Rules = NO_RULES,
-        require_totp: bool = False,
-    ) -> tuple[KeyRecord, str, Secret]:
-        """A new access-key pair: its record, its access key id, and its secret; StateError where none can be sealed."""
-        record, secret = self._issue("aws", name, user, groups, expires_at, rules, require_totp)
-        return record, record.id, secret
-
-    def pair_secret(self, record: KeyRecord) -> Secret:
-        """The secret of an access-key pair, for its signatures; StateError where it cannot be opened, or has ended."""
-        if record.sealed is None:
-            raise KeyNotFound(f"The record {record.id} has no sealed secret: it is no pair, or was revoked.")
-        return self._sealing.open(record.sealed, KEYS.name, record.id)
-
-    def list(self, *, with_sessions: bool = False) -> tuple[KeyRecord, ...]:
-        """All keys by name, the living one of a name first and then the revoked ones, latest first."""
-        records = [each for each in self.snapshot().records if with_sessions or each.kind != "session"]
-        return tuple(sorted(records, key=lambda r: (r.name, r.revoked is not None, -r.created)))
 
     def revoke(self, name_or_id: str) -> KeyRecord:
         """End a key for good, its sessions with it; KeyNotFound when no living key has this name or id."""
@@ -208,27 +170,11 @@ class RedisKeys:
 
     # ---- one try of a change ------------------------------------------------------------------------------------
 
-    def _issue(
-        self,
-        kind: Kind,
-        name: str,
-        user: str | None,
-        groups: Iterable[str],
-        expires_at: float | None,
-        rules: Rules,
-        require_totp: bool,
-    ) -> tuple[KeyRecord, Secret]:
-        stored_rules.require(rules)
-        made, secret = draft(
-            kind,
-            name=name,
-            user=name if user is None else user,
-            groups=groups,
-            created=self._clock.wall(),
-            expires=expires_at,
-        )
-        record = replace(made, rules=rules, require_totp=require_totp)
-        return self._until_done(lambda: self._write_new(record, secret)), secret
+    def _issue(self, record: KeyRecord, secret: Secret) -> KeyRecord:
+        return self._until_done(lambda: self._write_new(record, secret))
+
+    def _records(self, *, with_sessions: bool) -> Iterable[KeyRecord]:
+        return (each for each in self.snapshot().records if with_sessions or each.kind != "session")
 
     def _write_new(self, record: KeyRecord, secret: Secret) -> KeyRecord | None:
         if record.kind == "aws":

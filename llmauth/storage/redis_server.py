@@ -9,21 +9,11 @@ from typing import Any
 from redis import BlockingConnectionPool, Redis
 from redis.backoff import NoBackoff
 from redis.commands.core import Script
-from redis.exceptions import (
-    AuthenticationError,
-    AuthorizationError,
-    BusyLoadingError,
-    ConnectionError,
-    NoPermissionError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-    TimeoutError,
-)
+from redis.exceptions import ConnectionError, ReadOnlyError, RedisError, ResponseError, TimeoutError
 from redis.retry import Retry
 
 from llmauth.storage.home import StateUnusable
+from llmauth.storage.redis_errors import word_of
 from llmauth.storage.redis_urls import where
 
 OLDEST = 7
@@ -139,23 +129,12 @@ def _facts(told: str) -> dict[str, str]:
 
 
 def _said_of(error: Exception) -> str:
-    for kind, word in _KINDS.items():
-        if isinstance(error, kind):
-            return _SENTENCES["NOAUTH" if "Authentication required" in str(error) else word]
-    said = str(error).upper()
-    silent = isinstance(error, TimeoutError | ConnectionError | OSError)
-    return next((why for word, why in _SENTENCES.items() if said.startswith(word)), _GONE if silent else _GARBAGE)
+    word = word_of(error, _SENTENCES)
+    if word is not None:
+        return _SENTENCES[word]
+    return _GONE if isinstance(error, TimeoutError | ConnectionError | OSError) else _GARBAGE
 
 
-# What the library takes the first word off of, and makes kinds of errors.
-_KINDS: Mapping[type[Exception], str] = {
-    AuthenticationError: "WRONGPASS",
-    AuthorizationError: "WRONGPASS",
-    NoPermissionError: "NOPERM",
-    OutOfMemoryError: "OOM",
-    ReadOnlyError: "READONLY",
-    BusyLoadingError: "LOADING",
-}
 _REPLICA = "is a replica, where nothing can be changed. Lead the storage URL to the primary."
 _CLUSTER = (
     "is a node of a cluster that does not hold the keys. Lead the storage URL to the primary of the slot of {llmauth}."

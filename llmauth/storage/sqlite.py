@@ -12,6 +12,7 @@ from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
+from llmauth.durable import sync_folder
 from llmauth.storage.engine import Database
 from llmauth.storage.home import StateUnusable, prepare, require_private
 
@@ -111,7 +112,7 @@ def _create_private(path: Path) -> None:
     for each in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
         if each.exists():
             require_private(each)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _stamp(path: Path) -> tuple[int, int, int, int]:
@@ -128,15 +129,6 @@ def _inode_of_log(path: Path) -> int | None:
         return os.stat(f"{path}-wal").st_ino
     except OSError:
         return None
-
-
-def _sync_folder(folder: Path) -> None:
-    """A new file is only sure to be found after a power cut when its folder was synced."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _sentence(path: Path, cause: str) -> str:

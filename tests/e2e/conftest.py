@@ -12,6 +12,7 @@ from llmauth.demo.emulators import Emulators
 from tests.fixtures.leaks import leaks
 from tests.fixtures.serving import Serving, start
 
+_FOLDER = Path(__file__).parent
 # The files that take longest, which begin first: a long one that begins last has the other processes wait for it.
 _LONGEST = (
     "test_limits.py",
@@ -34,6 +35,9 @@ _LONGEST = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest first; of one file the order stays."""
+    for item in items:
+        if item.path.is_relative_to(_FOLDER):
+            item.add_marker(pytest.mark.integration)
     items.sort(key=lambda item: _LONGEST.index(item.path.name) if item.path.name in _LONGEST else len(_LONGEST))
 
 

@@ -133,3 +133,16 @@ def test_why_a_port_could_not_be_opened(number: int | None, words: str) -> None:
 def test_no_port_of_an_address_that_is_not_here(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="no address that can be listened on"):
         opened(tmp_path, server={"host": "192.0.2.1", "port": 0})
+
+
+def test_roots_are_merged_in_a_state_folder_that_is_not_there_yet(tmp_path: Path) -> None:
+    _, ca_file = listener(tmp_path)
+    state = tmp_path / "state"
+    environ = {
+        "LLMAUTH_HOME": str(state),
+        "LLMAUTH_CONFIG": str(_file(tmp_path, {"upstream": {"ca_file": str(ca_file)}})),
+    }
+    ports = listeners(read_settings([], environ))
+    assert ports.roots is not None
+    assert Path(ports.roots).parent == state
+    assert state.stat().st_mode & 0o777 == 0o700

@@ -1,4 +1,4 @@
-"""Hostile bytes by the ten thousand: nothing leaks, nothing breaks, and nothing is sent on that nobody asked for."""
+"""Hostile bytes by the thousand: nothing leaks, nothing breaks, and nothing is sent on that nobody asked for."""
 
 from __future__ import annotations
 
@@ -133,8 +133,8 @@ def attack(gateway: Serving, emulators: Emulators, door: Door, first: int, count
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("door", "count"), [(Gate(), 8_000), (Tunnel(), 2_000)], ids=["gateway", "tunnel"])
-def test_ten_thousand_connections(gateway: Serving, emulators: Emulators, door: Door, count: int) -> None:
+@pytest.mark.parametrize(("door", "count"), [(Gate(), 2_000), (Tunnel(), 500)], ids=["gateway", "tunnel"])
+def test_thousands_of_connections(gateway: Serving, emulators: Emulators, door: Door, count: int) -> None:
     """The seed changes with the day, so that tomorrow other cases are tried; LLMAUTH_FUZZ_SEED brings a day back."""
     first = int(os.environ.get("LLMAUTH_FUZZ_SEED") or time.strftime("%Y%m%d")) * 10_000
     attack(gateway, emulators, door, first, count)
