@@ -39,7 +39,7 @@ class Endpoints:
             return
         # Before screening, since the probes of some load balancers send no Host; but two proxies that read one head
         # differently would mix up whose answer is whose.
-        screen_framing(exchange.request, self.gateway.settings.limits.head)
+        screen_framing(exchange.request, exchange.plan.head_limits)
         convert.answer(flow, self._health() if exchange.request.url.path == "/health" else self._ready())
 
     def _health(self) -> Response:

@@ -61,9 +61,9 @@ def carried(gateway: Gateway, exchanges: Exchanges, listeners: Listeners, chain:
 
 def dial_by_policy(gateway: Gateway, listeners: Listeners, *others: int) -> Dialer:
     """Judge every address that the running loop looks up for a dial; `others` are more ports of this process."""
-    settings = gateway.settings.upstream
     own = own_ports(gateway.settings, listeners) | set(others)
-    dialer = Dialer(settings.resolve, frozenset(settings.allow_private), own, gateway.proxy)
+    dialer = Dialer(own_ports=own)
+    dialer.follow(gateway.plan.way)
     dialer.install(asyncio.get_running_loop())
     return dialer
 

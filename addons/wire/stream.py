@@ -344,6 +344,8 @@ class GatewayStream(WeighingStream):
     def _reach(self, tunnel: Tunnel) -> layer.CommandGenerator[bool]:
         """Dial the host of a tunnel; where it cannot be reached, the flow gets its refusal. False when all is over."""
         self.context.server = self.flow.server_conn = Server(address=(tunnel.target.host, tunnel.target.port))
+        exchange = exchange_of(self.flow)
+        peer_of(self.context.client).way = exchange.plan.way if exchange is not None else None
         failed = yield commands.OpenConnection(self.context.server)
         if failed:
             self.flow.error = UpstreamFault(failed, ErrorCode.CONNECT_FAILED)

@@ -78,6 +78,10 @@ class Metrics:
         self._http: dict[tuple[str, int], HttpSeries] = {}
         self._targets: dict[TargetKey, TargetSeries] = {}
 
+    def know(self, models: Collection[str]) -> None:
+        """Count by these models too from now on, since the configuration has them. What was counted stays."""
+        self._models |= frozenset(models)
+
     def observe(self, seen: Observation) -> None:
         """Count one finished request, when somebody next looks or enough have come: in a row they cost a third."""
         self._seen.append(seen)

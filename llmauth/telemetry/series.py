@@ -15,7 +15,7 @@ OTHER = "other"
 NONE = "none"
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT"})
-TUNNEL_ENDS = frozenset({"client", "host", "key", "idle", "drain"})
+TUNNEL_ENDS = frozenset({"client", "host", "key", "idle", "drain", "policy"})
 KINDS = ("input", "output", "cache_read", "cache_write", "reasoning")
 DIRECTIONS = ("input", "output")
 # Why tokens are not known: the words of `llmauth.usage`, which stands above.
