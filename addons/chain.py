@@ -17,6 +17,7 @@ from addons.exchange import Exchanges
 from addons.failclosed import Settled
 from addons.fanout import Fanout
 from addons.faults import Faults
+from addons.former import Former
 from addons.gate import Gate
 from addons.govern import Admission, Policies
 from addons.inject import Inject
@@ -42,7 +43,7 @@ def chain(gateway: Gateway, exchanges: Exchanges) -> list[Any]:
     tell = gateway.metrics.limit_reached
     connections, egress = Connections(gateway, exchanges, tell), Egress(gateway, exchanges)
     sockets = WebSockets(gateway, exchanges, tell=tell)
-    looks = (connections.look, egress.look, sockets.look)
+    looks = (connections.look, egress.look, sockets.look, Former(gateway, exchanges).look)
     judges = [
         Arrive(gateway, exchanges),
         Endpoints(gateway, exchanges),

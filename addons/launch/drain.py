@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import time
+from collections.abc import Callable
 
 from mitmproxy import http
 from mitmproxy.addons.proxyserver import Proxyserver
@@ -25,9 +26,11 @@ _PARTING = 1.5
 
 
 class Drain:
-    """Ends a master in order: the first stop drains, a second one ends at once. `limit` is in seconds."""
+    """Ends a master in order: the first stop drains, a second one ends at once. `limit` tells how many seconds."""
 
-    def __init__(self, master: Master, proxyserver: Proxyserver, exchanges: Exchanges, limit: float) -> None:
+    def __init__(
+        self, master: Master, proxyserver: Proxyserver, exchanges: Exchanges, limit: Callable[[], float]
+    ) -> None:
         self._master = master
         self._proxyserver = proxyserver
         self._exchanges = exchanges
@@ -58,8 +61,9 @@ class Drain:
         self._master.options.update(server=False)
         for handler in self._handlers():
             await handler.drain()
-        logger.info("Draining", extra={"in_flight": len(self._exchanges.open), "limit_s": self._limit})
-        ends = time.monotonic() + self._limit
+        limit = self._limit()
+        logger.info("Draining", extra={"in_flight": len(self._exchanges.open), "limit_s": limit})
+        ends = time.monotonic() + limit
         while (self._exchanges.open or self._exchanges.tunnels or self.unsent()) and time.monotonic() < ends:
             await asyncio.sleep(_POLL)
         left = len(self._exchanges.open)

@@ -53,7 +53,7 @@ def carried(gateway: Gateway, exchanges: Exchanges, listeners: Listeners, chain:
     exchanges.tls_listener = listeners.tls_mode
     return [
         GatewayNextLayer(exchanges),
-        GatewayTls(gateway.authority, exchanges, listeners.certificate, gateway.client_authorities),
+        GatewayTls(lambda: gateway.plan.authority, exchanges, listeners.certificate, gateway.client_authorities),
         *chain(gateway, exchanges),
         Watchdog(),
     ]
@@ -89,7 +89,7 @@ class GatewayMaster(master.Master):
         self.addons.add(Proxyserver(), *carried(gateway, self.exchanges, listeners, chain))
         self.options.update(**fixed(listeners))
         self.dialer = dial_by_policy(gateway, listeners)
-        self._drain = Drain(self, self.proxyserver, self.exchanges, gateway.settings.server.drain_timeout)
+        self._drain = Drain(self, self.proxyserver, self.exchanges, lambda: gateway.settings.server.drain_timeout)
 
     @property
     def proxyserver(self) -> Proxyserver:

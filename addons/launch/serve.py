@@ -7,9 +7,11 @@ import gc
 import logging
 import time
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from addons.launch.listeners import Listeners, listeners, unopened
 from addons.launch.master import GatewayMaster
+from addons.launch.reload import Read, Reload, reader_of
 from llmauth.config.settings import Settings
 from llmauth.control.server import Control
 from llmauth.gateway import Gateway
@@ -18,18 +20,27 @@ from llmauth.platform import detector
 logger = logging.getLogger(__name__)
 
 
-def serve(settings: Settings, environ: Mapping[str, str], started: float | None = None) -> None:
-    """Serve until a signal ends it; `started` is the monotonic time at which the process began to.
+def serve(
+    settings: Settings,
+    environ: Mapping[str, str],
+    started: float | None = None,
+    *,
+    overrides: Mapping[str, object] = MappingProxyType({}),
+) -> None:
+    """Serve until a signal ends it; `started` is the monotonic time at which the process began to, `overrides` what the
+    command line says about the configuration.
 
     Raises what keeps a server from starting: ConfigError, StateError, CaError and OSError (ListenFailed,
     UntestedVersion), each with a sentence for the operator.
     """
-    asyncio.run(_serve(settings, environ, time.monotonic() if started is None else started))
+    read = reader_of(settings.files, environ, overrides)
+    asyncio.run(_serve(settings, environ, time.monotonic() if started is None else started, read))
 
 
-async def _serve(settings: Settings, environ: Mapping[str, str], started: float) -> None:
+async def _serve(settings: Settings, environ: Mapping[str, str], started: float, read: Read) -> None:
     gateway = Gateway(settings, environ)
     control = Control(gateway)
+    reload: Reload | None = None
     try:
         ports = listeners(settings)
         master = GatewayMaster(gateway, ports)
@@ -37,8 +48,14 @@ async def _serve(settings: Settings, environ: Mapping[str, str], started: float)
         start_gateway(gateway)
         await control.open()
         master.obey_signals()
+        reload = Reload(gateway, ports, read, master, master.dialer, follow=control.follow)
+        control.reload = reload.reload
+        reload.obey_signals(master.stop)
+        reload.watch()
         await master.run(lambda: tell_ready(gateway, ports, started))
     finally:
+        if reload is not None:
+            reload.stop()
         await control.close()
         gateway.close()
     logger.info("Stopped")

@@ -26,7 +26,7 @@ COMMANDS: Mapping[str, str] = {
     "login": "Log in at an OpenID provider, for a session at the proxy.",
     "whoami": "Show whom the proxy takes you for.",
     "audit": "Check and export the record of decisions.",
-    "config": "Check a configuration.",
+    "config": "Check a configuration, and have running proxies take it over.",
     "ca": "Show, export and replace the certificate authority of intercepted tunnels.",
     "token": "Make a token for a gateway out of credentials that you have anyway.",
 }

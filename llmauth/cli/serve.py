@@ -36,7 +36,8 @@ def serve(
 ) -> None:
     """Run the proxy until SIGTERM, which drains it."""
     overrides = {"server.host": host, "server.port": port, "server.tls_port": tls_port}
-    settings = read_settings(config or [], os.environ, {k: v for k, v in overrides.items() if v is not None})
+    said = {name: value for name, value in overrides.items() if value is not None}
+    settings = read_settings(config or [], os.environ, said)
     logs.configure(settings.log.level, settings.log.format)
     for name in _LEAKS:
         os.environ.pop(name, None)
@@ -46,8 +47,8 @@ def serve(
     if workers == 1:
         from addons.launch.serve import serve as run
 
-        run(settings, os.environ, _STARTED)
+        run(settings, os.environ, _STARTED, overrides=said)
         return
     from addons.launch.workers.serve import serve as run_several
 
-    raise typer.Exit(run_several(settings, os.environ, workers, _STARTED))
+    raise typer.Exit(run_several(settings, os.environ, workers, _STARTED, overrides=said))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,19 @@ def ask_all(home: Path, question: Mapping[str, Any]) -> list[dict[str, Any]]:
     """
     answers = (_ask(number, file, question) for number, file in sockets(folder_of(home)))
     return [answer for answer in answers if answer is not None]
+
+
+def ask_each(home: Path, question: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The same one after the other, without those that an answer before spoke for: its `processes`, by their numbers.
+
+    The workers of one proxy answer together.
+    """
+    spoken_for: set[int] = set()
+    for number, file in sockets(folder_of(home)):
+        answer = None if number in spoken_for else _ask(number, file, question)
+        if answer is not None:
+            spoken_for.update(answer.get("processes", ()))
+            yield answer
 
 
 def _ask(number: int, file: Path, question: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -24,6 +24,7 @@ from llmauth.config.problems import ConfigError, Place, Problem
 from llmauth.config.sections import Auth
 from llmauth.config.settings import Settings
 from llmauth.config.stores import open_store
+from llmauth.config.watching import mark_of_roots
 from llmauth.outbound import Outbound
 from llmauth.routers.auth import AuthRouter
 from llmauth.storage import token_key
@@ -70,7 +71,7 @@ class Callers:
     """
 
     rules: Auth
-    methods: Sequence[tuple[MethodOptions, Outbound, Authenticator]]
+    methods: Sequence[tuple[MethodOptions, str, Outbound, Authenticator]]
     sessions: Sessions
     certificates: ClientCertificates | None
     auth: AuthRouter
@@ -83,7 +84,7 @@ class Callers:
         """Those that are started and stopped: none while authentication is off."""
         if self.rules.enabled:
             yield self.sessions
-            yield from (method for _, _, method in self.methods)
+            yield from (method for *_, method in self.methods)
 
     def beside(self, others: Iterable[Callers]) -> list[Authenticator]:
         """Those that no other configuration has."""
@@ -103,11 +104,12 @@ def callers_of(settings: Settings, standing: Standing, outbound: Outbound, befor
     )
     try:
         methods = [
-            (one, outbound, _same(one, outbound, former) or authenticators.build(one, asked)) for one in rules.methods
+            (one, mark_of_roots(one), outbound, _same(one, outbound, former) or authenticators.build(one, asked))
+            for one in rules.methods
         ]
     except ValueError as error:
         raise ConfigError([Problem(place=Place(source="auth.methods"), path="", message=str(error))]) from None
-    judges = [method for _, _, method in methods]
+    judges = [method for *_, method in methods]
     sessions = _sessions(rules, judges, former)
     if sessions is None:
         sessions = Sessions(asked, rules.session_duration, judges, require_factor=rules.require_2fa)
@@ -152,8 +154,9 @@ def stop(judges: Iterable[Authenticator]) -> None:
 
 
 def _same(options: MethodOptions, outbound: Outbound, before: Callers | None) -> Authenticator | None:
-    for written, way, method in before.methods if before is not None else ():
-        if written == options and (way is outbound or options.type in _AT_HOME):
+    for written, roots, way, method in before.methods if before is not None else ():
+        at_home = options.type in _AT_HOME
+        if written == options and (at_home or (way is outbound and roots == mark_of_roots(options))):
             return method
     return None
 
@@ -162,6 +165,6 @@ def _sessions(rules: Auth, judges: Sequence[Authenticator], before: Callers | No
     """Those of before, where they are opened by the same methods and for as long."""
     if before is None:
         return None
-    same = [method for _, _, method in before.methods] == list(judges)
+    same = [method for *_, method in before.methods] == list(judges)
     rest = (before.rules.session_duration, before.rules.require_2fa) == (rules.session_duration, rules.require_2fa)
     return before.sessions if same and rest else None

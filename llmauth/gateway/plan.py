@@ -69,6 +69,7 @@ class Plan:
     way: Way
     outbound: Outbound
     surroundings: Surroundings
+    vault_roots: str  # marks the content of the files of roots that vaults are believed by
     callers: Callers
     auth: AuthRouter
     credential: CredentialRouter

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from llmauth.clock import Clock
 from llmauth.config.routing import ModelEntry
 from llmauth.config.routing import Transformation as TransformationOptions
 from llmauth.config.settings import Settings, ca_domains
+from llmauth.config.watching import mark, mark_of_roots
 from llmauth.credentials.base import Surroundings
 from llmauth.credentials.chain import Asked
 from llmauth.egress import Egress
@@ -81,6 +81,7 @@ def make(settings: Settings, basis: Basis, before: Plan | None = None) -> Plan:
         way=way,
         outbound=outbound,
         surroundings=surroundings,
+        vault_roots=mark_of_roots(settings.vaults),
         callers=callers,
         auth=callers.auth,
         credential=_credential(settings, handlers, surroundings, basis, before),
@@ -135,13 +136,14 @@ def _dialled(settings: Settings) -> tuple[object, ...]:
 
 def _mark(settings: Settings) -> str:
     file = settings.upstream.ca_file
-    return "" if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
+    return "" if file is None else mark([file])
 
 
 def _surroundings(settings: Settings, basis: Basis, outbound: Outbound, before: Plan | None) -> Surroundings:
     if before is not None and before.outbound is outbound:
         was = before.settings
-        if (was.platform, was.vaults) == (settings.platform, settings.vaults):
+        same = (was.platform, was.vaults) == (settings.platform, settings.vaults)
+        if same and before.vault_roots == mark_of_roots(settings.vaults):
             return before.surroundings
     return surroundings_of(settings, basis.machine, outbound, basis.clock)
 

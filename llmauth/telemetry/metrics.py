@@ -134,6 +134,9 @@ class Metrics:
         elif seen.unpriced:
             self._series.unpriced.labels(seen.instance).inc()
 
+    def config_reloaded(self, ok: bool) -> None:
+        """A configuration was read while running, and taken over or not."""
+
     def client_connected(self) -> None:
         """A client opened a connection."""
         self._series.clients.inc()
