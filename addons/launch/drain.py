@@ -16,6 +16,7 @@ from mitmproxy.utils import asyncio_utils
 from addons.deadlines import give_up
 from addons.exchange import Exchanges
 from addons.wire.connection import GatewayConnection
+from addons.wire.parting import may_speak
 from llmauth.errors import Draining
 
 logger = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ class Drain:
         self._master.should_exit.set()
 
     async def _part(self) -> None:
-        """Let WebSockets and the clients of translated streams be told; what passes as it came has no word for it."""
+        """Let WebSockets and the clients of streams be told, where there is a word for it."""
         self._exchanges.parting = True
         told = {flow for flow in self._exchanges.open if self._cut(flow)}
         ends = time.monotonic() + _PARTING
@@ -83,7 +84,7 @@ class Drain:
     def _cut(self, flow: http.HTTPFlow) -> bool:
         """End a stream that has a last word, and say whether this is one."""
         exchange = self._exchanges.of(flow)
-        if exchange is None or exchange.stream is None:
+        if exchange is None or (exchange.stream is None and not may_speak(flow)):
             return False
         exchange.cut_for = Draining("This gateway is shutting down.")
         give_up(flow)
