@@ -55,13 +55,15 @@ class Prepared:
 
 
 class Reload:
-    """The configuration of one process. `follow` is told of settings that are in force from now on."""
+    """The configuration of one process. `follow` is told of settings that are in force from now on; `watch` was made
+    when the ones of now were read, and is `None` where somebody else looks at the files."""
 
     def __init__(
         self,
         gateway: Gateway,
         ports: Listeners,
         read: Read,
+        watch: Watch | None,
         master: Master,
         dialer: Dialer,
         *,
@@ -76,7 +78,7 @@ class Reload:
         self._set_roots = set_roots or (lambda roots: master.options.update(ssl_verify_upstream_trusted_ca=roots))
         self._follow = follow
         self._turn = asyncio.Lock()
-        self._watch: Watch | None = None
+        self._watch = watch
         self._watching: asyncio.Task[None] | None = None
 
     # ---- who asks for it -------------------------------------------------------------------------------------------
@@ -101,24 +103,21 @@ class Reload:
 
     def watch(self) -> None:
         """Look at the files from now on, and read them again when they change."""
-        self._watching = asyncio.get_running_loop().create_task(self._look())
+        if self._watch is not None:
+            self._watching = asyncio.get_running_loop().create_task(self._look(self._watch))
 
     def stop(self) -> None:
         """Look no longer."""
         if self._watching is not None:
             self._watching.cancel()
 
-    async def _look(self) -> None:
+    async def _look(self, watch: Watch) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY)
             async with self._turn:
-                changed = await asyncio.to_thread(self._watched().look)
+                changed = await asyncio.to_thread(watch.look)
             if changed:
                 await self.reload("a file changed")
-
-    def _watched(self) -> Watch:
-        self._watch = self._watch or Watch(self._gateway.settings)
-        return self._watch
 
     # ---- what is done ----------------------------------------------------------------------------------------------
 
@@ -126,17 +125,21 @@ class Reload:
         """Read it again and follow it; what changed, or why nothing did. Never raises."""
         async with self._turn:
             try:
-                settings, _ = await asyncio.to_thread(self._watched().read, self._read)
+                settings = await asyncio.to_thread(self._whole)
                 prepared = await self._prepare(settings)
             except Exception as error:
                 answer = why_not(error)
             else:
                 self.switch(prepared)
-                self._watched().taken()
+                if self._watch is not None:
+                    self._watch.taken()
                 answer = prepared.told()
             self._gateway.metrics.config_reloaded(answer["ok"])
             tell(answer, why)
             return answer
+
+    def _whole(self) -> Settings:
+        return self._read() if self._watch is None else self._watch.read(self._read)[0]
 
     async def prepare(self, read: str) -> Prepared:
         """Read it, and make all of it ready, beside the requests. Raises what keeps a server from starting, and

@@ -13,6 +13,7 @@ from addons.launch.listeners import Listeners, listeners, unopened
 from addons.launch.master import GatewayMaster
 from addons.launch.reload import Read, Reload, reader_of
 from llmauth.config.settings import Settings
+from llmauth.config.watching import Watch
 from llmauth.control.server import Control
 from llmauth.gateway import Gateway
 from llmauth.platform import detector
@@ -33,11 +34,11 @@ def serve(
     Raises what keeps a server from starting: ConfigError, StateError, CaError and OSError (ListenFailed,
     UntestedVersion), each with a sentence for the operator.
     """
-    read = reader_of(settings.files, environ, overrides)
-    asyncio.run(_serve(settings, environ, time.monotonic() if started is None else started, read))
+    started, again = time.monotonic() if started is None else started, reader_of(settings.files, environ, overrides)
+    asyncio.run(_serve(settings, environ, started, again, Watch(settings)))
 
 
-async def _serve(settings: Settings, environ: Mapping[str, str], started: float, read: Read) -> None:
+async def _serve(settings: Settings, environ: Mapping[str, str], started: float, read: Read, watch: Watch) -> None:
     gateway = Gateway(settings, environ)
     control = Control(gateway)
     reload: Reload | None = None
@@ -48,7 +49,7 @@ async def _serve(settings: Settings, environ: Mapping[str, str], started: float,
         start_gateway(gateway)
         await control.open()
         master.obey_signals()
-        reload = Reload(gateway, ports, read, master, master.dialer, follow=control.follow)
+        reload = Reload(gateway, ports, read, watch, master, master.dialer, follow=control.follow)
         control.reload = reload.reload
         reload.obey_signals(master.stop)
         reload.watch()

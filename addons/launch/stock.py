@@ -36,6 +36,7 @@ from addons.wire.dial import Dialer
 from addons.wire.install import install
 from llmauth.addresses import is_loopback
 from llmauth.config.settings import Settings, read_settings
+from llmauth.config.watching import Watch
 from llmauth.control.server import Control
 from llmauth.gateway import Gateway
 from llmauth.telemetry import logs
@@ -223,6 +224,7 @@ class _Doors:
         self._started = started
         self.dialer: Dialer
         self._reload: Reload | None = None
+        self._watch = Watch(gateway.settings)
 
     async def running(self) -> None:
         try:
@@ -258,6 +260,7 @@ class _Doors:
             self._gateway,
             self._ports,
             read,
+            self._watch,
             self._master,
             self.dialer,
             set_roots=partial(pinned.move, options, "ssl_verify_upstream_trusted_ca"),

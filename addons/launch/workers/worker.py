@@ -84,7 +84,7 @@ async def _work(plan: Shared, seat: Seat, first: bool, line: socket.socket) -> N
         if first:
             announce(gateway)
         gateway.start()
-        reload = Reload(gateway, ports, plan.read, master, master.dialer, follow=control.follow)
+        reload = Reload(gateway, ports, plan.read, None, master, master.dialer, follow=control.follow)
         post = Post(parent, gateway, master, plan.doors, reload)
         control.reload = post.reload
         await control.open()
