@@ -88,6 +88,7 @@ class GatewayMaster(master.Master):
         self.exchanges = Exchanges()
         self.addons.add(Proxyserver(), *carried(gateway, self.exchanges, listeners, chain))
         self.options.update(**fixed(listeners))
+        self.listeners = listeners
         self.dialer = dial_by_policy(gateway, listeners)
         self._drain = Drain(self, self.proxyserver, self.exchanges, lambda: gateway.settings.server.drain_timeout)
 

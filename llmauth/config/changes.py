@@ -55,11 +55,10 @@ def _differing(old: Settings, new: Settings) -> Iterator[str]:
 
 def _within(path: str, old: Any, new: Any) -> Iterator[str]:
     """The innermost names of what differs; an entry that is there or not there is one name."""
-    if old == new:
-        return
     before, after = _entries(old), _entries(new)
     if before is None or after is None or type(old) is not type(new):
-        yield path
+        if old != new:
+            yield path
         return
     for name in (*before, *(name for name in after if name not in before)):
         inner = f"{path}.{name}"

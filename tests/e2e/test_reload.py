@@ -301,7 +301,7 @@ class Load:
             thread.join(30)
 
 
-@pytest.mark.parametrize("rounds", [8, pytest.param(300, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("rounds", [8, pytest.param(200, marks=[pytest.mark.soak, pytest.mark.timeout(300)])])
 def test_no_request_fails_while_it_changes_again_and_again(
     gateway: Serving,
     emulators: Emulators,
