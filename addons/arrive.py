@@ -71,14 +71,16 @@ class Arrive:
         requests" (RFC 9112, 3.2.2), of its own.
         """
         authority = flow.request.data.authority
-        return bool(authority) and not self.gateway.is_gateway_host(flow.request.data.host)
+        return bool(authority) and not self.gateway.plan.is_gateway_host(flow.request.data.host)
 
     def _begin(self, flow: http.HTTPFlow, door: Door, tunnel: HostPort | None) -> Exchange:
-        request = convert.to_request(flow, door, tunnel, self.exchanges.peer(flow.client_conn).certificate)
+        peer, plan = self.exchanges.peer(flow.client_conn), self.gateway.plan
+        peer.follow(plan)
+        request = convert.to_request(flow, door, tunnel, peer.certificate)
         named = request.headers.index().get(b"x-request-id")
         wanted = named[0].decode("ascii", "replace") if named is not None else None
         context = arrival(wanted if wanted and _PLAIN_ID.fullmatch(wanted) and PREFIX not in wanted else None)
-        exchange = self.exchanges.begin(flow, Exchange(context, request, door, self.gateway.mode.shape_of))
+        exchange = self.exchanges.begin(flow, Exchange(context, request, door, plan))
         if self.exchanges.draining and request.url.path not in ("/health", "/ready"):
             fail(
                 flow,

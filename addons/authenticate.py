@@ -14,7 +14,6 @@ from llmauth.authenticators.pairs import METHOD as SIGNED
 from llmauth.authenticators.sigv4 import Promise
 from llmauth.context import Authenticated, Identity, RequestContext, advance
 from llmauth.errors import Unauthenticated
-from llmauth.gateway import Gateway
 from llmauth.http import Door
 from llmauth.routers.auth import Answer, Pending
 from llmauth.telemetry.logs import about
@@ -25,8 +24,7 @@ class Authenticate:
 
     name = "authenticate"
 
-    def __init__(self, gateway: Gateway, exchanges: Exchanges) -> None:
-        self.gateway = gateway
+    def __init__(self, exchanges: Exchanges) -> None:
         self.exchanges = exchanges
 
     @stage(RequestContext)
@@ -51,24 +49,25 @@ class Authenticate:
         body = flow.request.raw_content or b""
         exchange.promise = None
         if len(body) > LONG:
-            return self._hold(promise, apart(partial(promise.kept, body)))
-        self.gateway.auth.require_kept(promise, promise.kept(body))
+            return self._hold(exchange, promise, apart(partial(promise.kept, body)))
+        exchange.plan.auth.require_kept(promise, promise.kept(body))
         return None
 
-    async def _hold(self, promise: Promise, judging: Awaitable[Unauthenticated | None]) -> None:
-        self.gateway.auth.require_kept(promise, await judging)
+    async def _hold(self, exchange: Exchange, promise: Promise, judging: Awaitable[Unauthenticated | None]) -> None:
+        exchange.plan.auth.require_kept(promise, await judging)
 
     def _judge(self, flow: http.HTTPFlow, exchange: Exchange, tunnel: Identity | None) -> Awaitable[None] | None:
-        request, auth = exchange.request, self.gateway.auth
-        proof = self.exchanges.peer(flow.client_conn).proof
+        request, auth = exchange.request, exchange.plan.auth
+        peer = self.exchanges.peer(flow.client_conn)
+        proof = peer.proof if peer.plan is exchange.plan else None
         answer = auth.again(proof, request, tunnel) if proof is not None else None
         if answer is None:
             with about(exchange.context.request_id):
                 verdict = auth.recall(
                     request,
                     tunnel=tunnel,
-                    intercepted=request.door is Door.CONNECT and self.gateway.mode.intercepts(request.url.origin),
-                    gateway=request.door is Door.ABSOLUTE and self.gateway.is_gateway_host(request.url.host),
+                    intercepted=request.door is Door.CONNECT and exchange.plan.mode.intercepts(request.url.origin),
+                    gateway=request.door is Door.ABSOLUTE and exchange.plan.is_gateway_host(request.url.host),
                     body=None if _has_body(flow) else b"",
                 )
             if isinstance(verdict, Pending):
@@ -80,7 +79,7 @@ class Authenticate:
         return None
 
     async def _prove(self, flow: http.HTTPFlow, exchange: Exchange, pending: Pending) -> None:
-        self._accept(flow, exchange, pending.tunnel, await self.gateway.auth.authenticate(pending))
+        self._accept(flow, exchange, pending.tunnel, await exchange.plan.auth.authenticate(pending))
 
     def _accept(self, flow: http.HTTPFlow, exchange: Exchange, tunnel: Identity | None, answer: Answer) -> None:
         identity, decision = answer
@@ -88,12 +87,12 @@ class Authenticate:
             return
         peer = self.exchanges.peer(flow.client_conn)
         if identity.method == SIGNED and exchange.door is not Door.CONNECT and _has_body(flow):
-            exchange.promise = self.gateway.auth.promise(exchange.request)
+            exchange.promise = exchange.plan.auth.promise(exchange.request)
         exchange.context = advance(exchange.context, Authenticated, decision, identity=identity)
         if exchange.door is Door.CONNECT:
             peer.identity = identity
-        elif peer.proof is None or peer.proof.decision is not decision:
-            peer.proof = self.gateway.auth.proof(exchange.request, tunnel, answer)
+        elif peer.plan is exchange.plan and (peer.proof is None or peer.proof.decision is not decision):
+            peer.proof = exchange.plan.auth.proof(exchange.request, tunnel, answer)
 
 
 def _has_body(flow: http.HTTPFlow) -> bool:

@@ -18,6 +18,7 @@ from addons.exchange import Exchanges
 from addons.failclosed import Settled
 from addons.fanout import Fanout
 from addons.faults import Faults
+from addons.former import Former
 from addons.gate import Gate
 from addons.govern import Admission, Policies
 from addons.inject import Inject
@@ -40,50 +41,48 @@ from llmauth.gateway import Gateway
 
 def chain(gateway: Gateway, exchanges: Exchanges) -> list[Any]:
     """The addons of one gateway. The order is the same for every hook, in both directions."""
-    upstream, limits = gateway.settings.upstream, gateway.settings.limits
     log = gateway.recording.log
     audit = [Audit(log, exchanges)] if log is not None else []
     also = [each.tell for each in (*audit, gateway.exporter) if each is not None]
     report = Report(gateway, exchanges, also, Remembering(gateway, exchanges).keep)
     gateway.memory.settle_by(report.tell)
     tell = gateway.metrics.limit_reached
-    connections, egress = Connections(exchanges, limits, tell), Egress(gateway, exchanges)
-    sockets = WebSockets(gateway, exchanges, limits, tell=tell)
-    looks = (connections.look, egress.look, sockets.look)
-    times = (upstream.connect_timeout, upstream.first_byte_timeout, limits)
+    connections, egress = Connections(gateway, exchanges, tell), Egress(gateway, exchanges)
+    sockets = WebSockets(gateway, exchanges, tell=tell)
+    looks = (connections.look, egress.look, sockets.look, Former(gateway, exchanges).look)
     judges = [
         Arrive(gateway, exchanges),
         Endpoints(gateway, exchanges),
-        Screen(exchanges, limits.head),
+        Screen(exchanges),
         TokenHosts(gateway, exchanges),
         Login(gateway, exchanges),
-        Authenticate(gateway, exchanges),
+        Authenticate(exchanges),
         Scrape(gateway, exchanges, report.tell),
         Account(gateway, exchanges),
         Welcome(gateway, exchanges),
         Past(gateway, exchanges),
         Checkup(gateway, exchanges),
-        Policies(gateway, exchanges),
+        Policies(exchanges),
         egress,
-        Route(gateway, exchanges),
+        Route(exchanges),
         sockets,
-        Listing(gateway, exchanges),
+        Listing(exchanges),
         Translate(gateway, exchanges),
         Admission(gateway, exchanges),
         Inject(gateway, exchanges),
-        Remember(gateway, exchanges),
+        Remember(exchanges),
     ]
     return [
         Repeats(gateway, exchanges, Settled(tuple(judges))),
         *judges,
         *audit,
         Reflections(exchanges),
-        Fanout(gateway, exchanges),
+        Fanout(exchanges),
         Meters(exchanges),
         Answers(gateway, exchanges),
         Faults(exchanges),
         connections,
-        Deadlines(exchanges, *times, tell=tell, dropped=report.stopped, also=looks),
+        Deadlines(exchanges, tell=tell, dropped=report.stopped, also=looks),
         report,
         Gate(exchanges),
     ]

@@ -49,7 +49,7 @@ class Checkup:
 
     def _is_to_us(self, exchange: Exchange) -> bool:
         """What is carried in clear text to somebody else's host is theirs, whatever its path."""
-        return exchange.door is not Door.ABSOLUTE or self.gateway.is_gateway_host(exchange.request.url.host)
+        return exchange.door is not Door.ABSOLUTE or exchange.plan.is_gateway_host(exchange.request.url.host)
 
 
 def _facts(exchange: Exchange, context: Authenticated) -> dict[str, object]:

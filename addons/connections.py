@@ -17,6 +17,7 @@ from addons.exchange import Awaited, Exchanges, Peer, peer_of
 from addons.wire.reading import SteadyConnection
 from addons.wire.signals import Overdue
 from llmauth.config.limits import Limits
+from llmauth.gateway import Gateway
 
 logger = logging.getLogger(__name__)
 
@@ -55,21 +56,28 @@ class Connections:
 
     name = "connections"
 
-    def __init__(self, exchanges: Exchanges, limits: Limits, tell: Callable[[str], None]) -> None:
+    def __init__(self, gateway: Gateway, exchanges: Exchanges, tell: Callable[[str], None]) -> None:
+        self.gateway = gateway
         self.exchanges = exchanges
-        self._limits = limits
         self._tell = tell
-        self._most = limits.connections or _MOST
+        self._limits = gateway.plan.limits
+        self._room = _MOST
+        self._most = self._limits.connections or _MOST
         self._open: dict[str, _Watched] = {}
 
     def running(self) -> None:
         """Take as many file descriptors as the system lets us have: a client needs two."""
-        room = (_raise_descriptors() - _RESERVED) // 2
-        if room < self._most:
-            self._most = max(1, room)
-            if self._limits.connections is not None:
-                facts = {"connections": self._most}
-                logger.warning("The limit of open files allows fewer connections than configured", extra=facts)
+        self._room = max(1, (_raise_descriptors() - _RESERVED) // 2)
+        self._follow(self._limits)
+
+    def _follow(self, limits: Limits) -> None:
+        """Go by these from now on, also for connections that are open; a layer that reads heads keeps its own."""
+        self._limits, self._most = limits, min(limits.connections or _MOST, self._room)
+        for one in self._open.values():
+            one.peer.limits = limits
+        if limits.connections is not None and self._most < limits.connections:
+            facts = {"connections": self._most}
+            logger.warning("The limit of open files allows fewer connections than configured", extra=facts)
 
     def client_connected(self, client: Client) -> None:
         if len(self._open) >= self._most and not self._make_room():
@@ -85,6 +93,8 @@ class Connections:
 
     def look(self, now: float) -> None:
         """End what has taken too long by now, and who are too many."""
+        if self.gateway.plan.limits is not self._limits:
+            self._follow(self.gateway.plan.limits)
         for one in list(self._open.values()):
             handler = _handler_of(one.client)
             if handler is not None:

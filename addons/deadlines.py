@@ -11,10 +11,9 @@ from mitmproxy import ctx, http
 from mitmproxy.connection import Connection
 from mitmproxy.utils import asyncio_utils
 
-from addons.exchange import DEFAULT_LIMITS, Exchange, Exchanges
+from addons.exchange import Exchange, Exchanges
 from addons.wire.reading import SteadyConnection
 from addons.wire.signals import Overdue
-from llmauth.config.limits import Limits
 from llmauth.errors import UpstreamTimeout
 from llmauth.http import Door
 
@@ -42,18 +41,12 @@ class Deadlines:
     def __init__(
         self,
         exchanges: Exchanges,
-        connect: float,
-        first_byte: float,
-        limits: Limits = DEFAULT_LIMITS,
         *,
         tell: Callable[[str], None] = _nobody,
         dropped: Callable[[http.HTTPFlow], None] = _nobody,
         also: Sequence[Look] = (),
     ) -> None:
         self.exchanges = exchanges
-        self._connect = connect
-        self._first_byte = first_byte
-        self._limits = limits
         self._tell = tell
         self._dropped = dropped
         self._looks = (self._look, *also)
@@ -101,24 +94,26 @@ class Deadlines:
             return self._body(flow, exchange, now)
         if exchange.approved is None:
             return None  # still judged: the chain has time limits of its own
-        total = self._limits.exchange_timeout
+        total = exchange.plan.limits.exchange_timeout
         if total is not None and now - exchange.context.started > total:
             return "exchange_timeout"
         return self._answer(flow, exchange, now)
 
     def _body(self, flow: http.HTTPFlow, exchange: Exchange, now: float) -> str | None:
-        if now - exchange.context.started > self._limits.body_timeout:
+        limits = exchange.plan.limits
+        if now - exchange.context.started > limits.body_timeout:
             return "body_timeout"
         silent = _silent(flow, exchange, flow.client_conn, exchange.context.started, now)
-        return "body_silence" if silent > self._limits.body_silence else None
+        return "body_silence" if silent > limits.body_silence else None
 
     def _answer(self, flow: http.HTTPFlow, exchange: Exchange, now: float) -> str | None:
         if exchange.first_byte_at is not None:
             silent = _silent(flow, exchange, flow.server_conn, exchange.first_byte_at, now)
-            return "answer_silence" if silent > self._limits.answer_silence else None
+            return "answer_silence" if silent > exchange.plan.limits.answer_silence else None
+        upstream = exchange.plan.settings.upstream
         if exchange.sent_at is not None:
-            return "first_byte_timeout" if now - exchange.sent_at > self._first_byte else None
-        waits = exchange.approved_at is not None and now - exchange.approved_at > self._connect
+            return "first_byte_timeout" if now - exchange.sent_at > upstream.first_byte_timeout else None
+        waits = exchange.approved_at is not None and now - exchange.approved_at > upstream.connect_timeout
         return "connect_timeout" if waits else None
 
 

@@ -18,11 +18,13 @@ from addons.route import check_length
 from addons.stage import stage
 from addons.wire.tunnel import Tunnel, dig, tunnel_of
 from llmauth.context import Authenticated, Carried, RequestContext, advance
-from llmauth.errors import Unauthenticated, Unavailable, UpgradeRefused
+from llmauth.errors import GatewayError, Unauthenticated, Unavailable, UpgradeRefused
 from llmauth.forwarding import carried
 from llmauth.gateway import Gateway
+from llmauth.gateway.plan import Plan
 from llmauth.http import Door
 from llmauth.routers.mode import Passage
+from llmauth.storage.learned import LearnedHosts
 from llmauth.telemetry.metrics import Observation
 
 logger = logging.getLogger(__name__)
@@ -38,7 +40,6 @@ class Egress:
     def __init__(self, gateway: Gateway, exchanges: Exchanges) -> None:
         self.gateway = gateway
         self.exchanges = exchanges
-        self._rules = gateway.settings.egress
         self._draining_since: float | None = None
 
     @stage(RequestContext)
@@ -46,13 +47,14 @@ class Egress:
         """A tunnel for somebody who proved who it is; to be read, it would have to end at us."""
         target = exchange.request.tunnel
         assert target is not None
-        if self.gateway.mode.passage(target) is not Passage.TUNNEL:
+        rules = exchange.plan.settings.egress
+        if exchange.plan.mode.passage(target) is not Passage.TUNNEL:
             return
         if not isinstance(exchange.context, Authenticated):
             raise Unauthenticated("A tunnel to this host needs proxy credentials.")
-        if len(self.exchanges.tunnels) >= self._rules.max_tunnels:
+        if len(self.exchanges.tunnels) >= rules.max_tunnels:
             raise Unavailable(
-                f"{self._rules.max_tunnels} tunnels are open, and no more are carried.",
+                f"{rules.max_tunnels} tunnels are open, and no more are carried.",
                 detail="egress.max_tunnels",
                 retry_after=_RETRY,
             )
@@ -61,18 +63,19 @@ class Egress:
         exchange.approved, exchange.approved_at = target, time.monotonic()
         context = exchange.context
         tunnel = Tunnel(target=target, identity=context.identity, request_id=context.request_id, flow=flow)
+        tunnel.judged_by = exchange.plan
         dig(tunnel)
         self.exchanges.tunnels[flow.client_conn.id] = tunnel
 
     @stage(Authenticated, only=lambda exchange: exchange.door is Door.ABSOLUTE)
     def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Plain http:// to a place whose entry names its port; everything else is a matter of the routers."""
-        destination = self.gateway.mode.plain(exchange.request)
+        destination = exchange.plan.mode.plain(exchange.request)
         if destination is None:
             return
         if "upgrade" in exchange.request.headers:
             raise UpgradeRefused("Protocol upgrades are not carried in plain http://.", hint="Open a tunnel.")
-        check_length(exchange.request, self.gateway.settings.limits)
+        check_length(exchange.request, exchange.plan.limits)
         # From here on no other addon decides on it, and none puts a credential on it.
         exchange.claimed_by = self
         exchange.context = advance(exchange.context, Carried, destination=destination)
@@ -94,14 +97,10 @@ class Egress:
             return
         tunnel.opened = tunnel.moved = time.monotonic()
         self.gateway.metrics.tunnel_opened()
-        learned = self.gateway.learned
+        exchange = self.exchanges.of(flow)
+        learned = exchange.plan.learned if exchange is not None else None
         if learned is not None:
-            asyncio_utils.create_task(asyncio.to_thread(self._learn, tunnel), name="learn", keep_ref=True)
-
-    def _learn(self, tunnel: Tunnel) -> None:
-        assert self.gateway.learned is not None
-        if self.gateway.learned.add(tunnel.target):
-            logger.info("A host was asked for that no entry has", extra={"target": str(tunnel.target)})
+            asyncio_utils.create_task(asyncio.to_thread(_learn, learned, tunnel), name="learn", keep_ref=True)
 
     def http_connect_error(self, flow: http.HTTPFlow) -> None:
         if tunnel_of(flow) is not None:
@@ -129,11 +128,15 @@ class Egress:
                 cut(tunnel)
 
     def _why_over(self, tunnel: Tunnel, now: float) -> str:
-        if not self.gateway.auth.holds(tunnel.identity):
+        plan = self.gateway.plan
+        if not plan.auth.holds(tunnel.identity):
             return "key"
-        if now - tunnel.moved > self._rules.idle_timeout:
+        if not _is_allowed(tunnel, plan):
+            return "policy"
+        rules = plan.settings.egress
+        if now - tunnel.moved > rules.idle_timeout:
             return "idle"
-        drained = self._draining_since is not None and now - self._draining_since > self._rules.drain_timeout
+        drained = self._draining_since is not None and now - self._draining_since > rules.drain_timeout
         return "drain" if drained else ""
 
     # ---- what is told ----------------------------------------------------------------------------------------------
@@ -152,9 +155,27 @@ class Egress:
             "ms": round(seconds * 1000, 2),
             "ended_by": tunnel.ended_by or "client",
         }
-        if self.gateway.egress.names(tunnel.target):
+        if self.gateway.plan.egress.names(tunnel.target):
             facts["target"] = str(tunnel.target)
         logger.info("tunnel", extra=facts)
+
+
+def _is_allowed(tunnel: Tunnel, plan: Plan) -> bool:
+    """Whether it would be opened now. A tunnel may be open for days, and is judged again by each new configuration."""
+    if tunnel.judged_by is plan:
+        return True
+    tunnel.judged_by = plan
+    try:
+        governor = plan.governor
+        governor.judge(tunnel.identity, governor.allowance(tunnel.identity), host=tunnel.target.host)
+        return plan.mode.passage(tunnel.target) is Passage.TUNNEL
+    except GatewayError:
+        return False
+
+
+def _learn(learned: LearnedHosts, tunnel: Tunnel) -> None:
+    if learned.add(tunnel.target):
+        logger.info("A host was asked for that no entry has", extra={"target": str(tunnel.target)})
 
 
 def cut(tunnel: Tunnel) -> None:

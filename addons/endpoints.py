@@ -43,7 +43,7 @@ class Endpoints:
             return
         # Before screening, since the probes of some load balancers send no Host; but two proxies that read one head
         # differently would mix up whose answer is whose.
-        screen_framing(exchange.request, self.gateway.settings.limits.head)
+        screen_framing(exchange.request, exchange.plan.head_limits)
         answers = {"/health": self._health, "/ready": self._ready, CA: self._certificate}
         convert.answer(flow, answers[path]())
 

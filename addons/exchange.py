@@ -25,6 +25,7 @@ from llmauth.config.limits import Limits
 from llmauth.context import Decision, Identity, ProtocolRoute, RequestContext, Route, Routed
 from llmauth.credentials.cache import Leased
 from llmauth.errors import GatewayError
+from llmauth.gateway.plan import Plan, Way
 from llmauth.governance.governor import Admission
 from llmauth.governance.policy import Allowance
 from llmauth.hindsight.remembered import Head
@@ -78,10 +79,11 @@ class Peer:
     `certificate` is what it showed to the TLS listener, in DER and its own first.
 
     `known` is the last head that passed, which nearly always is the next one too; `unrepeated` counts those in a row
-    that were not.
+    that were not. What is remembered of requests was judged by `plan`, and counts for no other.
     """
 
     gateway: bool = False
+    plan: Plan | None = field(default=None, repr=False)
     tunnel: HostPort | None = None
     certificate: tuple[bytes, ...] = field(default=(), repr=False)
     identity: Identity | None = None
@@ -90,6 +92,7 @@ class Peer:
     told: tuple[Known, Head] | None = field(default=None, repr=False)  # what was told of such a head
     unrepeated: int = 0
     approved: set[HostPort] = field(default_factory=set)
+    way: Way | None = field(default=None, repr=False)  # how the request goes out that asked for a connection last
     limits: Limits = DEFAULT_LIMITS
     http: Reader | None = None
 
@@ -97,6 +100,12 @@ class Peer:
     def proved(self) -> bool:
         """Whether a caller has proved who it is on this connection."""
         return self.identity is not None or self.proof is not None
+
+    def follow(self, plan: Plan) -> None:
+        """A request arrives under this plan: what another one led to is forgotten. Its tunnel's caller is asked anew
+        whether it still stands, as for every request."""
+        if self.plan is not plan:
+            self.plan, self.known, self.proof = plan, None, None
 
 
 class Came(NamedTuple):
@@ -117,7 +126,7 @@ class Exchange:
     context: RequestContext
     request: Request
     door: Door
-    shape_of: Callable[[Request], RefusalShape]
+    plan: Plan = field(repr=False)  # of its arrival: from its first hook to its last it is judged by no other
     decisions: tuple[Decision, ...] = ()
     # The addon that answers this request itself: the hooks of the others leave it alone, and the gate stops it.
     claimed_by: object | None = None
@@ -183,7 +192,7 @@ class Exchange:
         if isinstance(self.route, ProtocolRoute):
             return SHAPES[self.route.protocol]
         if self.handler is None:
-            return self.shape_of(self.request)
+            return self.plan.mode.shape_of(self.request)
         return self.handler.shape_of(self.route.path if self.route is not None else self.request.url.path)
 
 

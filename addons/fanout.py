@@ -18,7 +18,6 @@ from addons.inject import rejected
 from llmauth.codecs.embeddings.base import Vectors
 from llmauth.errors import GatewayError, InternalError, UpstreamTimeout
 from llmauth.forwarding import outgoing
-from llmauth.gateway import Gateway
 from llmauth.http import Request
 from llmauth.outbound import Answer
 from llmauth.providers.base import ProviderHandler, Verdict
@@ -56,8 +55,7 @@ class Fanout:
 
     name = "fanout"
 
-    def __init__(self, gateway: Gateway, exchanges: Exchanges) -> None:
-        self.gateway = gateway
+    def __init__(self, exchanges: Exchanges) -> None:
         self.exchanges = exchanges
         self._room = asyncio.Semaphore(REQUESTS_AT_ONCE)
 
@@ -77,7 +75,7 @@ class Fanout:
         except _Gone:
             flow.error = flows.Error(flows.Error.KILLED_MESSAGE)
         except _Refused as refused:
-            fail_served(flow, exchange, rejected(self.gateway, exchange, refused.verdict, refused.status))
+            fail_served(flow, exchange, rejected(exchange, refused.verdict, refused.status))
         except Exception as error:
             fail_served(flow, exchange, error)
         finally:
@@ -106,10 +104,10 @@ class Fanout:
         assert prepared.beside is not None
         assert handler is not None
         signed = self._signed(exchange, prepared.request.altered(body=prepared.beside.pieces[number].body))
-        left = min(ends - time.monotonic(), self.gateway.settings.upstream.first_byte_timeout)
+        left = min(ends - time.monotonic(), exchange.plan.settings.upstream.first_byte_timeout)
         if left <= 0:
             raise _late(handler)
-        answer = self.gateway.outbound.post(signed, time_limit=left, most=MOST_BYTES)
+        answer = exchange.plan.outbound.post(signed, time_limit=left, most=MOST_BYTES)
         _heed(handler, answer)
         secrets = secrets_of(signed.headers.fields)
         body = mask(secrets, answer.body) if answer.status >= _REFUSALS else answer.body
@@ -123,7 +121,7 @@ class Fanout:
         assert exchange.prepared is not None
         assert exchange.handler is not None
         assert exchange.authorize is not None
-        told = exchange.context.request_id if self.gateway.settings.upstream.request_id else None
+        told = exchange.context.request_id if exchange.plan.settings.upstream.request_id else None
         signed = exchange.authorize(outgoing(request, exchange.prepared.route, exchange.handler, told))
         if signed.url.scheme != "https" or signed.url.origin != exchange.approved:
             raise InternalError("A part of the request would have left for another place than the first.")

@@ -25,8 +25,7 @@ class Policies:
 
     name = "policies"
 
-    def __init__(self, gateway: Gateway, exchanges: Exchanges) -> None:
-        self.gateway = gateway
+    def __init__(self, exchanges: Exchanges) -> None:
         self.exchanges = exchanges
 
     @stage(RequestContext)
@@ -43,7 +42,7 @@ class Policies:
 
     def _judge(self, exchange: Exchange, host: str | None) -> None:
         assert isinstance(exchange.context, Authenticated)
-        governor, identity = self.gateway.governor, exchange.context.identity
+        governor, identity = exchange.plan.governor, exchange.context.identity
         exchange.allowance = governor.allowance(identity)
         governor.judge(identity, exchange.allowance, host=host)
 
@@ -58,11 +57,11 @@ class Admission:
         self.exchanges = exchanges
 
     async def running(self) -> None:
-        await self.gateway.governor.start()
-        logger.info(self.gateway.governor.describe())
+        await self.gateway.limits.start()
+        logger.info(self.gateway.limits.describe())
 
     async def done(self) -> None:
-        await self.gateway.governor.stop()
+        await self.gateway.limits.stop()
 
     @stage(Routed)
     def request(self, flow: http.HTTPFlow, exchange: Exchange) -> Awaitable[None] | None:
@@ -71,7 +70,7 @@ class Admission:
         assert allowance is not None
         if not allowance.scopes:
             return None
-        governor, models = self.gateway.governor, priced_as(self.gateway, exchange)
+        governor, models = exchange.plan.governor, priced_as(exchange)
         try:
             exchange.admission = governor.admit_now(allowance, guessed(exchange, allowance), *models)
         except RateLimited as error:
@@ -82,7 +81,7 @@ class Admission:
     async def _ask(
         self, flow: http.HTTPFlow, exchange: Exchange, allowance: Allowance, models: tuple[str | None, ...]
     ) -> None:
-        governor = self.gateway.governor
+        governor = exchange.plan.governor
         try:
             admission = await governor.admit(allowance, guessed(exchange, allowance), *models)
         except RateLimited as error:
@@ -96,5 +95,5 @@ class Admission:
         """With the fields by which the client's SDK tells when to try again."""
         fail(flow, exchange, error)
         assert flow.response
-        flow.response.headers.fields += self.gateway.governor.refused_fields(exchange.shape.name, error.standing)
+        flow.response.headers.fields += exchange.plan.governor.refused_fields(exchange.shape.name, error.standing)
         self.gateway.metrics.limit_reached(error.limit or "limit")

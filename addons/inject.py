@@ -38,7 +38,6 @@ class Inject:
     def __init__(self, gateway: Gateway, exchanges: Exchanges) -> None:
         self.gateway = gateway
         self.exchanges = exchanges
-        self._tells_id = gateway.settings.upstream.request_id
         self._kept: dict[str, tuple[Credential, tuple[bytes, ...]]] = {}
 
     @stage(Routed)
@@ -49,7 +48,7 @@ class Inject:
         """
         assert isinstance(exchange.context, Routed)
         asked = time.perf_counter()
-        held = self.gateway.credential.held(exchange.context.target)
+        held = exchange.plan.credential.held(exchange.context.target)
         if held is None:
             return self._acquire(flow, exchange)
         leased, decision = held
@@ -57,7 +56,7 @@ class Inject:
 
     async def _acquire(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         assert isinstance(exchange.context, Routed)
-        signing = self._inject(flow, exchange, *await self.gateway.credential.acquire(exchange.context.target))
+        signing = self._inject(flow, exchange, *await exchange.plan.credential.acquire(exchange.context.target))
         if signing is not None:
             await signing
 
@@ -80,7 +79,7 @@ class Inject:
         context, handler = exchange.context, exchange.handler
         assert isinstance(context, Routed)
         assert handler is not None
-        told = context.request_id if self._tells_id else None
+        told = context.request_id if exchange.plan.settings.upstream.request_id else None
         route = context.route if exchange.prepared is None else exchange.prepared.route
         assert isinstance(route, TransparentRoute)
         bare = outgoing(exchange.request, route, handler, told)
@@ -120,9 +119,9 @@ class Inject:
         assert refused is not None
         assert isinstance(exchange.context, Credentialed)
         target = exchange.context.target
-        self.gateway.credential.discard(target.instance, refused.generation)
+        exchange.plan.credential.discard(target.instance, refused.generation)
         with suppress(NoCredential):  # then the refusal stands: a 502, and not the 500 of who never had one
-            leased, decision = await self.gateway.credential.acquire(target)
+            leased, decision = await exchange.plan.credential.acquire(target)
             if leased.credential == refused.credential:
                 return
             bound, first = exchange.approved, exchange.approved_at
@@ -164,7 +163,7 @@ class Inject:
         if verdict is Verdict.PASSES:
             return
         assert flow.response
-        fail(flow, exchange, rejected(self.gateway, exchange, verdict, flow.response.status_code))
+        fail(flow, exchange, rejected(exchange, verdict, flow.response.status_code))
 
 
 def _of_vault(leased: Leased) -> Decision:
@@ -174,11 +173,11 @@ def _of_vault(leased: Leased) -> Decision:
     return Decision(router="vault", input=leased.source, outcome=backend, reason="read by the strategy of the lease")
 
 
-def rejected(gateway: Gateway, exchange: Exchange, verdict: Verdict, status: int) -> CredentialRejected:
+def rejected(exchange: Exchange, verdict: Verdict, status: int) -> CredentialRejected:
     """Take back the credential that was refused; on the event loop alone, as all that touches a lease."""
     assert exchange.handler
     instance = exchange.handler.name
     if exchange.leased is not None:
-        gateway.credential.discard(instance, exchange.leased.generation)
+        exchange.plan.credential.discard(instance, exchange.leased.generation)
     message = f"The provider refused the gateway's credential for instance '{instance}'. It is not your key."
     return CredentialRejected(message, detail=f"{verdict.name.lower()}: the provider answered {status}")

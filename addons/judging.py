@@ -5,7 +5,7 @@ from __future__ import annotations
 from addons.exchange import Exchange
 from llmauth.context import ProtocolRoute, Routed
 from llmauth.errors import UpgradeRefused
-from llmauth.gateway import Gateway
+from llmauth.gateway.plan import Plan
 from llmauth.governance.policy import Allowance, uncertain, uncounted, unpriced
 from llmauth.providers.named import NOTHING, Named, works_later
 from llmauth.usage.operations import Operation, operation_of
@@ -17,7 +17,7 @@ Names = tuple[str | None, ...]
 """Of one model: as it was asked for, and as its provider knows it."""
 
 
-def judge(gateway: Gateway, exchange: Exchange) -> None:
+def judge(exchange: Exchange) -> None:
     """Raises where something is not allowed; called when the target is known, and before anything is done for it.
 
     Without an allowance nothing was judged at the head, which Admission does not let pass.
@@ -26,26 +26,28 @@ def judge(gateway: Gateway, exchange: Exchange) -> None:
     assert isinstance(context, Routed)
     if allowance is None:
         return
-    gateway.governor.judge(context.identity, allowance, instance=context.target.instance, protocol=_protocol(context))
+    exchange.plan.governor.judge(
+        context.identity, allowance, instance=context.target.instance, protocol=_protocol(context)
+    )
     if exchange.request.method == "GET" and (allowance.needs_model or allowance.scopes):
         _judge_socket(exchange, allowance)
     if allowance.needs_model:
-        _judge_models(gateway, exchange, context, allowance)
-    if counts_money(gateway, allowance):
-        _judge_prices(gateway, exchange, context)
+        _judge_models(exchange, context, allowance)
+    if counts_money(exchange.plan, allowance):
+        _judge_prices(exchange, context)
 
 
-def counts_money(gateway: Gateway, allowance: Allowance) -> bool:
+def counts_money(plan: Plan, allowance: Allowance) -> bool:
     """Whether what a request costs has to be known. A budget without any price is told of at the start."""
-    return bool(gateway.governor.prices) and allowance.counts_money
+    return bool(plan.governor.prices) and allowance.counts_money
 
 
-def priced_as(gateway: Gateway, exchange: Exchange) -> Names:
+def priced_as(exchange: Exchange) -> Names:
     """The names by which a request is priced: of several models that could work, those of the dearest."""
-    context, prices = exchange.context, gateway.governor.prices
+    context, prices = exchange.context, exchange.plan.governor.prices
     assert isinstance(context, Routed)
     every = _every(exchange, context)
-    if exchange.allowance is None or not counts_money(gateway, exchange.allowance):
+    if exchange.allowance is None or not counts_money(exchange.plan, exchange.allowance):
         return every[0]
     if not (exchange.named or NOTHING).certain:
         every = [*every, (None,)]  # the price of all that have none
@@ -69,8 +71,8 @@ def _judge_socket(exchange: Exchange, allowance: Allowance) -> None:
         raise UpgradeRefused("On this WebSocket messages name the model, and you may use only some.", hint=_HTTP)
 
 
-def _judge_models(gateway: Gateway, exchange: Exchange, context: Routed, allowance: Allowance) -> None:
-    governor, named = gateway.governor, exchange.named or NOTHING
+def _judge_models(exchange: Exchange, context: Routed, allowance: Allowance) -> None:
+    governor, named = exchange.plan.governor, exchange.named or NOTHING
     answering, *others = _every(exchange, context)
     governor.judge_model(context.identity, allowance, *answering, lists=named.reads)
     for names in others:
@@ -79,9 +81,9 @@ def _judge_models(gateway: Gateway, exchange: Exchange, context: Routed, allowan
         raise uncertain(context.identity, allowance)
 
 
-def _judge_prices(gateway: Gateway, exchange: Exchange, context: Routed) -> None:
+def _judge_prices(exchange: Exchange, context: Routed) -> None:
     """Without a price a budget could be got around."""
-    named, prices = exchange.named or NOTHING, gateway.governor.prices
+    named, prices = exchange.named or NOTHING, exchange.plan.governor.prices
     if named.reads:
         return
     path = context.route.path

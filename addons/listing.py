@@ -13,8 +13,6 @@ from llmauth.codecs.base import JSON
 from llmauth.codecs.listing import Listed, render_list, render_one
 from llmauth.context import Authenticated, ClientProtocol, ProtocolRoute
 from llmauth.errors import MethodNotAllowed
-from llmauth.gateway import Gateway
-from llmauth.governance.policy import Allowance
 from llmauth.http import Headers, Response
 
 _LISTS = frozenset({"models", "model"})
@@ -34,8 +32,7 @@ class Listing:
 
     name = "listing"
 
-    def __init__(self, gateway: Gateway, exchanges: Exchanges) -> None:
-        self.gateway = gateway
+    def __init__(self, exchanges: Exchanges) -> None:
         self.exchanges = exchanges
         self._since = int(time.time())
 
@@ -49,34 +46,36 @@ class Listing:
             raise MethodNotAllowed(message, hint="Send a GET.", allow=_METHODS)
         # Anthropic's SDKs are told by their header, at a path that both protocols have.
         protocol: ClientProtocol = "anthropic" if "anthropic-version" in exchange.request.headers else route.protocol
-        may = exchange.allowance
-        body = render_list(protocol, self._all(route, may)) if _lists(route) else self._one(protocol, route, may)
+        body = self._all(protocol, exchange, route) if _lists(route) else self._one(protocol, exchange, route)
         convert.answer(flow, Response(status=200, headers=Headers((JSON,)), body=body))
 
-    def _all(self, route: ProtocolRoute, may: Allowance | None) -> list[Listed]:
+    def _all(self, protocol: ClientProtocol, exchange: Exchange, route: ProtocolRoute) -> bytes:
         """Those that whoever asks may use: a client that chooses from the list is not refused afterwards."""
-        within, catalogue = route.instance, self.gateway.catalogue
+        within, catalogue = route.instance, exchange.plan.catalogue
         named = catalogue.names() if within is None else [(name, within) for name in catalogue.names_within(within)]
-        return [self._listed(model, instance) for model, instance in named if self._may(may, model, instance)]
+        shown = (self._listed(exchange, *each) for each in named if _may(exchange, *each))
+        return render_list(protocol, list(shown))
 
-    def _may(self, allowance: Allowance | None, model: str, instance: str) -> bool:
-        if allowance is None:
-            return False
-        instances = allowance.rules.instances
-        found = self.gateway.catalogue.within(instance, model).model
-        upstream = self.gateway.handlers[instance].upstream(found)
-        return (instances is None or instance in instances) and allowance.allows_model(model, upstream)
-
-    def _one(self, protocol: ClientProtocol, route: ProtocolRoute, may: Allowance | None) -> bytes:
+    def _one(self, protocol: ClientProtocol, exchange: Exchange, route: ProtocolRoute) -> bytes:
         """Also one that no list shows, where it is known whose it is."""
-        if route.instance is not None and not self.gateway.catalogue.serves(route.instance, route.name):
-            raise self.gateway.catalogue.unknown(route.name, route.instance)
-        found = self.gateway.catalogue.find(route.name) if route.instance is None else None
+        catalogue = exchange.plan.catalogue
+        if route.instance is not None and not catalogue.serves(route.instance, route.name):
+            raise catalogue.unknown(route.name, route.instance)
+        found = catalogue.find(route.name) if route.instance is None else None
         instance = route.instance if found is None else found.instance
         assert instance is not None
-        if not self._may(may, route.name, instance):
-            raise self.gateway.catalogue.unknown(route.name, route.instance)
-        return render_one(protocol, self._listed(route.name, instance))
+        if not _may(exchange, route.name, instance):
+            raise catalogue.unknown(route.name, route.instance)
+        return render_one(protocol, self._listed(exchange, route.name, instance))
 
-    def _listed(self, model: str, instance: str) -> Listed:
-        return Listed(id=model, owner=self.gateway.handlers[instance].provider, since=self._since)
+    def _listed(self, exchange: Exchange, model: str, instance: str) -> Listed:
+        return Listed(id=model, owner=exchange.plan.handlers[instance].provider, since=self._since)
+
+
+def _may(exchange: Exchange, model: str, instance: str) -> bool:
+    allowance, plan = exchange.allowance, exchange.plan
+    if allowance is None:
+        return False
+    instances = allowance.rules.instances
+    upstream = plan.handlers[instance].upstream(plan.catalogue.within(instance, model).model)
+    return (instances is None or instance in instances) and allowance.allows_model(model, upstream)

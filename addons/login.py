@@ -68,17 +68,17 @@ class Login:
         body = flow.request.raw_content or b""
         asked = login.read(body, request.source)
         with about(exchange.context.request_id):
-            verdict = self.gateway.auth.recall(request, form=asked.form, code=asked.code, body=body)
+            verdict = exchange.plan.auth.recall(request, form=asked.form, code=asked.code, body=body)
         return self._finish(flow, exchange, verdict)
 
     async def _finish(self, flow: http.HTTPFlow, exchange: Exchange, verdict: Answer | Pending) -> None:
-        auth = self.gateway.auth
+        auth = exchange.plan.auth
         identity, decision = await auth.authenticate(verdict) if isinstance(verdict, Pending) else verdict
         assert identity is not None
         exchange.context = advance(exchange.context, Authenticated, decision, identity=identity)
         context, recording = exchange.context, self.gateway.recording
         recording.require_usable()
-        opened = await auth.run(partial(self.gateway.sessions.open, identity))
+        opened = await auth.run(partial(exchange.plan.callers.sessions.open, identity))
         await recording.administered("session opened", identity, context.request_id, opened.id)
         facts = {"session_token": opened.token.reveal(), "expires_in": opened.expires_in, "user": identity.user}
         convert.answer(flow, _answer(facts))
@@ -103,19 +103,20 @@ class Account:
         _require_method(exchange.request)
         if path == LOGOUT:
             return self._log_out(flow, exchange, identity)
-        convert.answer(flow, _answer({**_facts(identity), "allowed": self._allowed(identity)}))
+        convert.answer(flow, _answer({**_facts(identity), "allowed": _allowed(exchange, identity)}))
         return None
 
-    def _allowed(self, identity: Identity) -> dict[str, object]:
-        """The rules that count for this caller; nobody else's. What is not limited is null."""
-        allowance = self.gateway.governor.allowance(identity)
-        return allowance.facts(counted=self.gateway.settings.policies.limits)
-
     async def _log_out(self, flow: http.HTTPFlow, exchange: Exchange, identity: Identity) -> None:
-        await self.gateway.auth.run(partial(self.gateway.sessions.close, identity))
+        await exchange.plan.auth.run(partial(exchange.plan.callers.sessions.close, identity))
         await self.gateway.recording.administered("session ended", identity, exchange.context.request_id)
         convert.answer(flow, _answer({"ended": True}))
         _tell("A session was ended", exchange, identity)
+
+
+def _allowed(exchange: Exchange, identity: Identity) -> dict[str, object]:
+    """The rules that count for this caller; nobody else's. What is not limited is null."""
+    allowance = exchange.plan.governor.allowance(identity)
+    return allowance.facts(counted=exchange.plan.settings.policies.limits)
 
 
 def _require_method(request: Request) -> None:

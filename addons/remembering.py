@@ -115,7 +115,7 @@ class Remembering:
         known, peer = exchange.known, peer_of(flow.client_conn)
         if known is not None and peer.told is not None and peer.told[0] is known:
             return peer.told[1]
-        head = _told(flow, exchange, self.gateway.auth.judged)
+        head = _told(flow, exchange, exchange.plan.auth.judged)
         if known is not None and exchange.approved_at is not None:
             peer.told = (known, head)
         return head

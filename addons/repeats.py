@@ -24,6 +24,7 @@ from llmauth.context import Authenticated, Credentialed, Identity, TransparentRo
 from llmauth.credentials.cache import Leased
 from llmauth.errors import GatewayError
 from llmauth.gateway import Gateway
+from llmauth.gateway.plan import Plan
 from llmauth.http import Door, Field, Headers
 from llmauth.secrets import ApiKey, BearerToken
 
@@ -49,24 +50,23 @@ class Repeats:
         self.gateway = gateway
         self.exchanges = exchanges
         self._settled = settled
-        self._limits = gateway.settings.limits
 
     def requestheaders(self, flow: http.HTTPFlow) -> Settled | None:
         """From here the exchange is as if the addons had judged it. `None`: they do."""
         started = time.monotonic()
-        peer = peer_of(flow.client_conn)
+        peer, plan = peer_of(flow.client_conn), self.gateway.plan
         known = peer.known
-        if known is None or self._is_special(flow):
+        if known is None or peer.plan is not plan or self._is_special(flow):
             return None
         fields = flow.request.data.headers.fields
         length = known.announced(line_of(flow, peer.gateway, peer.tunnel), fields)
-        if length is None or over_limit(self._limits, length, length) is not None:
+        if length is None or over_limit(plan.limits, length, length) is not None:
             return None
-        identity = self._identity(known, peer)
-        if identity is None or self.gateway.governor.allowance(identity) is not known.allowance:
+        identity = _identity(plan, known, peer)
+        if identity is None or plan.governor.allowance(identity) is not known.allowance:
             return None
         peer.unrepeated = 0
-        self._begin(flow, known, fields, identity, started)
+        self._begin(flow, plan, known, fields, identity, started)
         return self._settled
 
     def _is_special(self, flow: http.HTTPFlow) -> bool:
@@ -79,13 +79,14 @@ class Repeats:
             or isinstance(flow.request, MalformedRequest)
         )
 
-    def _identity(self, known: Known, peer: Peer) -> Identity | None:
-        tunnel = peer.identity if known.request.door is Door.TUNNEL else None
-        answer = self.gateway.auth.stands(known.proof, tunnel)
-        return answer[0] if answer is not None else None
-
     def _begin(
-        self, flow: http.HTTPFlow, known: Known, fields: tuple[Field, ...], identity: Identity, started: float
+        self,
+        flow: http.HTTPFlow,
+        plan: Plan,
+        known: Known,
+        fields: tuple[Field, ...],
+        identity: Identity,
+        started: float,
     ) -> None:
         context = complete(
             Authenticated,
@@ -96,7 +97,7 @@ class Repeats:
             identity=identity,
         )
         request = known.request if fields == known.fields else known.request.altered(headers=Headers(fields))
-        exchange = Exchange(context, request, request.door, self.gateway.mode.shape_of)
+        exchange = Exchange(context, request, request.door, plan)
         exchange.known, exchange.line = known, known.line
         exchange.route, exchange.handler, exchange.decisions = known.route, known.handler, known.decisions
         exchange.allowance = known.allowance
@@ -110,7 +111,7 @@ class Repeats:
             return None
         exchange.body_in_at = time.monotonic()
         sent = exchange.known.sent
-        held = self.gateway.credential.held(sent.target) if sent is not None else None
+        held = exchange.plan.credential.held(sent.target) if sent is not None else None
         if sent is None or held is None or held[0] is not sent.leased:
             return None
         exchange.request = exchange.request.altered(body=flow.request.raw_content or b"")
@@ -126,8 +127,14 @@ class Repeats:
             return True
         with suppress(GatewayError):
             guess = guessed(exchange, allowance)
-            exchange.admission = self.gateway.governor.admit_now(allowance, guess, sent.target.model)
+            exchange.admission = exchange.plan.governor.admit_now(allowance, guess, sent.target.model)
         return exchange.admission is not None
+
+
+def _identity(plan: Plan, known: Known, peer: Peer) -> Identity | None:
+    tunnel = peer.identity if known.request.door is Door.TUNNEL else None
+    answer = plan.auth.stands(known.proof, tunnel)
+    return answer[0] if answer is not None else None
 
 
 def _send(flow: http.HTTPFlow, exchange: Exchange, known: Known, sent: Sent) -> None:
@@ -155,16 +162,15 @@ class Remember:
 
     name = "remember"
 
-    def __init__(self, gateway: Gateway, exchanges: Exchanges) -> None:
-        self.gateway = gateway
+    def __init__(self, exchanges: Exchanges) -> None:
         self.exchanges = exchanges
-        self._longest = min(_KEPT_UP_TO, gateway.settings.limits.head.head) - DIGITS
-        self._tells_id = gateway.settings.upstream.request_id
 
     @stage(Credentialed)
     def request(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Nothing is changed here, and nothing refused."""
         peer = peer_of(flow.client_conn)
+        if peer.plan is not exchange.plan:
+            return
         if exchange.known is not None:
             if exchange.known.sent is None:
                 return
@@ -185,7 +191,7 @@ class Remember:
         if not isinstance(route, TransparentRoute):
             return None  # in every other one the body has a say
         tunnel = peer.identity if exchange.door is Door.TUNNEL else None
-        if self.gateway.auth.again(proof, request, tunnel) is None:
+        if exchange.plan.auth.again(proof, request, tunnel) is None:
             return None  # the proof is of another request: over HTTP/2 there are several at once
         return Known(
             line=line,
@@ -209,10 +215,10 @@ class Remember:
             allowance is not None
             and not allowance.needs_model  # every provider's body may name one
             and allowance.expires is None
-            and not self.gateway.model.reads_bodies
+            and not exchange.plan.model.reads_bodies
             and index.keys().isdisjoint(_FOR_ONE)
             and len(index.get(LENGTH, ())) == 1
-            and size <= self._longest
+            and size <= min(_KEPT_UP_TO, exchange.plan.head_limits.head) - DIGITS
             and len(headers.fields) <= _FIELDS_UP_TO
         )
 
@@ -220,14 +226,15 @@ class Remember:
         """What may be sent again: a key or a token, in fields of which we know what differs from one to the next."""
         context, data = exchange.context, flow.request.data
         assert isinstance(context, Credentialed)
-        held, fields = self.gateway.credential.held(context.target), data.headers.fields
+        held, fields = exchange.plan.credential.held(context.target), data.headers.fields
         if held is None or not _was_sent(held[0], exchange):
             return None
         announced = exchange.request.headers.index()[LENGTH]
         if [value for name, value in fields if name.lower() == LENGTH] != announced:
             return None
         told = [value for name, value in fields if name.lower() == b"x-request-id"]
-        if told != ([context.request_id.encode("ascii")] if self._tells_id else []):
+        tells_id = exchange.plan.settings.upstream.request_id
+        if told != ([context.request_id.encode("ascii")] if tells_id else []):
             return None
         return Sent(
             leased=held[0],
@@ -238,7 +245,7 @@ class Remember:
             approved=HostPort(data.host, data.port),
             fields=fields,
             length_at=_place(fields, LENGTH),
-            id_at=_place(fields, b"x-request-id") if self._tells_id else None,
+            id_at=_place(fields, b"x-request-id") if tells_id else None,
             secrets=exchange.secrets,
         )
 

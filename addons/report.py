@@ -21,7 +21,6 @@ from llmauth.chat.messages import Usage
 from llmauth.context import Routed
 from llmauth.errors import UpstreamUnreachable
 from llmauth.gateway import Gateway
-from llmauth.governance.prices import Prices
 from llmauth.http import Headers
 from llmauth.telemetry import access
 from llmauth.telemetry.access import Outcome
@@ -169,7 +168,7 @@ class Report:
     def tell(self) -> None:
         """Count and log what has ended so far."""
         ended, self._ended = self._ended, []
-        outcomes = [_outcome(*each, prices=self.gateway.governor.prices) for each in ended]
+        outcomes = [_outcome(*each) for each in ended]
         access.write(outcomes, self.gateway.metrics)
         for tell in self._also:
             tell(outcomes)
@@ -219,10 +218,9 @@ def _settled(flow: http.HTTPFlow, exchange: Exchange, *, cut: bool) -> _Metered 
     return metered
 
 
-def _outcome(
-    flow: http.HTTPFlow, exchange: Exchange, at: float, cut: bool, metered: _Metered | None, prices: Prices
-) -> Outcome:
+def _outcome(flow: http.HTTPFlow, exchange: Exchange, at: float, cut: bool, metered: _Metered | None) -> Outcome:
     response, context, error = flow.response, exchange.context, exchange.error
+    prices = exchange.plan.governor.prices
     traffic = traffic_of(flow)
     if metered is None:
         answered = response is not None and response.status_code < _REFUSALS

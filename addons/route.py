@@ -25,7 +25,6 @@ from llmauth.context import (
 )
 from llmauth.errors import MethodNotAllowed
 from llmauth.forwarding import enclosed
-from llmauth.gateway import Gateway
 from llmauth.http import Request
 from llmauth.protocol import Asking, asking
 from llmauth.providers.base import ProviderHandler
@@ -44,8 +43,7 @@ class Route:
 
     name = "route"
 
-    def __init__(self, gateway: Gateway, exchanges: Exchanges) -> None:
-        self.gateway = gateway
+    def __init__(self, exchanges: Exchanges) -> None:
         self.exchanges = exchanges
 
     @stage(RequestContext)
@@ -53,23 +51,23 @@ class Route:
         """Lets a tunnel in when we end its TLS ourselves; every other target is a matter of the egress policy."""
         target = exchange.request.tunnel
         assert target is not None
-        intercepted = self.gateway.mode.passage(target) is Passage.INTERCEPT
+        intercepted = exchange.plan.mode.passage(target) is Passage.INTERCEPT
         self.exchanges.peer(flow.client_conn).tunnel = target if intercepted else None
 
     @stage(Authenticated)
     def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Judged by door, host and path alone, so that a wrong path is refused before its body is sent."""
         assert isinstance(exchange.context, Authenticated)
-        check_length(exchange.request, self.gateway.settings.limits)
+        check_length(exchange.request, exchange.plan.limits)
         arrived = time.perf_counter()
-        route, mode = self.gateway.mode.route(exchange.request)
+        route, mode = exchange.plan.mode.route(exchange.request)
         routed = time.perf_counter()
         exchange.route = route
         exchange.decisions = (clocked(mode, arrived),)
         if isinstance(route, EnvelopeRoute) and exchange.request.method != "POST":
             raise MethodNotAllowed(f"{exchange.request.method} is not what an envelope is sent by.", allow=("POST",))
         if isinstance(route, TransparentRoute):
-            exchange.handler, provider = self.gateway.provider.handler(route)
+            exchange.handler, provider = exchange.plan.provider.handler(route)
             exchange.decisions = (*exchange.decisions, clocked(provider, routed))
         exchange.head_took = time.monotonic() - exchange.context.started
 
@@ -92,7 +90,7 @@ class Route:
     def _asking(self, exchange: Exchange, route: ProtocolRoute) -> Callable[[], tuple[Asking, Named | None]]:
         """What must be known of a body, and where rules or a budget ask for that, what else it names."""
         allowance = exchange.allowance
-        wanted = allowance is not None and (allowance.needs_model or counts_money(self.gateway, allowance))
+        wanted = allowance is not None and (allowance.needs_model or counts_money(exchange.plan, allowance))
         return partial(_asked, route, exchange.request, wanted=wanted)
 
     async def _read_apart(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
@@ -109,11 +107,11 @@ class Route:
         assert exchange.handler is not None
         route, handler, request = exchange.route, exchange.handler, exchange.request
         read = exchange.allowance is not None and exchange.allowance.needs_model
-        naming = partial(self.gateway.model.named, route.path, handler, request, read_body=read)
+        naming = partial(exchange.plan.model.named, route.path, handler, request, read_body=read)
         if not route.native and request.url.path.startswith(_AT_ROOT):
             exchange.asked = _alias(handler, request)
         arrived = time.perf_counter()
-        if (read or self.gateway.model.reads_bodies) and len(request.body) > LONG:
+        if (read or exchange.plan.model.reads_bodies) and len(request.body) > LONG:
             return self._resolve_apart(exchange, arrived, naming)
         self._take(exchange, arrived, naming())
         return None
@@ -127,30 +125,30 @@ class Route:
         assert handler is not None
         exchange.named = named
         mode, provider = exchange.decisions
-        target, decision = self.gateway.model.resolve(route, handler, named)
+        target, decision = exchange.plan.model.resolve(route, handler, named)
         decisions = (mode, clocked(decision, arrived), provider)
         exchange.context = advance(exchange.context, Routed, *decisions, route=route, target=target)
-        judge(self.gateway, exchange)
+        judge(exchange)
 
     def _choose(self, exchange: Exchange, route: ProtocolRoute, asked: Asking, named: Named | None) -> None:
         """In protocol mode the body names the model, and the model may name the instance."""
         arrived = time.perf_counter()
         exchange.streams, exchange.asked, exchange.named = asked.stream, asked.model, named
-        found, model = self.gateway.model.choose(route, asked.model)
+        found, model = exchange.plan.model.choose(route, asked.model)
         chosen = time.perf_counter()
-        exchange.handler, provider = self.gateway.provider.handler(found)
+        exchange.handler, provider = exchange.plan.provider.handler(found)
         target = target_of(found, exchange.handler)
         decisions = (*exchange.decisions, clocked(model, arrived), clocked(provider, chosen))
         exchange.context = advance(exchange.context, Routed, *decisions, route=route, target=target)
-        judge(self.gateway, exchange)
+        judge(exchange)
 
     def _open(
         self, flow: http.HTTPFlow, exchange: Exchange, route: EnvelopeRoute, call: Envelope
     ) -> Awaitable[None] | None:
         """An envelope becomes the call that it holds, and goes on as one of transparent mode."""
         arrived = time.perf_counter()
-        opened = self.gateway.mode.invoke(call.model, stream=route.stream)
-        exchange.handler, provider = self.gateway.provider.handler(opened)
+        opened = exchange.plan.mode.invoke(call.model, stream=route.stream)
+        exchange.handler, provider = exchange.plan.provider.handler(opened)
         exchange.asked = call.model
         exchange.route, exchange.line = opened, None  # the body has chosen it, and no head like this one will again
         exchange.came = Came(exchange.request.headers.fields, len(exchange.request.body), unchanged=False)

@@ -9,7 +9,7 @@ from addons.exchange import Exchange, Exchanges
 from addons.stage import stage
 from llmauth.context import RequestContext
 from llmauth.errors import BadRequest, InternalError
-from llmauth.screening import HEAD_LIMITS, HeadLimits, screen
+from llmauth.screening import screen
 
 _SERVER_NAME = 0  # RFC 6066, 3: the number of the extension
 
@@ -19,22 +19,21 @@ class Screen:
 
     name = "screen"
 
-    def __init__(self, exchanges: Exchanges, limits: HeadLimits = HEAD_LIMITS) -> None:
+    def __init__(self, exchanges: Exchanges) -> None:
         self.exchanges = exchanges
-        self._limits = limits
 
     @stage(RequestContext)
     def http_connect(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         # Python's http.client before 3.12 opens its tunnels in HTTP/1.0.
         _check_version(flow, b"HTTP/1.0", b"HTTP/1.1")
-        screen(exchange.request, sni=None, limits=self._limits)
+        screen(exchange.request, sni=None, limits=exchange.plan.head_limits)
 
     @stage(RequestContext)
     def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         if flow.client_conn.error:
             raise InternalError("This connection was given up.", close=True)
         _check_version(flow, b"HTTP/1.1")
-        screen(exchange.request, sni=flow.client_conn.sni, limits=self._limits)
+        screen(exchange.request, sni=flow.client_conn.sni, limits=exchange.plan.head_limits)
 
     def tls_clienthello(self, data: ClientHelloData) -> None:
         """mitmproxy takes a server name that is no valid name, or several, for none; and none is allowed."""

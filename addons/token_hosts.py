@@ -48,7 +48,7 @@ class TokenHosts:
         if host is None:
             return None
         exchange.claimed_by = self
-        request, auth = exchange.request, self.gateway.auth
+        request, auth = exchange.request, exchange.plan.auth
         tunnel = self.exchanges.peer(flow.client_conn).identity
         if tunnel is None and key_may_follow(host, request) and not auth.shows(request):
             return None
@@ -67,21 +67,21 @@ class TokenHosts:
 
     def _host(self, exchange: Exchange) -> TokenHost | None:
         tunnel = exchange.request.tunnel
-        return self.gateway.token_hosts.get(tunnel) if tunnel is not None else None
+        return exchange.plan.token_hosts.get(tunnel) if tunnel is not None else None
 
     def _judge(
         self, flow: http.HTTPFlow, exchange: Exchange, form: tuple[Presented, ...], body: bytes | None, go_on: Next
     ) -> Awaitable[None] | None:
         tunnel = self.exchanges.peer(flow.client_conn).identity
         with about(exchange.context.request_id):
-            verdict = self.gateway.auth.recall(exchange.request, tunnel=tunnel, form=form, body=body)
+            verdict = exchange.plan.auth.recall(exchange.request, tunnel=tunnel, form=form, body=body)
         if isinstance(verdict, Pending):
-            return self._prove(verdict, go_on)
+            return self._prove(exchange, verdict, go_on)
         go_on(verdict)
         return None
 
-    async def _prove(self, pending: Pending, go_on: Next) -> None:
-        go_on(await self.gateway.auth.authenticate(pending))
+    async def _prove(self, exchange: Exchange, pending: Pending, go_on: Next) -> None:
+        go_on(await exchange.plan.auth.authenticate(pending))
 
     def _answer(self, flow: http.HTTPFlow, exchange: Exchange, host: TokenHost, answer: Answer) -> None:
         identity, decision = answer

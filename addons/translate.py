@@ -46,7 +46,7 @@ class Translate:
             id=_plain(context.request_id),
             created=int(context.received_at),
             owner=context.identity.user,
-            transformation=self.gateway.transformations.get(context.target.instance),
+            transformation=exchange.plan.transformations.get(context.target.instance),
             thoughts=self.gateway.thoughts,
         )
         if len(exchange.request.body) > LONG:

@@ -15,9 +15,8 @@ from addons.exchange import DEFAULT_LIMITS, Exchange, Exchanges
 from addons.stage import fail, stage
 from addons.wire.reading import SteadyConnection
 from addons.wire.websocket import Cut, End, Order, Ping, SocketOrder, Traffic, let_in, traffic_of
-from llmauth.config.limits import Limits
 from llmauth.context import Authenticated
-from llmauth.errors import GatewayError, Unauthenticated, UpgradeRefused
+from llmauth.errors import Forbidden, GatewayError, Unauthenticated, UpgradeRefused
 from llmauth.gateway import Gateway
 from llmauth.websocket.frames import Code
 from llmauth.websocket.handshake import SWITCHING, is_asked
@@ -46,13 +45,11 @@ class WebSockets:
         self,
         gateway: Gateway,
         exchanges: Exchanges,
-        limits: Limits = DEFAULT_LIMITS,
         *,
         tell: Callable[[str], None] = _nobody,
     ) -> None:
         self.gateway = gateway
         self.exchanges = exchanges
-        self._limits = limits
         self._tell = tell
 
     @stage(Authenticated, only=lambda exchange: b"upgrade" in exchange.request.headers.index())
@@ -120,7 +117,7 @@ class WebSockets:
         assert exchange is not None
         try:
             self._check(flow, exchange)
-        except Unauthenticated:
+        except (Unauthenticated, Forbidden):
             return End(Code.POLICY_VIOLATION, "the key is no longer valid")
         except GatewayError:
             return End(Code.TRY_AGAIN_LATER, "keys cannot be checked")
@@ -129,19 +126,23 @@ class WebSockets:
     def _check(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Raises what the auth router says of a caller, or of a tunnel's, that is not let in any more."""
         assert isinstance(exchange.context, Authenticated)
-        self.gateway.auth.current(exchange.context.identity)
+        auth = self.gateway.plan.auth
+        auth.current(exchange.context.identity)
         tunnel = self.exchanges.peer(flow.client_conn).identity
         if tunnel is not None:
-            self.gateway.auth.current(tunnel)
+            auth.current(tunnel)
 
     def _overdue(self, flow: http.HTTPFlow, handler: SteadyConnection, traffic: Traffic, now: float) -> End | None:
-        exchange, total = self.exchanges.of(flow), self._limits.exchange_timeout
-        if exchange is not None and total is not None and now - exchange.context.started > total:
+        exchange = self.exchanges.of(flow)
+        assert exchange is not None
+        limits = exchange.plan.limits
+        total = limits.exchange_timeout
+        if total is not None and now - exchange.context.started > total:
             return self._reached("exchange_timeout", End(Code.GOING_AWAY, "the time for one socket is over"))
         _forgive(handler, flow, traffic, now)
-        if now - traffic.client_heard > self._limits.answer_silence:
+        if now - traffic.client_heard > limits.answer_silence:
             return self._reached("answer_silence", End(Code.GOING_AWAY, "nothing was heard from you for too long"))
-        if now - traffic.server_heard > self._limits.answer_silence:
+        if now - traffic.server_heard > limits.answer_silence:
             why = "nothing was heard from the provider for too long"
             return self._reached("answer_silence", End(Code.BAD_GATEWAY, why))
         return None
@@ -155,9 +156,11 @@ class WebSockets:
             # That it left waits behind all that it sent before; but who is gone answers a packet with a reset.
             self._order(flow, Ping(client=True))
             return
+        exchange = self.exchanges.of(flow)
+        silence = DEFAULT_LIMITS.answer_silence if exchange is None else exchange.plan.limits.answer_silence
         for client, heard in ((True, traffic.client_heard), (False, traffic.server_heard)):
             asked = traffic.client_asked if client else traffic.server_asked
-            if now - heard > self._limits.answer_silence / 2 and asked < heard:
+            if now - heard > silence / 2 and asked < heard:
                 self._order(flow, Ping(client))
 
     def _order(self, flow: http.HTTPFlow, order: Order) -> None:

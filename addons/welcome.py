@@ -62,21 +62,22 @@ class Welcome:
         if exchange.promise is not None:
             return
         identity = exchange.context.identity
-        allowance = self.gateway.governor.allowance(identity)
-        allowed = allowance.facts(counted=self.gateway.settings.policies.limits)
+        allowance = exchange.plan.governor.allowance(identity)
+        allowed = allowance.facts(counted=exchange.plan.settings.policies.limits)
         if _wants_page(exchange.request):
-            convert.answer(flow, page(identity, allowed, self._place(exchange.request, identity)))
+            convert.answer(flow, page(identity, allowed, _place(exchange, identity)))
         else:
             convert.answer(flow, _facts(identity, allowed))
 
-    def _place(self, request: Request, identity: Identity) -> str:
-        """Where programs find this gateway: not by the name of a load balancer, which opens no tunnels."""
-        if identity.method != "alb":
-            return f"{request.url.scheme}://{request.headers.get('host') or request.url.authority}"
-        server = self.gateway.settings.server
-        host = server.gateway_hosts[0] if server.gateway_hosts else "ADDRESS-FOR-PROGRAMS"
-        secure = server.tls_cert_file is not None
-        return f"https://{host}:{server.tls_port}" if secure else f"http://{host}:{server.port}"
+
+def _place(exchange: Exchange, identity: Identity) -> str:
+    """Where programs find this gateway: not by the name of a load balancer, which opens no tunnels."""
+    request, server = exchange.request, exchange.plan.settings.server
+    if identity.method != "alb":
+        return f"{request.url.scheme}://{request.headers.get('host') or request.url.authority}"
+    host = server.gateway_hosts[0] if server.gateway_hosts else "ADDRESS-FOR-PROGRAMS"
+    secure = server.tls_cert_file is not None
+    return f"https://{host}:{server.tls_port}" if secure else f"http://{host}:{server.port}"
 
 
 def page(identity: Identity, allowed: Mapping[str, object], place: str) -> Response:

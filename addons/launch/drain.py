@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import time
+from collections.abc import Callable
 
 from mitmproxy import http
 from mitmproxy.addons.proxyserver import Proxyserver
@@ -15,6 +16,7 @@ from mitmproxy.utils import asyncio_utils
 from addons.deadlines import give_up
 from addons.exchange import Exchanges
 from addons.wire.connection import GatewayConnection
+from addons.wire.parting import may_speak
 from llmauth.errors import Draining
 
 logger = logging.getLogger(__name__)
@@ -25,9 +27,11 @@ _PARTING = 1.5
 
 
 class Drain:
-    """Ends a master in order: the first stop drains, a second one ends at once. `limit` is in seconds."""
+    """Ends a master in order: the first stop drains, a second one ends at once. `limit` tells how many seconds."""
 
-    def __init__(self, master: Master, proxyserver: Proxyserver, exchanges: Exchanges, limit: float) -> None:
+    def __init__(
+        self, master: Master, proxyserver: Proxyserver, exchanges: Exchanges, limit: Callable[[], float]
+    ) -> None:
         self._master = master
         self._proxyserver = proxyserver
         self._exchanges = exchanges
@@ -58,8 +62,9 @@ class Drain:
         self._master.options.update(server=False)
         for handler in self._handlers():
             await handler.drain()
-        logger.info("Draining", extra={"in_flight": len(self._exchanges.open), "limit_s": self._limit})
-        ends = time.monotonic() + self._limit
+        limit = self._limit()
+        logger.info("Draining", extra={"in_flight": len(self._exchanges.open), "limit_s": limit})
+        ends = time.monotonic() + limit
         while (self._exchanges.open or self._exchanges.tunnels or self.unsent()) and time.monotonic() < ends:
             await asyncio.sleep(_POLL)
         left = len(self._exchanges.open)
@@ -69,7 +74,7 @@ class Drain:
         self._master.should_exit.set()
 
     async def _part(self) -> None:
-        """Let WebSockets and the clients of translated streams be told; what passes as it came has no word for it."""
+        """Let WebSockets and the clients of streams be told, where there is a word for it."""
         self._exchanges.parting = True
         told = {flow for flow in self._exchanges.open if self._cut(flow)}
         ends = time.monotonic() + _PARTING
@@ -79,7 +84,7 @@ class Drain:
     def _cut(self, flow: http.HTTPFlow) -> bool:
         """End a stream that has a last word, and say whether this is one."""
         exchange = self._exchanges.of(flow)
-        if exchange is None or exchange.stream is None:
+        if exchange is None or (exchange.stream is None and not may_speak(flow)):
             return False
         exchange.cut_for = Draining("This gateway is shutting down.")
         give_up(flow)

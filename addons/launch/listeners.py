@@ -7,7 +7,7 @@ import hashlib
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import certifi
@@ -57,6 +57,14 @@ def listeners(settings: Settings) -> Listeners:
     return Listeners(
         modes=modes, doors=doors, tls_mode=tls_mode, certificate=certificate, roots=roots, http2=server.http2
     )
+
+
+def renewed(ports: Listeners, settings: Settings) -> Listeners:
+    """The same listeners, with certificate and roots as the files hold them now. Raises as `listeners` does."""
+    server, certificate = settings.server, None
+    if server.tls_cert_file is not None and server.tls_key_file is not None:
+        certificate = _certificate(server.tls_cert_file, server.tls_key_file)
+    return replace(ports, certificate=certificate, roots=_roots(settings.upstream.ca_file, settings.home))
 
 
 def _any_port(host: str) -> int:

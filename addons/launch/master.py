@@ -53,7 +53,7 @@ def carried(gateway: Gateway, exchanges: Exchanges, listeners: Listeners, chain:
     exchanges.tls_listener = listeners.tls_mode
     return [
         GatewayNextLayer(exchanges),
-        GatewayTls(gateway.authority, exchanges, listeners.certificate, gateway.client_authorities),
+        GatewayTls(lambda: gateway.plan.authority, exchanges, listeners.certificate, gateway.client_authorities),
         *chain(gateway, exchanges),
         Watchdog(),
     ]
@@ -61,9 +61,9 @@ def carried(gateway: Gateway, exchanges: Exchanges, listeners: Listeners, chain:
 
 def dial_by_policy(gateway: Gateway, listeners: Listeners, *others: int) -> Dialer:
     """Judge every address that the running loop looks up for a dial; `others` are more ports of this process."""
-    settings = gateway.settings.upstream
     own = own_ports(gateway.settings, listeners) | set(others)
-    dialer = Dialer(settings.resolve, frozenset(settings.allow_private), own, gateway.proxy)
+    dialer = Dialer(own_ports=own)
+    dialer.follow(gateway.plan.way)
     dialer.install(asyncio.get_running_loop())
     return dialer
 
@@ -89,8 +89,9 @@ class GatewayMaster(master.Master):
         self.exchanges = Exchanges()
         self.addons.add(Proxyserver(), *carried(gateway, self.exchanges, listeners, chain))
         self.options.update(**fixed(listeners))
+        self.listeners = listeners
         self.dialer = dial_by_policy(gateway, listeners, *more_ports)
-        self._drain = Drain(self, self.proxyserver, self.exchanges, gateway.settings.server.drain_timeout)
+        self._drain = Drain(self, self.proxyserver, self.exchanges, lambda: gateway.settings.server.drain_timeout)
 
     @property
     def proxyserver(self) -> Proxyserver:

@@ -81,6 +81,13 @@ def pin(options: optmanager.OptManager, pinned: Mapping[str, Any], refuse: Refus
         options._options[name] = Pinned(options._options[name], pinned[name], refuse)
 
 
+def move(options: optmanager.OptManager, name: str, value: Any) -> None:
+    """Give a pinned option another value, as nobody but this gateway may; it is read when it is needed."""
+    option = options._options[name]
+    assert isinstance(option, Pinned)
+    option.value = value
+
+
 class Guard:
     """Stands first, so that it sees a change before any other addon acts on it: an option that was declared anew."""
 

@@ -7,12 +7,15 @@ import gc
 import logging
 import time
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 from addons.chain import chain
 from addons.launch.listeners import Listeners, listeners, unopened
 from addons.launch.master import Chain, GatewayMaster
+from addons.launch.reload import Read, Reload, reader_of
 from llmauth.config.settings import Settings
+from llmauth.config.watching import Watch
 from llmauth.control.server import Control
 from llmauth.gateway import Gateway
 from llmauth.platform import detector
@@ -39,19 +42,29 @@ class Beside(Protocol):
 
 
 def serve(
-    settings: Settings, environ: Mapping[str, str], started: float | None = None, web: Beside | None = None
+    settings: Settings,
+    environ: Mapping[str, str],
+    started: float | None = None,
+    web: Beside | None = None,
+    *,
+    overrides: Mapping[str, object] = MappingProxyType({}),
 ) -> None:
-    """Serve until a signal ends it; `started` is the monotonic time at which the process began to.
+    """Serve until a signal ends it; `started` is the monotonic time at which the process began to, `overrides` what the
+    command line says about the configuration.
 
     Raises what keeps a server from starting: ConfigError, StateError, CaError and OSError (ListenFailed,
     UntestedVersion), each with a sentence for the operator.
     """
-    asyncio.run(_serve(settings, environ, time.monotonic() if started is None else started, web))
+    started, again = time.monotonic() if started is None else started, reader_of(settings.files, environ, overrides)
+    asyncio.run(_serve(settings, environ, started, again, Watch(settings), web))
 
 
-async def _serve(settings: Settings, environ: Mapping[str, str], started: float, web: Beside | None) -> None:
+async def _serve(
+    settings: Settings, environ: Mapping[str, str], started: float, read: Read, watch: Watch, web: Beside | None
+) -> None:
     gateway = Gateway(settings, environ)
     control = Control(gateway)
+    reload: Reload | None = None
     try:
         ports = listeners(settings)
         master = _master(gateway, ports, web)
@@ -61,10 +74,16 @@ async def _serve(settings: Settings, environ: Mapping[str, str], started: float,
         if web is not None:
             web.open(master)
         master.obey_signals()
+        reload = Reload(gateway, ports, read, watch, master, master.dialer, follow=control.follow)
+        control.reload = reload.reload
+        reload.obey_signals(master.stop)
+        reload.watch()
         await master.run(lambda: tell_ready(gateway, ports, started))
     finally:
         if web is not None:
             web.close()
+        if reload is not None:
+            reload.stop()
         await control.close()
         gateway.close()
     logger.info("Stopped")

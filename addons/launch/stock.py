@@ -9,6 +9,7 @@ import resource
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +27,15 @@ from addons.launch.drain import Drain
 from addons.launch.ending import Misused, halt, refuse_to_start
 from addons.launch.listeners import Listeners, listeners
 from addons.launch.master import carried, dial_by_policy, fixed
+from addons.launch.reload import Reload, reader_of
 from addons.launch.sealed import UNLOADED, Sealed
 from addons.launch.serve import announce, start_gateway, tell_ready
 from addons.redact import Redact
+from addons.wire.dial import Dialer
 from addons.wire.install import install
 from llmauth.addresses import is_loopback
 from llmauth.config.settings import Settings, read_settings
+from llmauth.config.watching import Watch
 from llmauth.control.server import Control
 from llmauth.gateway import Gateway
 from llmauth.telemetry import logs
@@ -68,7 +72,8 @@ class Stock:
             tool = _tool(master)
             _shut(_proxyserver(master))
             gateway, ports = _prepare(loader, self._script)
-            _take_over(master, gateway, ports, self, _Doors(master, tool, gateway, ports, started))
+            doors = _Doors(master, tool, gateway, ports, started)
+            doors.dialer = _take_over(master, gateway, ports, self, doors)
         except Exception as error:
             refuse_to_start(error)
 
@@ -151,7 +156,7 @@ def _harden(master: Master, settings: Settings) -> None:
 # ---- the change ----------------------------------------------------------------------------------------------------
 
 
-def _take_over(master: Master, gateway: Gateway, ports: Listeners, entry: Stock, doors: _Doors) -> None:
+def _take_over(master: Master, gateway: Gateway, ports: Listeners, entry: Stock, doors: _Doors) -> Dialer:
     install()
     before = master.addons
     pins = _wanted(master, ports)
@@ -171,9 +176,10 @@ def _take_over(master: Master, gateway: Gateway, ports: Listeners, entry: Stock,
     addons.add(guard)
     addons.chain.insert(0, addons.chain.pop())
     # mitmweb's page is no place for those whose requests it shows.
-    dial_by_policy(gateway, ports, *([master.options.web_port] if "web_port" in master.options else []))
+    dialer = dial_by_policy(gateway, ports, *([master.options.web_port] if "web_port" in master.options else []))
     # The entry is among the addons of the script's module, which the tool puts in its place when this returns.
     addons.seal([guard, proxyserver, scripts, entry, *chain, doors])
+    return dialer
 
 
 def _refuse(master: Master) -> pinned.Refuse:
@@ -225,6 +231,9 @@ class _Doors:
         self._control = Control(gateway)
         self._ports = ports
         self._started = started
+        self.dialer: Dialer
+        self._reload: Reload | None = None
+        self._watch = Watch(gateway.settings)
 
     async def running(self) -> None:
         try:
@@ -244,15 +253,36 @@ class _Doors:
         await self._control.open()
         proxyserver = _proxyserver(self._master)
         await open_doors(proxyserver, self.exchanges)
-        limit = self._gateway.settings.server.drain_timeout
-        Drain(self._master, proxyserver, self.exchanges, limit).obey_signals()
+        gateway = self._gateway
+        drain = Drain(self._master, proxyserver, self.exchanges, lambda: gateway.settings.server.drain_timeout)
+        drain.obey_signals()
+        self._begin_to_reload(drain)
         tell_ready(self._gateway, self._ports, self._started)
         if self.page is not None:
             self.page.warn()
             # Its address holds the password where none was chosen, which no log line should.
             print(f"Flows are shown at {self._master.web_url}", file=sys.stdout, flush=True)  # type: ignore[attr-defined]  # noqa: T201
 
+    def _begin_to_reload(self, drain: Drain) -> None:
+        options, control = self._master.options, self._control
+        read = reader_of(self._gateway.settings.files, os.environ, {})
+        self._reload = Reload(
+            self._gateway,
+            self._ports,
+            read,
+            self._watch,
+            self._master,
+            self.dialer,
+            set_roots=partial(pinned.move, options, "ssl_verify_upstream_trusted_ca"),
+            follow=control.follow,
+        )
+        control.reload = self._reload.reload
+        self._reload.obey_signals(drain.stop)
+        self._reload.watch()
+
     async def done(self) -> None:
+        if self._reload is not None:
+            self._reload.stop()
         await self._control.close()
         self._gateway.close()
         logger.info("Stopped")

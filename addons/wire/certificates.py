@@ -13,12 +13,13 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from mitmproxy import certs, ctx, tls
 from mitmproxy.addons import tlsconfig
+from mitmproxy.net import tls as net_tls
 from mitmproxy.proxy import context
 from mitmproxy.proxy.layers import HttpLayer
 
 from addons.exchange import Exchanges
 from addons.wire.chained import chained
-from addons.wire.client_certificate import asking, shown_by
+from addons.wire.client_certificate import asking, forget_contexts, shown_by
 from llmauth.ca import Authority, Leaf
 
 
@@ -32,18 +33,26 @@ class GatewayTls(tlsconfig.TlsConfig):
 
     def __init__(
         self,
-        authority: Authority,
+        authority: Callable[[], Authority],
         exchanges: Exchanges,
         listener: certs.CertStoreEntry | None,
         clients: Callable[[], Sequence[x509.Certificate] | None] = lambda: None,
     ) -> None:
-        """`clients` tells whose certificates are asked for on the TLS listener, `None` for nobody's."""
+        """`authority` tells which one signs now, `clients` whose certificates the TLS port asks for."""
         self._authority = authority
         self._exchanges = exchanges
         self._listener = listener
         self._clients = clients
         # Read by the stock addon for its Diffie-Hellman parameters; every cipher we need brings its own.
         self.certstore = SimpleNamespace(dhparams=None)  # type: ignore[assignment]
+
+    def show(self, listener: certs.CertStoreEntry | None) -> None:
+        """From the next handshake on, this is what the TLS listener shows."""
+        before, self._listener = self._listener, listener
+        if before is not None and listener is not None and before.chain_certs != listener.chain_certs:
+            # Contexts are kept by the path of the chain, and hold what stood there.
+            net_tls.create_client_proxy_context.cache_clear()
+            forget_contexts()
 
     def configure(self, updated: Any) -> None:
         """Nothing of the stock configuration applies."""
@@ -90,7 +99,7 @@ class GatewayTls(tlsconfig.TlsConfig):
         tunnel = self._exchanges.peer(conn_context.client).tunnel
         if tunnel is None:
             raise LookupError("TLS outside a tunnel")
-        return self._authority.leaf(tunnel.host)
+        return self._authority().leaf(tunnel.host)
 
     def _of_listener(self, conn_context: context.Context) -> bool:
         """Whether this handshake is the one with the TLS listener, and not that of a tunnel inside."""

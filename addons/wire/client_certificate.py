@@ -41,6 +41,11 @@ def shown_by(client: Client) -> tuple[bytes, ...]:
     return tuple(one.to_cryptography().public_bytes(Encoding.DER) for one in client.certificate_list)
 
 
+def forget_contexts() -> None:
+    """The files that they were made of hold something else now."""
+    _context.cache_clear()
+
+
 @lru_cache(maxsize=4)
 def _context(chain_file: Path | None, authorities: tuple[x509.Certificate, ...], low: str, high: str) -> SSL.Context:
     """As the stock addon makes one, and kept like its own: what a handshake costs is not to be paid twice."""

@@ -15,6 +15,7 @@ from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.server import ConnectionIO
 from mitmproxy.utils import asyncio_utils
 
+from addons.exchange import peer_of
 from addons.failclosed import FailClosed
 from addons.wire.frames import STREAMS
 from addons.wire.orders import AwaitDrain, Reading
@@ -22,11 +23,14 @@ from addons.wire.reading import Meter, SteadyConnection
 from addons.wire.signals import WhenWritten
 from addons.wire.tunnel import Splice
 from addons.wire.websocket import BothWays, Hasten
+from llmauth.gateway.plan import Way
 
 logger = logging.getLogger(__name__)
 
 # Set in the task that dials an upstream, so that the address policy judges that look-up and no other.
 dialling: contextvars.ContextVar[bool] = contextvars.ContextVar("dialling", default=False)
+# How that request goes out: as it was configured when it arrived. Without one, as it is now.
+going: contextvars.ContextVar[Way | None] = contextvars.ContextVar("going", default=None)
 
 # What a client of HTTP/2 has not taken stops it from being read; all its windows together are less.
 _H2_BACKLOG = 8 * 1024 * 1024
@@ -167,6 +171,7 @@ class GatewayConnection(SteadyConnection):
 
     async def open_connection(self, command: commands.OpenConnection) -> None:
         dialling.set(True)
+        going.set(peer_of(self.client).way)
         try:
             await super().open_connection(command)
         finally:

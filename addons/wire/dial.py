@@ -7,10 +7,12 @@ import errno
 import ipaddress
 import socket
 from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import Any
 
-from addons.wire.connection import dialling
+from addons.wire.connection import dialling, going
 from llmauth.addresses import HostPort, is_inner_name, is_ip_literal, is_private
+from llmauth.gateway.plan import Way
 from llmauth.upstream_proxy import HEAD_LIMIT, PROXY_FAILED, UpstreamProxy, UpstreamProxyError
 
 AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
@@ -29,20 +31,19 @@ class Dialer:
     mitmproxy dials by `asyncio.open_connection`, which asks the loop for addresses and connects to what it is told: so
     the address judged here is the address dialled, and a name that changes its mind in between gains nothing. Addresses
     that are no name are not looked up, and are judged as the connection is asked for. `own_ports` are those that this
-    process listens on: nobody is led back to them, whatever the configuration allows.
+    process listens on: nobody is led back to them, whatever the configuration allows. A request goes out as it was
+    configured at its arrival, and whoever has no such way as `follow` was told last.
     """
 
     def __init__(
         self,
-        resolve: Mapping[str, HostPort],
-        allow_private: frozenset[str],
+        resolve: Mapping[str, HostPort] = MappingProxyType({}),
+        allow_private: frozenset[str] = frozenset(),
         own_ports: Collection[int] = (),
         proxy: UpstreamProxy | None = None,
     ) -> None:
-        self._resolve = dict(resolve)
-        self._allow_private = allow_private | frozenset(resolve)
+        self._now = Way(resolve=dict(resolve), allow_private=allow_private, proxy=proxy)
         self._own_ports = frozenset(own_ports)
-        self._proxy = proxy
         self._lookup: Callable[..., Any] | None = None
         self._connect: Callable[..., Any] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -54,6 +55,14 @@ class Dialer:
         loop.getaddrinfo = self.getaddrinfo  # type: ignore[assignment]
         loop.create_connection = self.create_connection  # type: ignore[assignment]
 
+    def follow(self, way: Way) -> None:
+        """The configuration is another one now."""
+        self._now = way
+
+    @property
+    def _way(self) -> Way:
+        return going.get() or self._now
+
     async def getaddrinfo(
         self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
     ) -> list[AddressInfo]:
@@ -63,7 +72,7 @@ class Dialer:
         if not dialling.get():
             found: list[AddressInfo] = await self._lookup(host, port, **more)
             return found
-        instead = self._resolve.get(host)
+        instead = self._way.resolve.get(host)
         found = await self._lookup(*(instead or (host, port)), **more)
         for info in found:
             self._judge(host, str(info[4][0]), int(info[4][1]))
@@ -79,12 +88,13 @@ class Dialer:
             return await self._connect(factory, host, port, **more)
         if is_ip_literal(host):
             self._judge(host, host, int(port))
-        if self._proxy is None or host in self._resolve or not self._proxy.serves(host):
+        way = self._way
+        if way.proxy is None or host in way.resolve or not way.proxy.serves(host):
             return await self._connect(factory, host, port, **more)
-        if is_inner_name(host) and host not in self._allow_private:
+        if is_inner_name(host) and host not in way.allow_private:
             raise AddressRefused(host)
         # Of every other name, the address is looked up by the proxy and judged by it alone.
-        sock = await self._through(self._proxy, HostPort(host, int(port)))
+        sock = await self._through(way.proxy, HostPort(host, int(port)))
         try:
             return await self._connect(factory, sock=sock)
         except BaseException:
@@ -94,7 +104,7 @@ class Dialer:
     def _judge(self, host: str, address: str, port: int) -> None:
         if port in self._own_ports and _is_here(address):
             raise AddressRefused(host)
-        if host not in self._allow_private and is_private(address):
+        if not self._way.may_be_private(host) and is_private(address):
             raise AddressRefused(host)
 
     async def _through(self, proxy: UpstreamProxy, target: HostPort) -> socket.socket:

@@ -8,10 +8,11 @@ from mitmproxy.connection import Connection, ConnectionState, Server
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers.http import GetHttpConnection, GetHttpConnectionCompleted, HttpLayer, HttpStream
 
-from addons.exchange import Awaited, peer_of
+from addons.exchange import Awaited, exchange_of, peer_of
 from addons.wire.http1 import BoundedClient, BoundedServer
 from addons.wire.http2 import BoundedHttp2
 from addons.wire.signals import Overdue
+from llmauth.gateway.plan import Way
 
 
 class GatewayHttp(HttpLayer):
@@ -24,6 +25,7 @@ class GatewayHttp(HttpLayer):
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self._taken: dict[Connection, HttpStream] = {}  # which stream an upstream connection was last given to
+        self._ways: dict[Connection, Way] = {}  # how an upstream connection was dialled
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, events.ConnectionEvent) and self._is_forgotten(event):
@@ -70,9 +72,9 @@ class GatewayHttp(HttpLayer):
 
     def get_connection(self, event: GetHttpConnection, *, reuse: bool = True) -> layer.CommandGenerator[None]:
         for connection in [c for c in self.connections if self._is_over(c)]:
-            del self.connections[connection]
-            self._taken.pop(connection, None)
+            self._forget(connection)
         stream = self.command_sources.get(event)
+        reuse = (yield from self._go(stream)) and reuse
         if isinstance(self.connections.get(self.context.client), BoundedHttp2):
             suitable = (c for c in self.connections if event.connection_spec_matches(c))
             idle = next((c for c in suitable if self._is_idle(c, stream)), None)
@@ -88,6 +90,27 @@ class GatewayHttp(HttpLayer):
             if event in waiting and isinstance(stream, HttpStream) and isinstance(connection, Server):
                 self._taken[connection] = stream
                 stream.flow.server_conn = connection  # so that a dial is known by its flow, and given up with it
+                way = peer_of(self.context.client).way
+                if way is not None:
+                    self._ways[connection] = way
+
+    def _go(self, stream: object) -> layer.CommandGenerator[bool]:
+        """The request of this stream goes out as it was configured at its arrival, and connections that were dialled in
+        another way are not for it. Whether all that are left may be."""
+        exchange = exchange_of(stream.flow) if isinstance(stream, HttpStream) else None
+        if exchange is None:
+            return True
+        way = peer_of(self.context.client).way = exchange.plan.way
+        former = [connection for connection, dialled in self._ways.items() if dialled is not way]
+        for connection in [one for one in former if one in self.connections and self._is_idle(one, stream)]:
+            self._forget(connection)
+            yield commands.CloseConnection(connection)
+        return all(dialled is way for dialled in self._ways.values())
+
+    def _forget(self, connection: Connection) -> None:
+        self.connections.pop(connection, None)
+        self._taken.pop(connection, None)
+        self._ways.pop(connection, None)
 
     def _is_idle(self, connection: Connection, asking: object) -> bool:
         """Whether an open connection carries no request: the last answer ended as it should, and nothing came after.

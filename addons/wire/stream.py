@@ -29,6 +29,7 @@ from addons.exchange import exchange_of, peer_of
 from addons.last_resort import last_resort
 from addons.wire.bodies import Body, over_limit
 from addons.wire.http1 import InterimHeaders
+from addons.wire.parting import parting
 from addons.wire.signals import Overdue, Stopped
 from addons.wire.tunnel import Tunnel, TunnelRelay, tunnel_of
 from addons.wire.websocket import Relay, traffic_of
@@ -59,6 +60,9 @@ class ServerReadyHook(commands.StartHook):
     flow: http.HTTPFlow
 
 
+_TAIL = 4  # as many bytes as the longest end of an event has
+
+
 class UpstreamFault(flow.Error):
     """Why a flow failed on the provider's side; `code` tells a refused dial from a broken answer."""
 
@@ -72,6 +76,7 @@ class GatewayStream(WeighingStream):
 
     def __init__(self, context: Context, stream_id: int) -> None:
         super().__init__(context, stream_id)
+        self._tail = b""  # the last bytes of an answer that passes
         self._limits = peer_of(context.client).limits
         self._body = Body()
         self.request_body_buf = self._body  # type: ignore[assignment]
@@ -196,6 +201,7 @@ class GatewayStream(WeighingStream):
             yield from super().state_stream_response_body(event)
 
     def _meter(self, data: bytes) -> None:
+        self._tail = data[-_TAIL:] if len(data) >= _TAIL else (self._tail + data)[-_TAIL:]
         exchange = exchange_of(self.flow)
         if exchange is not None:
             if exchange.first_data_at is None:
@@ -296,8 +302,9 @@ class GatewayStream(WeighingStream):
         self._let_go()
         if not isinstance(event, ResponseProtocolError) or not self._answerable():
             stream = _filter_of(self.flow)
-            if stream is not None and isinstance(event, ResponseProtocolError) and self.context.client.connected:
-                yield from self._tell(stream.cut(_why_cut(self.flow)))
+            if isinstance(event, ResponseProtocolError) and self.context.client.connected:
+                last = parting(self.flow, self._tail) if stream is None else stream.cut(_why_cut(self.flow))
+                yield from self._tell(last)
             yield from super().handle_protocol_error(event)
             return
         self.flow.error = UpstreamFault(event.message, event.code)
@@ -349,6 +356,8 @@ class GatewayStream(WeighingStream):
     def _reach(self, tunnel: Tunnel) -> layer.CommandGenerator[bool]:
         """Dial the host of a tunnel; where it cannot be reached, the flow gets its refusal. False when all is over."""
         self.context.server = self.flow.server_conn = Server(address=(tunnel.target.host, tunnel.target.port))
+        exchange = exchange_of(self.flow)
+        peer_of(self.context.client).way = exchange.plan.way if exchange is not None else None
         failed = yield commands.OpenConnection(self.context.server)
         if failed:
             self.flow.error = UpstreamFault(failed, ErrorCode.CONNECT_FAILED)

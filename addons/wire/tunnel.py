@@ -28,6 +28,7 @@ class Tunnel:
     moved: float = field(default_factory=time.monotonic)
     sent: int = 0
     received: int = 0
+    judged_by: object = None  # the configuration by which it was let in, or was judged last
     ended_by: str = ""
 
 

@@ -35,7 +35,7 @@ COMMANDS: Mapping[str, str] = {
     "tail": "Show each request when it is over.",
     "explain": "Explain one request: decisions, credential, times.",
     "audit": "Check and export the record of decisions.",
-    "config": "Check a configuration.",
+    "config": "Check a configuration, and have running proxies take it over.",
     "ca": "Show, export and replace the certificate authority of intercepted tunnels.",
     "uninstall": "Take away all that is ours on this machine.",
     "completion": "Print a shell's completion.",

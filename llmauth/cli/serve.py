@@ -42,7 +42,8 @@ def serve(
 ) -> None:
     """Run the proxy until SIGTERM, which drains it."""
     overrides = {"server.host": host, "server.port": port, "server.tls_port": tls_port}
-    settings = read_settings(config or [], os.environ, {k: v for k, v in overrides.items() if v is not None})
+    said = {name: value for name, value in overrides.items() if value is not None}
+    settings = read_settings(config or [], os.environ, said)
     if web:
         _require_privacy(settings, os.environ, workers, in_pod=web_in_pod)
     logs.configure(settings.log.level, settings.log.format)
@@ -55,12 +56,12 @@ def serve(
         with waiting("Starting"):
             from addons.launch.serve import serve as run
 
-        run(settings, os.environ, _STARTED, *([_page(settings, web_port)] if web else []))
+        run(settings, os.environ, _STARTED, _page(settings, web_port) if web else None, overrides=said)
         return
     with waiting("Starting"):
         from addons.launch.workers.serve import serve as run_several
 
-    raise typer.Exit(run_several(settings, os.environ, workers, _STARTED))
+    raise typer.Exit(run_several(settings, os.environ, workers, _STARTED, overrides=said))
 
 
 def _page(settings: Settings, port: int) -> Any:

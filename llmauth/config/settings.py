@@ -75,6 +75,7 @@ class Settings:
     log: Log
     home: Path
     files: tuple[Path, ...]
+    prices_file: Path | None
     unavailable: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -137,6 +138,7 @@ def _settings(document: Document, files: tuple[Path, ...], environ: Mapping[str,
         log=document.log,
         home=home,
         files=files,
+        prices_file=document.prices,
         unavailable=tuple(_unavailable(document, environ)),
         warnings=(*_warnings(document, files), *_about_limits(document, environ)),
     )

@@ -21,7 +21,7 @@ Check = Callable[[Gateway, dict[str, Any]], Awaitable[dict[str, Any]]]
 async def check(gateway: Gateway, question: dict[str, Any]) -> dict[str, Any]:
     """What a free call says to the credential of an instance; `accepted` is null where it has none now."""
     instance = str(question.get("instance"))
-    told = await _with_credential(gateway, instance, lambda h, c: of_accepted(accepted(h, c, gateway.outbound)))
+    told = await _with_credential(gateway, instance, lambda h, c: of_accepted(accepted(h, c, gateway.plan.outbound)))
     return {"instance": instance, "accepted": told}
 
 
@@ -29,7 +29,7 @@ async def permit(gateway: Gateway, question: dict[str, Any]) -> dict[str, Any]:
     """Which of Bedrock's actions the credential of an instance may do; null where it has none now."""
     instance, model = str(question.get("instance")), str(question.get("model") or ANY_MODEL)
     told = await _with_credential(
-        gateway, instance, lambda h, c: of_permissions(permissions(h, c, gateway.outbound, os.environ, model))
+        gateway, instance, lambda h, c: of_permissions(permissions(h, c, gateway.plan.outbound, os.environ, model))
     )
     return {"instance": instance, "permissions": told}
 

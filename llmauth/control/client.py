@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,19 @@ def ask_all(home: Path, question: Mapping[str, Any], patience: float = TIME_LIMI
     return [answer for answer in answers if answer is not None]
 
 
+def ask_each(home: Path, question: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The same one after the other, without those that an answer before spoke for: its `processes`, by their numbers.
+
+    The workers of one proxy answer together.
+    """
+    spoken_for: set[int] = set()
+    for number, file in sockets(folder_of(home)):
+        answer = None if number in spoken_for else _ask(number, file, question)
+        if answer is not None:
+            spoken_for.update(answer.get("processes", ()))
+            yield answer
+
+
 def running(home: Path) -> tuple[int, ...]:
     """The process numbers of the proxies that run on this state folder; asks them nothing."""
     return tuple(number for number, file in sockets(folder_of(home)) if _listens(file))
@@ -51,9 +64,7 @@ def _listens(file: Path) -> bool:
     return True
 
 
-def _ask(
-    number: int, file: Path, question: Mapping[str, Any], patience: float = TIME_LIMIT
-) -> dict[str, Any] | None:
+def _ask(number: int, file: Path, question: Mapping[str, Any], patience: float = TIME_LIMIT) -> dict[str, Any] | None:
     with socket.socket(socket.AF_UNIX) as connection, short(file.parent, file.name) as path:
         connection.settimeout(patience)
         try:

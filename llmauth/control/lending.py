@@ -64,7 +64,9 @@ async def lend(gateway: Gateway, question: dict[str, Any]) -> dict[str, Any]:
         return {"error": "a session is lent to a user, for at most 30 days"}
     try:
         gateway.recording.require_usable()
-        opened: Opened = await gateway.auth.run(partial(gateway.sessions.lend, user, float(seconds), _rules(question)))
+        opened: Opened = await gateway.plan.auth.run(
+            partial(gateway.plan.callers.sessions.lend, user, float(seconds), _rules(question))
+        )
         await _record(gateway, "session lent", user, opened.id)
     except (GatewayError, StateError, ValueError) as error:
         return {"error": _sentence(error)}
@@ -84,7 +86,7 @@ async def take_back(gateway: Gateway, question: dict[str, Any]) -> dict[str, Any
     if not isinstance(session, str):
         return {"error": "which session?"}
     try:
-        ended = await gateway.auth.run(partial(gateway.sessions.take_back, session))
+        ended = await gateway.plan.auth.run(partial(gateway.plan.callers.sessions.take_back, session))
         if ended:
             await _record(gateway, "session taken back", str(question.get("user", "")), session)
     except (GatewayError, StateError) as error:

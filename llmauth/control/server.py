@@ -13,7 +13,9 @@ from functools import partial
 from typing import Any
 
 from llmauth.clock import Clock, SystemClock
+from llmauth.config.settings import Settings
 from llmauth.control import checking, facts, lending
+from llmauth.control.levels import LogLevel
 from llmauth.control.place import folder_of, short, sweep
 from llmauth.control.standing import standing
 from llmauth.gateway import Gateway
@@ -50,7 +52,11 @@ class Control:
             "recent": self._recent,
             "follow": self._follow,
             "explain": self._explain,
+            "reload": self._reload,
+            "log_level": self._log_level,
         }
+        self.reload: Callable[[str], Awaitable[dict[str, Any]]] | None = None
+        self._level = LogLevel(gateway.settings.log.level)
 
     async def open(self) -> None:
         """Listen. A proxy that cannot be asked still serves: what keeps it is told in the log."""
@@ -137,6 +143,22 @@ class Control:
 
     async def _checked(self, check: checking.Check, question: dict[str, Any]) -> dict[str, Any]:
         return {**self._process(), **await check(self._gateway, question)}
+
+    async def _reload(self, _: dict[str, Any]) -> dict[str, Any]:
+        if self.reload is None:
+            return {"error": "it does not take over a configuration now; try again in a moment"}
+        return {**self._process(), **await self.reload("llmauth config reload")}
+
+    async def _log_level(self, question: dict[str, Any]) -> dict[str, Any]:
+        try:
+            told = self._level.ask(question)
+        except ValueError as error:
+            return {"error": str(error)}
+        return {**self._process(), **told}
+
+    def follow(self, settings: Settings) -> None:
+        """The configuration is another one now."""
+        self._level.follow(settings.log.level)
 
     def _process(self) -> dict[str, Any]:
         seat = self._gateway.seat

@@ -1,53 +1,48 @@
-"""The composition root: settings in, six routers and what they share out."""
+"""The composition root: settings in, a plan to judge by out; what all plans share; and how one follows another."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from wsgiref.simple_server import WSGIServer
 
 from cryptography.x509 import Certificate
 
-from llmauth import providers, token_hosts
-from llmauth.addresses import HostPort, normalise_host
 from llmauth.audit.writer import AuditLog
 from llmauth.ca import Authority
 from llmauth.chat.thoughts import Thoughts
-from llmauth.chat.transforming import Transformation
 from llmauth.clock import Clock, SystemClock
 from llmauth.config.governors import open_governor
-from llmauth.config.routing import ModelEntry
-from llmauth.config.routing import Transformation as TransformationOptions
-from llmauth.config.settings import Settings, ca_domains
+from llmauth.config.settings import Settings
 from llmauth.credentials.chain import Asked
 from llmauth.credentials.status import InstanceStatus
-from llmauth.egress import Egress
-from llmauth.gateway import standing
-from llmauth.gateway.callers import callers_of
+from llmauth.gateway import callers, standing
+from llmauth.gateway.callers import Standing
 from llmauth.gateway.exporting import exporter_of
 from llmauth.gateway.hindsight import Hindsight
+from llmauth.gateway.plan import Plan, Way
+from llmauth.gateway.planning import LEARNED, Basis, authority, hosts_to_sign, make
 from llmauth.gateway.recording import Recording
 from llmauth.gateway.seat import Seat
-from llmauth.gateway.sourcing import outbound_of, proxy_of, strategies_of, surroundings_of
 from llmauth.governance.governor import Governor
 from llmauth.hindsight.memory import Memory
-from llmauth.platform import ThisMachine
+from llmauth.platform import Platform, ThisMachine
 from llmauth.platform.desktop import desktop_features
 from llmauth.providers.base import ProviderHandler
-from llmauth.routers.catalogue import Catalogue, Rule
 from llmauth.routers.credential import CredentialRouter
-from llmauth.routers.mode import ModeRouter, Reroute
-from llmauth.routers.model import ModelRouter
-from llmauth.routers.provider import ProviderRouter
 from llmauth.storage.home import prepare
-from llmauth.storage.learned import LearnedHosts
 from llmauth.telemetry.metrics import Metrics
 from llmauth.telemetry.sums import Snapshot
-from llmauth.token_hosts.base import TokenHost
 
-LEARNED = "learned-hosts.txt"
-"""In the state folder: the hosts that were asked for while the egress policy learned."""
+__all__ = ["LEARNED", "Gateway", "Plan", "Readiness", "Way", "authority", "hosts_to_sign"]
+
+logger = logging.getLogger(__name__)
+
+# How long the credentials of new instances may keep a new plan from being followed.
+WARM_UP = 12.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +63,9 @@ class Readiness:
 class Gateway:
     """Everything that answers a question about a request. Must be made inside the event loop that it serves.
 
-    Raises StateError, CaError, ConfigError or ValueError for what must not start: an unreadable key store, a missing
-    CA, a method of authentication that cannot be used as it is written, a host that the CA may not sign.
+    `plan` is what a request that arrives now is judged by; each keeps the one of its arrival. Raises StateError,
+    CaError, ConfigError or ValueError for what must not start: an unreadable key store, a missing CA, a method of
+    authentication that cannot be used as it is written, a host that the CA may not sign.
     """
 
     def __init__(
@@ -77,57 +73,47 @@ class Gateway:
     ) -> None:
         clock = clock or SystemClock()
         prepare(settings.home)
-        self.settings = settings
         self.seat = seat
         self.metrics_of_all: Callable[[], Awaitable[bytes]] | None = None
         # Asks every process of this gateway the same, and blocks; None where there is one.
         self.ask_all: Callable[[Mapping[str, Any]], list[dict[str, Any]]] | None = None
-        self.handlers = {name: providers.build(name, one, clock) for name, one in settings.instances.items()}
-        self.catalogue = Catalogue(self.handlers, [_rule(name, entry) for name, entry in settings.models.items()])
-        self.governor = _governor(settings, seat, clock)
-        self.metrics = Metrics(models=self.catalogue.known())
-        self.token_hosts = _token_hosts(self.handlers)
-        self.authority = authority(settings, self.handlers, clock)
-        self._gateway_hosts = frozenset(settings.server.gateway_hosts)
-        rules = settings.egress
-        self.egress = Egress(default=rules.default, allow=frozenset(rules.allow), ports=frozenset(rules.ports))
-        self.learned = LearnedHosts(settings.home / LEARNED) if rules.default == "learn" else None
-        self.proxy = proxy_of(settings)
-        self.mode = ModeRouter(
-            self.handlers, self._gateway_hosts, self.egress, self.token_hosts, self.catalogue, _rerouted(settings)
-        )
-        self.model = ModelRouter(self.catalogue, read_bodies=bool(self.governor.prices))
-        self.transformations = {name: _transformation(one) for name, one in settings.transformations.items()}
+        self.metrics = Metrics()
         self.thoughts = Thoughts(clock)
-        self.provider = ProviderRouter(self.handlers)
-        self.outbound = outbound_of(settings)
-        callers = callers_of(settings, environ, clock, self.outbound, self.metrics.auth_failed)
-        self._keys, self.tokens, self.sessions = callers.keys, callers.tokens, callers.sessions
-        self._certificates, self.auth = callers.certificates, callers.auth
-        self._clock = clock
         self.memory = Memory()
-        self.hindsight = Hindsight(self.memory, lambda: self.governor)
         self.recording = Recording(AuditLog(settings.home, clock) if settings.audit.enabled else None)
-        surroundings = surroundings_of(settings, ThisMachine(environ), self.outbound, clock)
-        self.platform = surroundings.platform
-        self.desktop = desktop_features(surroundings.platform, environ)
-        self.credential = CredentialRouter(
-            strategies_of(settings, self.handlers, surroundings), clock, observe=self._asked
+        kept = Standing.open(settings, environ, clock, self.metrics.auth_failed)
+        self._keys, self.tokens, self._flights = kept.keys, kept.tokens, kept.flights
+        self._basis = Basis(
+            standing=kept,
+            governor=_governor(settings, seat, clock),
+            machine=ThisMachine(environ),
+            clock=clock,
+            observe=self._asked,
         )
-        self.exporter = exporter_of(settings.telemetry.otlp, self.outbound, self.metrics)
+        try:
+            self.plan = make(settings, self._basis)
+        except BaseException:
+            self._keys.close()
+            raise
+        self.metrics.know(self.plan.catalogue.known())
+        self.hindsight = Hindsight(self.memory, lambda: self.plan.governor)
+        self.desktop = desktop_features(self.platform, environ)
+        self.exporter = exporter_of(settings.telemetry.otlp, self.plan.outbound, self.metrics)
+        self._former: list[Plan] = []
         self._metrics_server: WSGIServer | None = None
 
     def _asked(self, instance: str, asked: Asked) -> None:
         self.metrics.credential_asked(instance, asked.result)
         self.recording.credential(instance, asked)
-        if self.handlers[instance].provider == "bedrock" and asked.result != "unavailable":
+        handler = self.plan.handlers.get(instance)
+        if handler is not None and handler.provider == "bedrock" and asked.result != "unavailable":
             self.metrics.aws_credential_retrieved(instance, ok=asked.result == "success")
 
     def start(self) -> None:
         """Read the keys and begin the audit record, which must succeed; and to fetch credentials, which need not."""
         self.recording.start()
-        self.auth.start()
-        self.credential.prime()
+        callers.start(self.plan.callers.judges())
+        self.plan.credential.prime()
         if self.exporter is not None:
             self.exporter.start()
         listener = self.settings.metrics
@@ -141,26 +127,107 @@ class Gateway:
             self._metrics_server.server_close()
         if self.exporter is not None:
             self.exporter.stop()
-        self.credential.close()
-        self.auth.stop()
+        self._flights.close()
+        for former in self._former:
+            former.credential.close()
+            callers.stop(former.callers.beside([self.plan.callers]))
+        self.plan.credential.close()
+        callers.stop(self.plan.callers.judges())
         self._keys.close()
         self.recording.stop()
 
+    # ---- from one plan to the next ---------------------------------------------------------------------------------
+
+    async def prepare(self, settings: Settings) -> Plan:
+        """A plan that could be followed at once: its methods have read what they need, and the credentials of its new
+        instances are there, or were asked for in vain. Nothing of it counts yet; `adopt` or `abandon` it.
+
+        Raises what keeps a server from starting: ConfigError, CaError, StateError, OSError or ValueError.
+        """
+        plan = await asyncio.to_thread(make, settings, self._basis, self.plan)
+        await asyncio.to_thread(callers.start, plan.callers.beside([self.plan.callers]))
+        try:
+            async with asyncio.timeout(WARM_UP):
+                await plan.credential.warm_up()
+        except TimeoutError:
+            pass  # as at a start: what has no credential yet is told by its instance, and by /ready
+        except BaseException:
+            await self.abandon(plan)
+            raise
+        return plan
+
+    async def abandon(self, plan: Plan) -> None:
+        """A plan that was prepared is not followed."""
+        plan.credential.let_go([self.plan.credential])
+        await asyncio.to_thread(callers.stop, plan.callers.beside([self.plan.callers]))
+
+    def adopt(self, plan: Plan) -> None:
+        """Judge whatever arrives from now on by this plan. What arrived before is judged by the one of its arrival."""
+        before, self.plan = self.plan, plan
+        self._former.append(before)
+        before.credential.rest()
+        plan.credential.prime()
+        self.metrics.know(plan.catalogue.known())
+        self.metrics.only(plan.handlers)
+
+    async def let_go(self, needed: Collection[Plan]) -> None:
+        """End what only plans have that no request needs any more: of those before, `needed` are still asked."""
+        kept = {id(plan) for plan in needed}
+        over = [plan for plan in self._former if id(plan) not in kept]
+        if not over:
+            return
+        self._former = [plan for plan in self._former if id(plan) in kept]
+        living = [self.plan, *self._former]
+        ended = {id(judge): judge for plan in over for judge in plan.callers.beside(one.callers for one in living)}
+        for plan in over:
+            plan.credential.let_go([one.credential for one in living])
+        await asyncio.to_thread(callers.stop, ended.values())
+
+    @property
+    def has_former(self) -> bool:
+        """Whether there are plans that were followed before, and may be needed still."""
+        return bool(self._former)
+
+    # ---- for whoever is no request ---------------------------------------------------------------------------------
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration of now."""
+        return self.plan.settings
+
+    @property
+    def authority(self) -> Authority:
+        """The CA of now."""
+        return self.plan.authority
+
+    @property
+    def handlers(self) -> Mapping[str, ProviderHandler]:
+        """The instances of now."""
+        return self.plan.handlers
+
+    @property
+    def credential(self) -> CredentialRouter:
+        """The credential router of now."""
+        return self.plan.credential
+
+    @property
+    def platform(self) -> Platform:
+        """Where this process is taken to run."""
+        return self.plan.surroundings.platform
+
+    @property
+    def limits(self) -> Governor:
+        """Who counts, whatever the rules are."""
+        return self._basis.governor
+
     def client_authorities(self) -> Sequence[Certificate] | None:
         """Whose client certificates are asked for on the TLS port, `None` where none are."""
-        return self._certificates.authorities if self._certificates is not None else None
-
-    def is_gateway_host(self, host: str) -> bool:
-        """Whether a host, as a client wrote it, is one of our own names."""
-        try:
-            return normalise_host(host) in self._gateway_hosts
-        except ValueError:
-            return False
+        return self.plan.callers.authorities()
 
     def readiness(self) -> Readiness:
         """What /ready shows; asks no source, so that it can be asked often."""
-        instances = self.credential.status()
-        usable, recorded = self.auth.usable(), self.recording.usable()
+        instances = self.plan.credential.status()
+        usable, recorded = self.plan.auth.usable(), self.recording.usable()
         with_credential = any(one.state == "ready" for one in instances.values())
         ready = usable and recorded and with_credential
         keys = ("last_known" if self._keys.is_behind() else "ok") if usable else "unreadable"
@@ -170,7 +237,7 @@ class Gateway:
             keys=keys,
             instances=instances,
             recording=self.recording,
-            limiter=self.governor.limiter,
+            limiter=self.limits.limiter,
             authority_ends=self.authority.expires_at,
         )
         return Readiness(ready=ready, keys=keys, audit=self.recording.state(), instances=instances)
@@ -191,36 +258,3 @@ def _governor(settings: Settings, seat: Seat | None, clock: Clock) -> Governor:
     if seat is None:
         return open_governor(settings, clock=clock)
     return open_governor(settings, workers=seat.workers, broker=seat.limits, clock=clock)
-
-
-def _rule(name: str, entry: ModelEntry) -> Rule:
-    return Rule(name=name, instance=entry.instance, model=entry.model)
-
-
-def _rerouted(settings: Settings) -> dict[HostPort, Reroute]:
-    return {
-        HostPort(host, 443): Reroute(protocol=entry.protocol, instance=entry.instance)
-        for host, entry in settings.hosts.items()
-    }
-
-
-def _transformation(one: TransformationOptions) -> Transformation:
-    return Transformation(defaults=one.defaults, drop=frozenset(one.drop))
-
-
-def _token_hosts(handlers: Mapping[str, ProviderHandler]) -> dict[HostPort, TokenHost]:
-    return token_hosts.served((one.provider, one.region, one.base.host) for one in handlers.values())
-
-
-def authority(settings: Settings, handlers: Mapping[str, ProviderHandler], clock: Clock | None = None) -> Authority:
-    """The CA of a configuration, made where there is none and one may be made; CaError otherwise."""
-    made = Authority.load_or_create(settings.ca.folder, ca_domains(settings), settings.ca.create, clock)
-    made.require(hosts_to_sign(settings, handlers))
-    return made
-
-
-def hosts_to_sign(settings: Settings, handlers: Mapping[str, ProviderHandler]) -> set[str]:
-    """Every host whose tunnels a gateway of this configuration ends."""
-    hosts = {origin.host for handler in handlers.values() for origin in handler.hosts}
-    hosts |= {origin.host for origin in _token_hosts(handlers)} | set(settings.hosts)
-    return hosts | set(settings.server.gateway_hosts)

@@ -87,6 +87,10 @@ class Governor:
         self.shares = shares
         self.clock = clock or SystemClock()
 
+    def under(self, policies: Policies, prices: Prices) -> Governor:
+        """The same limits with what was taken of them, by other rules and other prices."""
+        return Governor(policies, prices, self.limiter, shares=self.shares, clock=self.clock)
+
     async def start(self) -> None:
         """Reach whoever counts; where that fails it is told in the log, and tried again."""
         await self.limiter.start()

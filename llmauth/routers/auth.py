@@ -56,7 +56,8 @@ class AuthRouter:
     """Asks the methods in their order; the first that recognises a value judges it, and no other does.
 
     `on_failure(method, reason)` is told of every refusal, both from closed sets; the method is `none` where no method
-    recognised what was presented. With `require_factor` nobody is let in by a lasting secret alone.
+    recognised what was presented. With `require_factor` nobody is let in by a lasting secret alone. Threads (`flights`)
+    and the count of wrong values (`throttle`) may be those of the router in whose place this one comes.
     """
 
     def __init__(
@@ -67,17 +68,19 @@ class AuthRouter:
         clock: Clock,
         workers: int = WORKERS,
         queue_limit: int = QUEUE_LIMIT,
+        flights: Flights | None = None,
+        throttle: Throttle | None = None,
         on_failure: OnFailure | None = None,
         factors: SecondFactors | None = None,
         require_factor: bool = False,
     ) -> None:
         self._factors = factors
         self._owing = LASTING if require_factor else frozenset[str]()
-        self._throttle = Throttle(clock)
+        self._throttle = throttle or Throttle(clock)
         self._enabled = enabled
         self._clock = clock
         self._failures = Failures(on_failure)
-        self._flights = Flights(workers, queue_limit)
+        self._flights = flights or Flights(workers, queue_limit)
         self._judges = Judges(methods, self._flights)
 
     def start(self) -> None:
@@ -278,7 +281,13 @@ class AuthRouter:
         return self._judges.promise(request)
 
     def _now(self, identity: Identity) -> Identity:
-        return identity if identity is ANONYMOUS and not self._enabled else self._judges.current(identity)
+        if identity is ANONYMOUS and not self._enabled:
+            return identity
+        now = self._judges.current(identity)
+        if self._owing and not now.second_factor and _proved_by(now) in self._owing:
+            # Proved before a second factor was asked of everybody.
+            require_code(replace(now, factor_due="enrolment"), None)
+        return now
 
     def _granted(
         self, identity: Identity | None, presented: tuple[Presented, ...], tunnel: Identity | None, started: float

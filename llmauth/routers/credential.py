@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -26,7 +26,11 @@ _LOOK_EVERY = 1.0
 
 
 class CredentialRouter:
-    """The leases of all instances. Lives on one event loop; `held` and `acquire` are called there and nowhere else."""
+    """The leases of all instances. Lives on one event loop; `held` and `acquire` are called there and nowhere else.
+
+    `before` is the router in whose place this one comes, and `kept` the instances whose leases it takes over from
+    there, credentials and all; both may be asked until the other one is let go of.
+    """
 
     def __init__(
         self,
@@ -37,15 +41,21 @@ class CredentialRouter:
         patience: float = PATIENCE,
         jitter: Jitter = random.random,
         observe: Callable[[str, Asked], None] | None = None,
+        before: CredentialRouter | None = None,
+        kept: Collection[str] = (),
     ) -> None:
-        slots = asyncio.Semaphore(LOADS_AT_ONCE)
+        slots = asyncio.Semaphore(LOADS_AT_ONCE) if before is None else before._slots
         told = observe or (lambda _instance, _asked: None)
-        self._chains = {
-            instance: Chain(
+        self._slots: asyncio.Semaphore = slots
+        self._chains: dict[str, Chain] = {
+            instance: before._chains[instance]
+            if before is not None and instance in kept
+            else Chain(
                 instance, [Source(one, slots, deadline) for one in ordered], clock, jitter, partial(told, instance)
             )
             for instance, ordered in strategies.items()
         }
+        self._new = [chain for instance, chain in self._chains.items() if instance not in kept]
         self._answers: dict[str, tuple[Leased, Decision]] = {}
         self._clock = clock
         self._patience = patience
@@ -98,6 +108,24 @@ class CredentialRouter:
         """Begin to load every instance, and to renew what ages; returns at once. Needs the running loop."""
         if self._keeper is None:
             self._keeper = asyncio.get_running_loop().create_task(self._keep())
+
+    async def warm_up(self) -> None:
+        """Wait until every lease that was not taken over holds a credential, or its sources were asked in vain."""
+        await asyncio.gather(*(chain.lease.acquire(self._patience) for chain in self._new))
+
+    def rest(self) -> None:
+        """Renew nothing more unasked: another router does, for what it took over. Requests are served as before."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            self._keeper = None
+
+    def let_go(self, successors: Iterable[CredentialRouter]) -> None:
+        """Nobody asks this one any more: end the leases that none of its successors holds."""
+        self.rest()
+        held = {id(chain) for router in successors for chain in router._chains.values()}
+        for chain in self._chains.values():
+            if id(chain) not in held:
+                chain.lease.close()
 
     async def _keep(self) -> None:
         while True:

@@ -67,9 +67,7 @@ def configure(level: str = "info", format: Format | None = None, stream: TextIO 
 
     Calling it again replaces what the last call did. ValueError for an unknown level or format.
     """
-    number = _LEVELS.get(level.lower())
-    if number is None:
-        raise ValueError(f"unknown log level {level[:20]!r}; wanted debug, info, warning or error")
+    number = _number(level)
     if format not in ("json", "console", None):
         raise ValueError(f"unknown log format {format[:20]!r}; wanted json or console")
     output = stream if stream is not None else sys.stderr
@@ -82,6 +80,18 @@ def configure(level: str = "info", format: Format | None = None, stream: TextIO 
     root.addHandler(handler)
     _set_levels(root, number)
     _collect_less()
+
+
+def set_level(level: str) -> None:
+    """Log from this level on, in the form and to the place that `configure` chose. ValueError for an unknown one."""
+    _set_levels(logging.getLogger(), _number(level))
+
+
+def _number(level: str) -> int:
+    number = _LEVELS.get(level.lower())
+    if number is None:
+        raise ValueError(f"unknown log level {level[:20]!r}; wanted debug, info, warning or error")
+    return number
 
 
 def name_worker(worker: int | str) -> None:

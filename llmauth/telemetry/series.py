@@ -17,7 +17,7 @@ OTHER = "other"
 NONE = "none"
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT"})
-TUNNEL_ENDS = frozenset({"client", "host", "key", "idle", "drain"})
+TUNNEL_ENDS = frozenset({"client", "host", "key", "idle", "drain", "policy"})
 DIRECTIONS = ("input", "output")
 WAYS = (("input", "none"), ("input", "read"), ("input", "write"), ("output", "none"))
 """Direction and cache of tokens: the four parts of what an answer told, of which none holds another."""

@@ -63,7 +63,7 @@ async def test_a_long_request_is_read_apart(
 ) -> None:
     body = json.dumps({"model": "claude", "messages": HELLO, "user": text}).encode()
     flow = arrived(house, flows.gateway(house.exchanges, path, JSON, method=b"POST"))
-    routing, translating = Route(house.gateway, house.exchanges), Translate(house.gateway, house.exchanges)
+    routing, translating = Route(house.exchanges), Translate(house.gateway, house.exchanges)
     routing.requestheaders(flow)
     flow.request.raw_content = body
     await done(routing.request(flow))
@@ -74,7 +74,7 @@ async def test_a_long_request_is_read_apart(
 
 async def test_a_long_answer_is_read_apart(house: House, read_in: Threads) -> None:
     flow = arrived(house, flows.gateway(house.exchanges, CHAT, JSON, method=b"POST"))
-    routing, translating = Route(house.gateway, house.exchanges), Translate(house.gateway, house.exchanges)
+    routing, translating = Route(house.exchanges), Translate(house.gateway, house.exchanges)
     routing.requestheaders(flow)
     flow.request.raw_content = json.dumps({"model": "claude", "messages": HELLO}).encode()
     routing.request(flow)
@@ -91,7 +91,7 @@ async def test_a_long_answer_is_read_apart(house: House, read_in: Threads) -> No
 
 async def test_what_is_wrong_with_a_long_body_is_told_as_of_a_short_one(house: House) -> None:
     flow = arrived(house, flows.gateway(house.exchanges, CHAT, JSON, method=b"POST"))
-    routing = Route(house.gateway, house.exchanges)
+    routing = Route(house.exchanges)
     routing.requestheaders(flow)
     flow.request.raw_content = b'{"model":3,"x":"' + LONG_TEXT.encode() + b'"}'
     await done(routing.request(flow))

@@ -19,7 +19,7 @@ from tests.addons.layers import client
 
 @pytest.fixture
 def authenticate(house: House) -> Authenticate:
-    return Authenticate(house.gateway, house.exchanges)
+    return Authenticate(house.exchanges)
 
 
 def basic(key: str) -> tuple[bytes, bytes]:
@@ -32,7 +32,7 @@ def api_key(key: str) -> tuple[bytes, bytes]:
 
 def poll(house: House) -> None:
     """Read the keys again, as happens five times a second."""
-    for method in house.gateway.auth._judges:
+    for method in house.gateway.plan.auth._judges:
         if isinstance(method, IssuedKeys):
             method._feed.poll()
 

@@ -14,7 +14,8 @@ from addons.exchange import Awaited, Exchanges, peer_of
 from addons.wire.signals import Overdue
 from llmauth.config.limits import Limits
 from llmauth.context import Identity
-from tests.addons.exchanges import begun
+from llmauth.gateway import Gateway
+from tests.addons.exchanges import begun, plan
 from tests.addons.layers import client
 
 LIMITS = Limits(
@@ -53,7 +54,8 @@ class House:
         self.exchanges, self.told = Exchanges(), list[str]()
         self.handlers: dict[str, Handler] = {}
         self.now = NOW
-        self.addon = Connections(self.exchanges, limits, self.told.append)
+        self.gateway = SimpleNamespace(plan=plan(limits))
+        self.addon = Connections(cast(Gateway, self.gateway), self.exchanges, self.told.append)
         monkeypatch.setattr(connections, "_handler_of", lambda one: self.handlers.get(one.id))
         monkeypatch.setattr(connections, "time", SimpleNamespace(monotonic=lambda: self.now))
 

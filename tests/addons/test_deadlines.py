@@ -5,19 +5,27 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from mitmproxy import http
 from mitmproxy.connection import Connection, ConnectionState, Server
 
 from addons import deadlines
 from addons.deadlines import Deadlines, give_up
-from addons.exchange import Exchanges
+from addons.exchange import Exchange, Exchanges
 from addons.wire.reading import Meter
 from llmauth.config.limits import Limits
 from llmauth.context import RequestContext
-from tests.addons.exchanges import TARGET, begun
+from tests.addons import exchanges as made
+from tests.addons.exchanges import TARGET, plan
 from tests.addons.layers import flow
 
 CONNECT, FIRST_BYTE = 5.0, 60.0
 NOW = 1000.0
+
+PLAN = plan(connect=CONNECT, first_byte=FIRST_BYTE)
+
+
+def begun(exchanges: Exchanges, **more: Any) -> tuple[http.HTTPFlow, Exchange]:
+    return made.begun(exchanges, **{"plan": PLAN, **more})
 
 
 def since(started: float) -> RequestContext:
@@ -48,7 +56,7 @@ def test_who_is_given_up(monkeypatch: pytest.MonkeyPatch, known: dict[str, Any],
     monkeypatch.setattr(deadlines, "give_up", given_up.append)
     monkeypatch.setattr(deadlines, "_connection_of", lambda flow: None)
     one, its = begun(exchanges, **{"context": since(NOW - 1), **known})
-    Deadlines(exchanges, CONNECT, FIRST_BYTE, tell=told.append)._look(NOW)
+    Deadlines(exchanges, tell=told.append)._look(NOW)
     assert given_up == ([one] if limit else [])
     assert (its.limit, told) == (limit, [limit] if limit else [])
     assert its.timed_out is (limit is not None or known.get("timed_out", False))
@@ -67,15 +75,16 @@ def test_who_does_not_send_the_rest_is_stopped(
     one, its = begun(exchanges, context=since(NOW - started), heard_at=NOW - heard_at if heard_at else 0.0)
     one.request.timestamp_end = None
     for _ in range(2):
-        Deadlines(exchanges, CONNECT, FIRST_BYTE)._look(NOW)
+        Deadlines(exchanges)._look(NOW)
     assert (stopped, its.limit, its.timed_out) == ([one] if limit else [], limit, False)
 
 
 def test_an_exchange_may_be_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     exchanges = Exchanges()
     monkeypatch.setattr(deadlines, "_connection_of", lambda flow: None)
-    kept = begun(exchanges, **SENT, first_byte_at=NOW - 9, context=since(NOW - 99_999))
-    Deadlines(exchanges, CONNECT, FIRST_BYTE, Limits(exchange_timeout=None))._look(NOW)
+    endless = plan(Limits(exchange_timeout=None))
+    kept = begun(exchanges, **SENT, first_byte_at=NOW - 9, context=since(NOW - 99_999), plan=endless)
+    Deadlines(exchanges)._look(NOW)
     assert kept[1].limit is None
 
 
@@ -91,7 +100,7 @@ def test_silence_is_that_of_the_provider_alone(
     meters = {one.server_conn: Meter(received, held_back)}
     monkeypatch.setattr(deadlines, "_connection_of", lambda flow: SimpleNamespace(meters=meters))
     monkeypatch.setattr(deadlines, "give_up", lambda flow: None)
-    Deadlines(exchanges, CONNECT, FIRST_BYTE)._look(NOW)
+    Deadlines(exchanges)._look(NOW)
     assert its.limit == limit
 
 
@@ -100,7 +109,7 @@ def test_m1_what_is_over_and_was_not_told_is_handed_over_once() -> None:
     one, _ = begun(exchanges)
     one.live = False
     for _ in range(2):
-        Deadlines(exchanges, CONNECT, FIRST_BYTE, dropped=dropped.append)._look(NOW)
+        Deadlines(exchanges, dropped=dropped.append)._look(NOW)
     assert dropped == [one]
 
 
@@ -109,7 +118,7 @@ def test_nobody_is_given_up_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deadlines, "give_up", given_up.append)
     kept = begun(exchanges, approved=TARGET, approved_at=0.0)
     for _ in range(3):
-        Deadlines(exchanges, CONNECT, FIRST_BYTE)._look(NOW)
+        Deadlines(exchanges)._look(NOW)
     assert given_up == [kept[0]]
 
 
@@ -124,9 +133,10 @@ async def test_the_clock_goes_on_after_a_failure(
 
     monkeypatch.setattr(deadlines, "give_up", fail_once)
     monkeypatch.setattr(deadlines, "_TICK", 0.01)
-    watch = Deadlines(exchanges, 0.0, 0.0)
+    watch = Deadlines(exchanges)
     watch.running()
-    flows = [begun(exchanges, approved=TARGET, approved_at=0.0) for _ in range(2)]
+    hasty = plan(connect=0.0)
+    flows = [begun(exchanges, approved=TARGET, approved_at=0.0, plan=hasty) for _ in range(2)]
     async with asyncio.timeout(5):
         while len(given_up) < 2:
             await asyncio.sleep(0.01)

@@ -11,7 +11,7 @@ from mitmproxy import http
 
 from addons import egress
 from addons.arrive import Arrive
-from addons.egress import Egress
+from addons.egress import Egress, _learn
 from addons.exchange import Exchanges
 from addons.gate import Gate
 from addons.inject import Inject
@@ -81,7 +81,7 @@ def status(flow: http.HTTPFlow) -> int | None:
 
 async def test_a_known_caller_gets_a_tunnel_that_the_gate_approves(open_house: House, policy: Egress) -> None:
     flow = asked(open_house, policy, flows.connect(open_house.exchanges, "GIT.example."))
-    Route(open_house.gateway, open_house.exchanges).http_connect(flow)
+    Route(open_house.exchanges).http_connect(flow)
     Gate(open_house.exchanges).http_connect(flow)
     assert status(flow) is None
     assert (flow.request.data.host, flow.request.data.port) == GIT
@@ -131,9 +131,9 @@ async def test_places_are_counted_from_the_asking_on(open_house: House, policy: 
 
 
 async def test_what_is_asked_for_is_learned(open_house: House, policy: Egress) -> None:
-    learned = open_house.gateway.learned
+    learned = open_house.gateway.plan.learned
     assert learned is not None
-    policy._learn(connected(open_house, policy, "new.example"))
+    _learn(learned, connected(open_house, policy, "new.example"))
     assert "new.example:443" in learned.read()
 
 
@@ -176,7 +176,7 @@ async def test_plain_http_is_claimed_and_leaves_without_a_credential(open_house:
     flow = asked(open_house, policy, flows.absolute(open_house.exchanges, "plain.example", *by))
     exchange = open_house.exchanges.of(flow)
     assert isinstance(exchange.context, Carried)
-    for addon in (Route(open_house.gateway, open_house.exchanges), Inject(open_house.gateway, open_house.exchanges)):
+    for addon in (Route(open_house.exchanges), Inject(open_house.gateway, open_house.exchanges)):
         assert addon.request(flow) is None
     policy.request(flow)
     Gate(open_house.exchanges).request(flow)

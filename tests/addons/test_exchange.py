@@ -11,7 +11,7 @@ from llmauth.codecs.openai.errors import REFUSALS as OPENAI
 from llmauth.context import Identity
 from llmauth.http import Door
 from tests.addons import flows
-from tests.addons.exchanges import exchange
+from tests.addons.exchanges import exchange, plan
 from tests.addons.layers import client
 from tests.fixtures.outcomes import routed
 
@@ -88,7 +88,7 @@ def test_the_tls_listener_is_told_by_its_mode(exchanges: Exchanges) -> None:
 
 def test_a_refusal_has_the_shape_of_the_instance_where_it_is_known() -> None:
     made = exchange(door=Door.GATEWAY)
-    made.shape_of = lambda _: ANTHROPIC
+    made.plan = plan(shape=ANTHROPIC)
     assert made.shape.name == OPENAI.name
     made.handler = None
     assert made.shape.name == ANTHROPIC.name

@@ -7,6 +7,7 @@ import json
 import math
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -24,7 +25,7 @@ from llmauth.context import ProtocolRoute, RequestContext, Target
 from llmauth.credentials.cache import Leased, Term
 from llmauth.errors import CredentialRejected, GatewayError, InternalError, UpstreamError, UpstreamTimeout
 from llmauth.http import Door, Headers, Request, Url
-from llmauth.outbound import Answer
+from llmauth.outbound import Answer, Outbound
 from llmauth.protocol import Preparation, prepare
 from llmauth.providers.base import ProviderHandler
 from llmauth.providers.bedrock import BedrockHandler, BedrockOptions
@@ -92,7 +93,7 @@ def made(house: House, count: int = 5, says: Callable[[Request], Answer] = good)
     )
     flow = flows.gateway(house.exchanges, b"/v1/embeddings", method=b"POST")
     context = RequestContext(request_id="req_1", received_at=1.0, started=1.0)
-    exchange = house.exchanges.begin(flow, Exchange(context, request, Door.GATEWAY, house.gateway.mode.shape_of))
+    exchange = house.exchanges.begin(flow, Exchange(context, request, Door.GATEWAY, house.gateway.plan))
     exchange.route, exchange.handler, exchange.prepared = route, HANDLER, prepare(request, preparation)
     exchange.request = exchange.prepared.request
     exchange.approved, exchange.whole = HostPort(HOST, 443), True
@@ -100,8 +101,8 @@ def made(house: House, count: int = 5, says: Callable[[Request], Answer] = good)
     flow.response = http.Response.make(200, good(exchange.request).body)
     flow.client_conn.state = ConnectionState.OPEN
     provider = Provider(says)
-    house.gateway.outbound = provider  # type: ignore[assignment]
-    return Fanout(house.gateway, house.exchanges), provider, flow, exchange
+    exchange.plan = replace(exchange.plan, outbound=cast(Outbound, provider))
+    return Fanout(house.exchanges), provider, flow, exchange
 
 
 async def played(fanout: Fanout, flow: http.HTTPFlow) -> None:
@@ -327,8 +328,8 @@ async def test_so_many_requests_at_a_time(house: House, monkeypatch: pytest.Monk
         return good(request)
 
     fanout, provider, flow, _ = made(house, 2, says)
-    _, _, other, _ = made(house, 2, says)
-    house.gateway.outbound = provider  # type: ignore[assignment]
+    _, _, other, exchange = made(house, 2, says)
+    exchange.plan = replace(exchange.plan, outbound=cast(Outbound, provider))
     both = [fanout.response(each) for each in (flow, other)]
     running = [asyncio.ensure_future(one) for one in both if one is not None]
     await asyncio.sleep(0.05)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -44,7 +45,8 @@ class Slowly(MemoryLimiter):
 def governed(house: House, limiter: MemoryLimiter | None = None, **rules: Any) -> None:
     """From now on these rules count for everybody."""
     table = PolicyTable(Policy(rules=Rules(**rules)))
-    house.gateway.governor = Governor(table, PRICES, MemoryLimiter() if limiter is None else limiter)
+    governor = Governor(table, PRICES, MemoryLimiter() if limiter is None else limiter)
+    house.gateway.plan = replace(house.gateway.plan, governor=governor)
 
 
 async def judged(
@@ -60,7 +62,7 @@ async def judged(
     flow = flow or flows.gateway(house.exchanges, path, *fields, method=b"POST" if body else b"GET")
     arrived(house, flow)
     gateway, exchanges = house.gateway, house.exchanges
-    addons = [each(gateway, exchanges) for each in (Policies, Route, Translate, Admission)]
+    addons = [Policies(exchanges), Route(exchanges), Translate(gateway, exchanges), Admission(gateway, exchanges)]
     flow.request.data.content = body
     for hook in ("requestheaders", "request"):
         for addon in addons:
@@ -149,7 +151,7 @@ async def test_a_native_host_is_judged_in_its_tunnel_and_at_its_door(house: Hous
     inside = await judged(house, flow=flows.inside(house.exchanges), body=b"")
     assert (status(inside), code(inside)) == (403, "host_not_allowed")
     door = arrived(house, flows.connect(house.exchanges))
-    Policies(house.gateway, house.exchanges).http_connect(door)
+    Policies(house.exchanges).http_connect(door)
     assert status(door) is None, "nobody has proved who it is yet"
 
 

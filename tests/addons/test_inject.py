@@ -34,7 +34,7 @@ def inject(house: House) -> Inject:
 
 def routed(house: House, flow: http.HTTPFlow) -> http.HTTPFlow:
     """The flow as it comes to injection."""
-    route = Route(house.gateway, house.exchanges)
+    route = Route(house.exchanges)
     arrived(house, flow)
     route.requestheaders(flow)
     flow.request.raw_content = b"body"

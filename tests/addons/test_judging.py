@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -29,8 +30,9 @@ COUNT = b"/v1/messages/count_tokens"
 def priced(house: House, table: dict[str, Price] = TABLE, **rules: Any) -> None:
     """Rules for everybody, and prices, for which bodies are read."""
     prices = Prices(table)
-    house.gateway.governor = Governor(PolicyTable(Policy(rules=Rules(**rules))), prices, MemoryLimiter())
-    house.gateway.model = ModelRouter(house.gateway.catalogue, read_bodies=bool(prices))
+    governor = Governor(PolicyTable(Policy(rules=Rules(**rules))), prices, MemoryLimiter())
+    model = ModelRouter(house.gateway.plan.catalogue, read_bodies=bool(prices))
+    house.gateway.plan = replace(house.gateway.plan, governor=governor, model=model)
 
 
 def asking(**members: Any) -> bytes:
@@ -78,7 +80,7 @@ async def test_a_price_for_all_is_that_of_what_cannot_be_told(house: House) -> N
     for body in (b"--x--", b'{"model":"free","model":"o3"}', asking(model="unheard-of")):
         flow = await judged(house, NATIVE, body)
         assert status(flow) is None
-        assert house.gateway.governor.prices.price_of(*priced_as(house.gateway, exchange(house, flow))) == Price(
+        assert house.gateway.plan.governor.prices.price_of(*priced_as(exchange(house, flow))) == Price(
             input=Decimal(500)
         )
 
@@ -96,7 +98,7 @@ async def test_the_dearest_of_several_models_is_paid_for(
 ) -> None:
     priced(house, budget=RICH)
     flow = await judged(house, NATIVE, asking(**more))
-    assert priced_as(house.gateway, exchange(house, flow)) == names
+    assert priced_as(exchange(house, flow)) == names
 
 
 async def test_what_works_later_is_no_business_of_a_budget(house: House) -> None:

@@ -31,9 +31,9 @@ def sections() -> dict[str, Any]:
 
 def asked(house: House, path: bytes, *fields: tuple[bytes, bytes], method: bytes = b"GET") -> http.HTTPFlow:
     flow = arrived(house, flows.gateway(house.exchanges, path, *fields, method=method))
-    Policies(house.gateway, house.exchanges).requestheaders(flow)
-    Route(house.gateway, house.exchanges).requestheaders(flow)
-    Listing(house.gateway, house.exchanges).requestheaders(flow)
+    Policies(house.exchanges).requestheaders(flow)
+    Route(house.exchanges).requestheaders(flow)
+    Listing(house.exchanges).requestheaders(flow)
     return flow
 
 
@@ -101,7 +101,7 @@ async def test_who_has_proved_nothing_is_told_nothing(house: House) -> None:
     """A1: names of models are the configuration's."""
     flow = flows.gateway(house.exchanges, b"/v1/models")
     Arrive(house.gateway, house.exchanges).requestheaders(flow)
-    house.exchanges.of(flow).route = house.gateway.mode.route(house.exchanges.of(flow).request)[0]
-    Listing(house.gateway, house.exchanges).requestheaders(flow)
+    house.exchanges.of(flow).route = house.gateway.plan.mode.route(house.exchanges.of(flow).request)[0]
+    Listing(house.exchanges).requestheaders(flow)
     assert status(flow) == 500
     assert b"claude" not in (flow.response.content or b"")

@@ -33,7 +33,7 @@ def key(text: str) -> Field:
 
 
 def poll(house: House) -> None:
-    for method in house.gateway.auth._judges:
+    for method in house.gateway.plan.auth._judges:
         if isinstance(method, IssuedKeys):
             method._feed.poll()
 
@@ -57,7 +57,7 @@ async def ask(
 async def account(house: House, path: str, *fields: Field, method: bytes = b"GET") -> http.HTTPFlow:
     flow = flows.gateway(house.exchanges, path.encode(), *fields, method=method)
     Arrive(house.gateway, house.exchanges).requestheaders(flow)
-    for addon in (Authenticate(house.gateway, house.exchanges), Account(house.gateway, house.exchanges)):
+    for addon in (Authenticate(house.exchanges), Account(house.gateway, house.exchanges)):
         rest = addon.requestheaders(flow)
         if rest is not None:
             await rest
@@ -264,7 +264,7 @@ async def test_where_the_store_cannot_be_written_there_is_no_session_and_a_503(
     def full(**_: object) -> None:
         raise StateUnusable("The key database cannot be written: no space left on device.")
 
-    monkeypatch.setattr(house.gateway.sessions._store, "open_session", full)
+    monkeypatch.setattr(house.gateway.plan.callers.sessions._store, "open_session", full)
     flow = await ask(house, login, key(house.key))
     assert status(flow) == 503
     assert flow.response is not None

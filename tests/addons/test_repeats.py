@@ -171,7 +171,7 @@ def test_what_the_memory_takes_is_told_as_overhead_too(
 
     with Wire(served.port) as wire:
         assert ask(wire, served.key).status == 200
-        served.call(lambda: monkeypatch.setattr(gateway.auth, "stands", slow(gateway.auth.stands)))
+        served.call(lambda: monkeypatch.setattr(gateway.plan.auth, "stands", slow(gateway.plan.auth.stands)))
         served.call(lambda: monkeypatch.setattr(gateway.credential, "held", slow(gateway.credential.held)))
         assert ask(wire, served.key).status == 200
         served.call(monkeypatch.undo)
@@ -305,7 +305,7 @@ def test_a10_where_a_rule_or_a_price_asks_for_the_model_every_body_is_judged(
         assert [ask(wire, restricted, body).status for body in (CHAT, CHAT)] == [200, 200]
         assert ask(wire, restricted, CHAT.replace(b"gpt-4o", b"gpt-5o")).status == 403
     assert spy.repeated == [False, False, False]
-    monkeypatch.setattr(served.master.gateway.model, "reads_bodies", True)
+    monkeypatch.setattr(served.master.gateway.plan.model, "reads_bodies", True)
     spy.seen.clear()
     with Wire(served.port) as wire:
         assert [ask(wire, served.key).status for _ in range(2)] == [200, 200]
@@ -383,7 +383,7 @@ def test_a_key_that_ended_is_refused_between_two_equal_heads(
     tmp_path: Path, emulators: Emulators, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running = run(tmp_path, emulators, hook_time_limit=5.0)
-    clock = running.master.gateway._clock
+    clock = running.master.gateway._basis.clock
     keys = KeyStore(running.master.gateway.settings.storage.url)
     key = keys.create("short", expires_at=time.time() + 3600)[1].reveal()
     keys.close()
@@ -447,7 +447,7 @@ def test_a_failing_look_into_the_memory_stops_the_request(
     try:
         with Wire(running.port) as wire:
             assert ask(wire, running.key).status == 200
-            running.call(lambda: monkeypatch.setattr(running.master.gateway.auth, "stands", broken))
+            running.call(lambda: monkeypatch.setattr(running.master.gateway.plan.auth, "stands", broken))
             assert ask(wire, running.key).status == 500
     finally:
         running.stop()

@@ -18,7 +18,7 @@ ALICE = Identity(user="alice", method="api_key")
 
 @pytest.fixture
 def route(house: House) -> Route:
-    return Route(house.gateway, house.exchanges)
+    return Route(house.exchanges)
 
 
 def arrived(house: House, flow: http.HTTPFlow) -> http.HTTPFlow:

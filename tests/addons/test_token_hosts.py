@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from mitmproxy import http
@@ -23,7 +24,8 @@ FORM = (b"Content-Type", b"application/x-www-form-urlencoded")
 @pytest.fixture
 def addon(house: House) -> TokenHosts:
     """Of a gateway that answers for IBM's, though it has no instance of that type."""
-    house.gateway.token_hosts[HostPort(HOST, 443)] = VENDORS["ibm"]
+    served = {**house.gateway.plan.token_hosts, HostPort(HOST, 443): VENDORS["ibm"]}
+    house.gateway.plan = replace(house.gateway.plan, token_hosts=served)
     return TokenHosts(house.gateway, house.exchanges)
 
 

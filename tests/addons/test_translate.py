@@ -30,7 +30,7 @@ def sections() -> dict[str, Any]:
 def routed(house: House, path: bytes, body: dict[str, Any]) -> http.HTTPFlow:
     """A flow as it comes to translation."""
     flow = arrived(house, flows.gateway(house.exchanges, path, JSON, (b"Cookie", b"a=b"), method=b"POST"))
-    route = Route(house.gateway, house.exchanges)
+    route = Route(house.exchanges)
     route.requestheaders(flow)
     flow.request.raw_content = json.dumps(body).encode()
     route.request(flow)
@@ -110,7 +110,7 @@ async def test_transparent_mode_is_left_alone(house: House) -> None:
 async def test_a_flow_without_a_target_is_stopped(house: House) -> None:
     """F1: a stage that was skipped."""
     flow = arrived(house, flows.gateway(house.exchanges, CHAT, method=b"POST"))
-    Route(house.gateway, house.exchanges).requestheaders(flow)
+    Route(house.exchanges).requestheaders(flow)
     assert type(house.exchanges.of(flow).context) is Authenticated
     Translate(house.gateway, house.exchanges).request(flow)
     assert status(flow) == 500

@@ -19,7 +19,7 @@ from llmauth.http import Headers
 from llmauth.storage.key_text import key_id_of
 from llmauth.websocket.frames import Code
 from tests.addons.conftest import House
-from tests.addons.exchanges import begun
+from tests.addons.exchanges import begun, plan
 
 NOW = 10_000.0
 QUIET = Limits(answer_silence=100, exchange_timeout=3600)
@@ -32,8 +32,8 @@ class Opened:
         self.house = house
         self.orders: list[object] = []
         self.told: list[str] = []
-        self.addon = WebSockets(house.gateway, house.exchanges, limits, tell=self.told.append)
-        self.flow, self.exchange = begun(house.exchanges, resp=True)
+        self.addon = WebSockets(house.gateway, house.exchanges, tell=self.told.append)
+        self.flow, self.exchange = begun(house.exchanges, resp=True, plan=plan(limits))
         self.identity = Identity(user="alice", method="api_key", key_id=key_id_of(house.key))
         context = advance(self.exchange.context, Authenticated, identity=self.identity)
         self.exchange.context = dataclasses.replace(context, started=NOW - 60)
@@ -60,7 +60,7 @@ def opened(house: House, monkeypatch: pytest.MonkeyPatch) -> Opened:
 
 
 def poll(house: House) -> None:
-    for method in house.gateway.auth._judges:
+    for method in house.gateway.plan.auth._judges:
         if isinstance(method, IssuedKeys):
             method._feed.poll()
 
@@ -89,7 +89,7 @@ async def test_a5_the_tunnels_key_counts_too(opened: Opened) -> None:
 
 
 async def test_f2_keys_that_cannot_be_checked_end_it(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    for method in opened.house.gateway.auth._judges:
+    for method in opened.house.gateway.plan.auth._judges:
         if isinstance(method, IssuedKeys):
             monkeypatch.setattr(method._feed, "is_stale", lambda: True)
     assert [cast(End, order).code for order in opened.look()] == [1013]

@@ -7,6 +7,8 @@ import signal
 import time
 from collections.abc import Callable
 
+import pytest
+
 from llmauth.demo.behaviour import Behaviour, Framing
 from llmauth.demo.emulators import Emulators
 from tests.fixtures.calls import (
@@ -128,3 +130,46 @@ def test_sigint_drains_as_well_and_a_second_signal_ends_at_once(
         answer = wire.answer()
         assert (answer.status, answer.complete) == (200, False)
     assert gateway.process.returncode == 0
+
+
+@pytest.mark.parametrize("options", [(), ("--workers", "2")], ids=["alone", "two workers"])
+def test_f4_none_of_a_hundred_streams_is_cut(
+    serve: Callable[..., Serving], emulators: Emulators, options: tuple[str, ...]
+) -> None:
+    """Inside the limit: all that run at the signal come to their end, while what is new is sent away."""
+    gateway = serve(options=options)
+    emulators.behave(OPENAI, SLOW, times=100)
+    with contextlib.ExitStack() as wires:
+        streams = [wires.enter_context(Wire(gateway.port)) for _ in range(100)]
+        for wire in streams:
+            begin(gateway, wire, STREAM)
+        emulators.wait(lambda seen: len(seen) == 100 and all(one.status for one in seen), timeout=10)
+        gateway.process.send_signal(signal.SIGTERM)
+        eventually(lambda: refuses_connections(gateway.port), timeout=3)
+        answers = [wire.answer() for wire in streams]
+        assert {(one.status, one.complete, one.body) for one in answers} == {(200, True, BODY)}
+        assert gateway.process.wait(10) == 0
+    assert not gateway.lines("The drain limit is over; running requests are cut")
+
+
+def test_a_stream_of_events_that_is_cut_says_so_where_an_event_has_ended(
+    serve: Callable[..., Serving], emulators: Emulators
+) -> None:
+    """The client's SDK raises what it reads; and still nothing passes for the whole."""
+    event = b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
+    gateway = serve(server={"drain_timeout": "1s"})
+    for stall in (len(event), len(event) + 7):
+        behaviour = Behaviour(body=event * 3, framing=Framing.CHUNKED, stall_after=stall)
+        emulators.behave(OPENAI, behaviour)
+    with Wire(gateway.port) as whole, TUNNEL.open(gateway) as half:
+        begin(gateway, whole, STREAM)
+        emulators.wait(lambda seen: len(seen) == 1 and len(seen[0].sent_body) == len(event))
+        begin(gateway, half, STREAM, door=TUNNEL)
+        emulators.wait(lambda seen: len(seen) == 2 and len(seen[1].sent_body) == len(event) + 7)
+        gateway.process.send_signal(signal.SIGTERM)
+        told, cut = whole.answer(), half.answer()
+        assert gateway.process.wait(5) == 0
+    assert (told.complete, cut.complete) == (False, False)
+    assert told.body.startswith(event + b'data: {"error":{"message":"This gateway is shutting down.')
+    assert told.body.endswith(b"\n\n")
+    assert cut.body == (event * 2)[: len(event) + 7]

@@ -436,7 +436,7 @@ def test_it_ends_with_its_key_in_an_open_tunnel(gateway: Running) -> None:
 
 
 def test_all_vendors_are_tried_here(gateway: Running) -> None:
-    table = gateway.master.gateway.token_hosts
+    table = gateway.master.gateway.plan.token_hosts
     assert {table[HostPort(host, 443)] for host in CALLS} == set(VENDORS.values()) == set(table.values())
 
 

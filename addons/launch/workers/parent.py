@@ -13,12 +13,17 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
+from addons.launch.terminal import has_terminal
 from addons.launch.workers.child import Child, Life
 from addons.launch.workers.counts import Counts
 from addons.launch.workers.line import Message
 from addons.launch.workers.signals import STOPS, Signals
 from llmauth.config.failures import FAILED, MISUSED
+
+if TYPE_CHECKING:
+    from addons.launch.workers.reloading import Reloading
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +37,8 @@ _LONGEST_WAIT = 5.0
 class Parent:
     """Watches `lives`, one worker each, and `helper`, which they need and which ends after them.
 
-    `limit` is that of a drain in seconds; before it `shut` closes what the parent holds open, such as ports; `ready` is
-    called when all serve for the first time.
+    `limit` tells that of a drain in seconds; before it `shut` closes what the parent holds open, such as ports; `ready`
+    is called when all serve for the first time, and `reloading` has the workers follow a changed configuration.
     """
 
     def __init__(
@@ -41,14 +46,16 @@ class Parent:
         lives: Sequence[Life],
         helper: Life,
         *,
-        limit: float,
+        limit: Callable[[], float],
         shut: Callable[[], None],
+        reloading: Reloading,
         ready: Callable[[], None],
     ) -> None:
         self._workers = [Child(number=number, life=life) for number, life in enumerate(lives, 1)]
         self._helper = Child(number=0, life=helper)
         self._limit = limit
         self._shut = shut
+        self._reloading = reloading
         self._tell_ready = ready
         self._counts = Counts()
         self._count_at = 0.0
@@ -57,6 +64,7 @@ class Parent:
         self._status: int | None = None
         self._ends = 0.0
         self._signals: Signals
+        self._had_terminal = has_terminal()
 
     def run(self) -> int:
         """Until the last worker has ended, by a signal or for a reason that would end each of them; the exit status."""
@@ -77,10 +85,14 @@ class Parent:
         for number in self._signals.taken():
             if number in STOPS:
                 self._stop()
+            elif number == signal.SIGHUP:
+                self._hang_up()
         for child in (self._helper, *self._living()):
             self._hear(child)
         self._bury()
         now = time.monotonic()
+        if self._status is None:
+            self._reloading.go_on(self._workers)
         self._start_due(now)
         self._count(now)
         if self._status is not None and now > self._ends:
@@ -102,11 +114,17 @@ class Parent:
         """When something is due though nothing is heard."""
         due = [child.starts_at for child in (*self._workers, self._helper) if child.starts_at is not None]
         due += [self._counts.ends] if self._counts.ends is not None else []
-        due += [self._ends] if self._status is not None else [self._count_at]
+        due += [self._ends] if self._status is not None else [self._count_at, self._reloading.due]
         return min(*due, time.monotonic() + _LONGEST_WAIT)
 
     def _living(self) -> list[Child]:
         return [child for child in self._workers if child.pid is not None]
+
+    def _hang_up(self) -> None:
+        if self._had_terminal and not has_terminal():
+            self._stop()
+        else:
+            self._reloading.want("SIGHUP")
 
     # ---- what workers say ------------------------------------------------------------------------------------------
 
@@ -126,6 +144,11 @@ class Parent:
         match message:
             case {"say": "ready"}:
                 self._serves(child)
+            case {"say": "prepared"}:
+                self._reloading.heard(child, message)
+            case {"say": "reload", "why": str(why)}:
+                pid = child.pid
+                self._reloading.want(why, lambda told: child.say(say="told", **told) if child.pid == pid else None)
             case {"say": "counts", "metrics": metrics}:
                 self._counts.told(child.number, metrics)
             case {"say": "sum"}:
@@ -173,6 +196,8 @@ class Parent:
                 other.line.close()
 
     def _start_due(self, now: float) -> None:
+        if self._reloading.is_under_way:
+            return
         for child in (*self._workers, self._helper):
             if child.starts_at is not None and now >= child.starts_at and self._status is None:
                 self._start(child)
@@ -195,6 +220,8 @@ class Parent:
         served = child.is_ready
         lived = child.ended()
         self._counts.ended(child.number)
+        if child is not self._helper:
+            self._reloading.ended(child)
         if self._status is not None:
             return
         if not served and (status == MISUSED or not self._has_served):
@@ -211,7 +238,7 @@ class Parent:
         """The first time all drain; the second time all end at once."""
         now = time.monotonic()
         if self._status is None:
-            self._status, self._ends = status, now + self._limit + _GRACE
+            self._status, self._ends = status, now + self._limit() + _GRACE
             self._shut()
             for child in self._workers:
                 child.starts_at = None

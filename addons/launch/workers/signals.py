@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 STOPS = (signal.SIGTERM, signal.SIGINT)
-_HEARD = (*STOPS, signal.SIGCHLD)
+_HEARD = (*STOPS, signal.SIGHUP, signal.SIGCHLD)
 
 
 class Signals:
@@ -40,9 +40,10 @@ class Signals:
         self._shut()
 
     def forget(self) -> None:
-        """In a child: it is stopped by its parent, and by SIGTERM; a Ctrl-C is its parent's to hear."""
+        """In a child: it is stopped by its parent, and by SIGTERM; a Ctrl-C and SIGHUP are its parent's to hear."""
         signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
         for number in (signal.SIGTERM, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         self._shut()

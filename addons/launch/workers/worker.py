@@ -8,21 +8,24 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 from wsgiref.simple_server import WSGIServer
 
-from addons.launch.listeners import Listeners
+from addons.launch.listeners import Listeners, renewed
 from addons.launch.master import GatewayMaster
+from addons.launch.reload import Prepared, Read, Reload
 from addons.launch.serve import announce, tell_authority
+from addons.launch.verdicts import why_not
 from addons.launch.workers.asking import asking
-from addons.launch.workers.line import ToParent
+from addons.launch.workers.line import Message, ToParent
 from addons.launch.workers.output import WholeLines
 from addons.launch.workers.sockets import Doors
 from addons.report import Report
 from llmauth.config.failures import MISUSED, explained
+from llmauth.config.problems import ConfigError
 from llmauth.config.settings import Settings
 from llmauth.control.server import Control
 from llmauth.errors import Unavailable
@@ -38,21 +41,24 @@ _PATIENCE = 3.0
 _LAST_WORDS = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What all workers are made of: read and opened once, by the parent."""
+@dataclass(slots=True, kw_only=True)
+class Shared:
+    """What all workers are made of: read and opened once, by the parent, which forks them. `settings` are those in
+    force; `read` reads them again."""
 
-    settings: Settings
+    settings: Callable[[], Settings]
+    read: Read
     environ: Mapping[str, str]
     ports: Listeners
     doors: Doors
 
 
-def work(plan: Plan, seat: Seat, first: bool, line: socket.socket) -> int:
+def work(plan: Shared, seat: Seat, first: bool, line: socket.socket) -> int:
     """Serve until the parent or a signal ends it; the exit status. What keeps the first one from starting is said as
     one process alone would say it."""
     logs.name_worker(seat.worker)
-    logs.configure(plan.settings.log.level, plan.settings.log.format, cast(TextIO, WholeLines(2)))
+    settings = plan.settings()
+    logs.configure(settings.log.level, settings.log.format, cast(TextIO, WholeLines(2)))
     if not first:
         _keep_quiet()
     try:
@@ -67,18 +73,21 @@ def work(plan: Plan, seat: Seat, first: bool, line: socket.socket) -> int:
     return 0
 
 
-async def _work(plan: Plan, seat: Seat, first: bool, line: socket.socket) -> None:
+async def _work(plan: Shared, seat: Seat, first: bool, line: socket.socket) -> None:
     parent = ToParent(line)
     await parent.open()
-    gateway = Gateway(plan.settings, plan.environ, seat=seat)
+    gateway = Gateway(plan.settings(), plan.environ, seat=seat)
     control = Control(gateway)
     try:
         plan.doors.take()
-        master = GatewayMaster(gateway, plan.ports)
+        ports = _ports(plan)
+        master = GatewayMaster(gateway, ports)
         if first:
             announce(gateway)
         gateway.start()
-        post = Post(parent, gateway, master, plan.doors)
+        reload = Reload(gateway, ports, plan.read, None, master, master.dialer, follow=control.follow)
+        post = Post(parent, gateway, master, plan.doors, reload)
+        control.reload = post.reload
         await control.open()
         try:
             await post.serve(first)
@@ -87,6 +96,14 @@ async def _work(plan: Plan, seat: Seat, first: bool, line: socket.socket) -> Non
     finally:
         await control.close()
         gateway.close()
+
+
+def _ports(shared: Shared) -> Listeners:
+    """With certificate and roots as they are now; one that begins later shows what the others show."""
+    try:
+        return renewed(shared.ports, shared.settings())
+    except (OSError, ConfigError):
+        return shared.ports
 
 
 def _is_new(record: logging.LogRecord) -> bool:
@@ -106,11 +123,16 @@ def _speak_up() -> None:
 class Post:
     """Does what the parent says, and asks it for what only it knows."""
 
-    def __init__(self, parent: ToParent, gateway: Gateway, master: GatewayMaster, doors: Doors) -> None:
+    def __init__(self, parent: ToParent, gateway: Gateway, master: GatewayMaster, doors: Doors, reload: Reload) -> None:
         self._parent = parent
         self._gateway = gateway
         self._master = master
         self._doors = doors
+        self._reload = reload
+        self._prepared: tuple[int, Prepared] | None = None
+        self._steps = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._told: list[asyncio.Future[Message]] = []
         self._has_parent = True
         self._sums: list[asyncio.Future[str]] = []
         self._scraped: WSGIServer | None = None
@@ -161,6 +183,12 @@ class Post:
                     self._try_to_tell_counts()
                 case {"say": "sum", "text": str(text)}:
                     self._told_sum(text)
+                case {"say": "told"}:
+                    self._told_of_reload(message)
+                case {"say": "reloaded", "ok": bool(ok)}:
+                    self._gateway.metrics.config_reloaded(ok)
+                case {"say": "prepare" | "commit" | "abandon"}:
+                    self._begin_step(message)
         # Nobody holds the workers together any more: what runs is finished, and the ports are free at once.
         logger.error("The parent process is gone; this worker drains")
         self._has_parent = False
@@ -173,6 +201,51 @@ class Post:
             server, self._scraped = self._scraped, None
             server.shutdown()
             server.server_close()
+
+    # ---- another configuration -------------------------------------------------------------------------------------
+
+    async def reload(self, why: str) -> dict[str, Any]:
+        """Ask the parent, which asks all workers."""
+        if not self._has_parent:
+            return why_not(Unavailable("The parent of this worker is gone, and nothing is taken over any more."))
+        asked: asyncio.Future[Message] = self._loop.create_future()
+        self._told.append(asked)
+        self._parent.say(say="reload", why=why)
+        return {name: value for name, value in (await asked).items() if name != "say"}
+
+    def _told_of_reload(self, message: Message) -> None:
+        asked = self._told.pop(0)
+        if not asked.done():
+            asked.set_result(message)
+
+    def _begin_step(self, message: Message) -> None:
+        """One after the other, and beside the line, which must go on being heard."""
+        task = self._loop.create_task(self._step(message))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _step(self, message: Message) -> None:
+        async with self._steps:
+            number = message["number"]
+            if message["say"] == "prepare":
+                await self._prepare(number, message["mark"])
+                return
+            prepared, self._prepared = self._prepared, None
+            if prepared is None or prepared[0] != number:
+                return
+            if message["say"] == "commit":
+                self._reload.switch(prepared[1])
+            else:
+                await self._reload.abandon(prepared[1])
+
+    async def _prepare(self, number: int, mark: str) -> None:
+        try:
+            prepared = await self._reload.prepare(mark)
+        except Exception as error:
+            self._parent.say(say="prepared", number=number, answer=why_not(error))
+            return
+        self._prepared = number, prepared
+        self._parent.say(say="prepared", number=number, answer=prepared.told())
 
     # ---- counts ----------------------------------------------------------------------------------------------------
 

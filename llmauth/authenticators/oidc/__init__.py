@@ -55,13 +55,15 @@ class OpenId:
             issuer=options.issuer,
             on_change=self._proofs.reconsider,
         )
+        self._off = False
 
     def start(self) -> None:
         """Begin to fetch the keys; until the issuer has answered, its tokens are 503."""
         self._lease.start()
 
     def stop(self) -> None:
-        """Fetch no more."""
+        """Fetch no more; whom this issuer proved is somebody no longer, though entries of other issuers go on."""
+        self._off = True
         self._lease.stop()
 
     def usable(self) -> bool:
@@ -121,6 +123,8 @@ class OpenId:
         ends = clock.monotonic() + (identity.expires_at or 0.0) - clock.wall()
 
         def require() -> None:
+            if self._off:
+                raise wrong("revoked", "the issuer of a token is taken no longer")
             if clock.monotonic() >= ends:
                 raise wrong("expired", "a token")
             if mark not in lease.held().marks:

@@ -26,7 +26,7 @@ class Master:
 def made(exchanges: Exchanges, limit: float = 5.0) -> tuple[Drain, Master]:
     master: Any = Master()
     proxyserver: Any = SimpleNamespace(connections={})
-    return Drain(master, proxyserver, exchanges, limit), master
+    return Drain(master, proxyserver, exchanges, lambda: limit), master
 
 
 async def test_nothing_to_wait_for(exchanges: Exchanges) -> None:

@@ -32,7 +32,8 @@ def exchanges() -> Exchanges:
 def tls(tmp_path: Path, exchanges: Exchanges) -> GatewayTls:
     server, _ = listener(tmp_path)
     entry = read_listener(Path(server["tls_cert_file"]), Path(server["tls_key_file"]))
-    return GatewayTls(Authority.load_or_create(tmp_path / "ca", ["openai.com"], create=True), exchanges, entry)
+    made = Authority.load_or_create(tmp_path / "ca", ["openai.com"], create=True)
+    return GatewayTls(lambda: made, exchanges, entry)
 
 
 def tunnel(exchanges: Exchanges, host: str, mode: str = "regular@8080") -> Context:

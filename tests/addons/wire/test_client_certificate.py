@@ -36,7 +36,7 @@ def tls(tmp_path: Path, exchanges: Exchanges, stock_options: options.Options) ->
     entry = read_listener(Path(server["tls_cert_file"]), Path(server["tls_key_file"]))
     made = Authority.load_or_create(tmp_path / "ca", ["openai.com"], create=True)
     root = authority()
-    return GatewayTls(made, exchanges, entry, lambda: (root.certificate,))
+    return GatewayTls(lambda: made, exchanges, entry, lambda: (root.certificate,))
 
 
 def begun(tls: GatewayTls, start: TlsData) -> SSL.Connection:

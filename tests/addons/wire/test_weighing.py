@@ -18,6 +18,7 @@ from llmauth.providers.openai import OpenAIHandler, OpenAIOptions
 from llmauth.providers.vertex import VertexHandler, VertexOptions
 from llmauth.secrets import ApiKey, Secret
 from tests.addons import flows
+from tests.addons.exchanges import plan
 
 FOR_EVER = Term(renew=9e9, end=9e9, renew_wall=9e9, end_wall=9e9)
 LEASED = Leased(
@@ -39,7 +40,7 @@ def sent(handler: Any = OPENAI, **changed: Any) -> http.HTTPFlow:
     exchanges = Exchanges()
     flow = flows.gateway(exchanges, method=b"POST")
     request = Request(method="POST", url=Url("https", "h", 443, "/"), headers=Headers(), door=Door.GATEWAY)
-    exchange = Remembered(arrival(None), request, Door.GATEWAY, lambda _: handler.shape)
+    exchange = Remembered(arrival(None), request, Door.GATEWAY, plan())
     exchange.handler, exchange.leased, exchange.sent_at = handler, LEASED, 1.0
     for name, value in changed.items():
         setattr(exchange, name, value)

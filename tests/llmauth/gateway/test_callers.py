@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,31 +13,35 @@ import pytest
 from llmauth.clock import ManualClock
 from llmauth.config.problems import ConfigError
 from llmauth.config.settings import read_settings
-from llmauth.gateway.callers import Callers, callers_of
+from llmauth.gateway.callers import Callers, Standing, callers_of, start, stop
 from llmauth.gateway.sourcing import outbound_of
 from llmauth.storage.home import prepare
 
 
-def callers(tmp_path: Path, **auth: Any) -> Callers:
+@contextmanager
+def callers(tmp_path: Path, **auth: Any) -> Iterator[Callers]:
     config = tmp_path / "gateway.yaml"
     config.write_text(json.dumps({"instances": {"openai": {"type": "openai"}}, "auth": auth}))
     environ = {"LLMAUTH_HOME": str(tmp_path / "home")}
     settings = read_settings([config], environ)
     prepare(settings.home)
-    return callers_of(settings, environ, ManualClock(), outbound_of(settings), lambda method, reason: None)
+    standing = Standing.open(settings, environ, ManualClock(), lambda method, reason: None)
+    try:
+        yield callers_of(settings, standing, outbound_of(settings))
+    finally:
+        standing.flights.close()
+        standing.keys.close()
 
 
 def test_keys_alone_ask_for_no_certificate(tmp_path: Path) -> None:
-    made = callers(tmp_path)
-    try:
-        assert made.certificates is None
-        made.auth.start()
+    with callers(tmp_path) as made:
+        assert (made.certificates, made.authorities()) == (None, None)
+        start(made.judges())
         assert made.auth.usable()
-    finally:
-        made.auth.stop()
-        made.keys.close()
+        stop(made.judges())
+        assert made.beside([made]) == []
 
 
 def test_a_method_that_cannot_be_used_as_it_is_written_ends_the_start(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="BASIC_AUTH_CREDENTIALS"):
-        callers(tmp_path, methods=["basic"])
+    with pytest.raises(ConfigError, match="BASIC_AUTH_CREDENTIALS"), callers(tmp_path, methods=["basic"]):
+        pass

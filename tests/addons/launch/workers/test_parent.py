@@ -58,8 +58,27 @@ def worker(number):
         return 0
     return life
 
+class Reloading:
+    is_under_way, due = False, float("inf")
+
+    def go_on(self, workers):
+        pass
+
+    def ended(self, worker):
+        pass
+
+    def want(self, why):
+        tell("reload", why)
+
 def run(lives, helper=helper, limit=5.0):
-    parent = module.Parent(lives, helper, limit=limit, shut=lambda: tell("shut"), ready=lambda: tell("all ready"))
+    parent = module.Parent(
+        lives,
+        helper,
+        limit=lambda: limit,
+        shut=lambda: tell("shut"),
+        reloading=Reloading(),
+        ready=lambda: tell("all ready"),
+    )
     status = parent.run()
     tell("status", status)
     sys.exit(status)

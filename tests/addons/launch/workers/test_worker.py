@@ -19,7 +19,7 @@ from addons.launch.listeners import listeners
 from addons.launch.workers.child import Child
 from addons.launch.workers.line import Message
 from addons.launch.workers.sockets import open_doors
-from addons.launch.workers.worker import Plan, work
+from addons.launch.workers.worker import Shared, work
 from llmauth.config.settings import Settings
 from llmauth.gateway.seat import Seat
 from tests.addons.launch.test_serve import configured
@@ -37,7 +37,8 @@ class Begun:
         self.log_file = log
         ports = listeners(self.settings)
         self.doors = open_doors(self.settings, ports)
-        plan = Plan(settings=self.settings, environ=environ, ports=ports, doors=self.doors)
+        current = lambda: self.settings  # noqa: E731
+        plan = Shared(settings=current, read=current, environ=environ, ports=ports, doors=self.doors)
         seat = Seat(worker=2, workers=3, limits=folder / "limits.sock")
         self.child = Child(number=2, life=functools.partial(work, plan, seat))
         self.said: list[Message] = []
