@@ -16,7 +16,7 @@ from tests.addons.conftest import House
 
 async def ask(house: House, flow: http.HTTPFlow) -> http.HTTPFlow:
     Arrive(house.gateway, house.exchanges).requestheaders(flow)
-    for addon in (Authenticate(house.gateway, house.exchanges), Checkup(house.gateway, house.exchanges)):
+    for addon in (Authenticate(house.exchanges), Checkup(house.gateway, house.exchanges)):
         rest = addon.requestheaders(flow)
         if rest is not None:
             await rest

@@ -33,7 +33,7 @@ async def ask(house: House, past: Past, path: str = PATH, method: bytes = b"GET"
     key = (b"X-API-Key", house.key.encode())
     flow = flows.gateway(house.exchanges, path.encode(), key, method=method)
     Arrive(house.gateway, house.exchanges).requestheaders(flow)
-    for addon in (Authenticate(house.gateway, house.exchanges), past):
+    for addon in (Authenticate(house.exchanges), past):
         waiting = addon.requestheaders(flow)
         if waiting is not None:
             await waiting
