@@ -89,6 +89,7 @@ class Gateway:
             raise
         self.metrics.know(self.plan.catalogue.known())
         self._former: list[Plan] = []
+        self._had_credential: set[str] = set()
         self._metrics_server: WSGIServer | None = None
 
     def _asked(self, instance: str, asked: Asked) -> None:
@@ -214,7 +215,7 @@ class Gateway:
         """What /ready shows; asks no source, so that it can be asked often."""
         instances = self.plan.credential.status()
         usable, recorded = self.plan.auth.usable(), self.recording.usable()
-        with_credential = any(one.state == "ready" for one in instances.values())
+        with_credential = self._has_credential(instances)
         for name, one in instances.items():
             self.metrics.credential(name, one.strategy, one.expires_at)
         self.metrics.health("live", True)
@@ -222,6 +223,13 @@ class Gateway:
         self.metrics.health("ready", ready)
         keys = ("last_known" if self._keys.is_behind() else "ok") if usable else "unreadable"
         return Readiness(ready=ready, keys=keys, audit=self.recording.state(), instances=instances)
+
+    def _has_credential(self, instances: Mapping[str, InstanceStatus]) -> bool:
+        """Whether one has. A credential that its provider refused is on its way again: until its sources were asked in
+        vain that is no reason to send callers elsewhere, where the same provider would refuse the same."""
+        self._had_credential |= {name for name, one in instances.items() if one.state == "ready"}
+        self._had_credential -= {name for name, one in instances.items() if one.state == "failed"}
+        return not self._had_credential.isdisjoint(instances)
 
     def snapshot_metrics(self) -> Snapshot:
         """The same as plain values, for whoever adds up those of several processes."""
