@@ -16,6 +16,7 @@ from llmauth.context import Authenticated, Identity, RequestContext, advance
 from llmauth.errors import Unauthenticated
 from llmauth.http import Door
 from llmauth.routers.auth import Answer, Pending
+from llmauth.telemetry.logs import about
 
 
 class Authenticate:
@@ -61,16 +62,19 @@ class Authenticate:
         proof = peer.proof if peer.plan is exchange.plan else None
         answer = auth.again(proof, request, tunnel) if proof is not None else None
         if answer is None:
-            verdict = auth.recall(
-                request,
-                tunnel=tunnel,
-                intercepted=request.door is Door.CONNECT and exchange.plan.mode.intercepts(request.url.origin),
-                gateway=request.door is Door.ABSOLUTE and exchange.plan.is_gateway_host(request.url.host),
-                body=None if _has_body(flow) else b"",
-            )
+            with about(exchange.context.request_id):
+                verdict = auth.recall(
+                    request,
+                    tunnel=tunnel,
+                    intercepted=request.door is Door.CONNECT and exchange.plan.mode.intercepts(request.url.origin),
+                    gateway=request.door is Door.ABSOLUTE and exchange.plan.is_gateway_host(request.url.host),
+                    body=None if _has_body(flow) else b"",
+                )
             if isinstance(verdict, Pending):
                 return self._prove(flow, exchange, verdict)
             answer = verdict
+        else:
+            exchange.proved_before = True
         self._accept(flow, exchange, tunnel, answer)
         return None
 

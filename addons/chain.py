@@ -9,6 +9,7 @@ from addons.answers import Answers
 from addons.arrive import Arrive
 from addons.audit import Audit
 from addons.authenticate import Authenticate
+from addons.checkup import Checkup
 from addons.connections import Connections
 from addons.deadlines import Deadlines
 from addons.egress import Egress
@@ -24,7 +25,9 @@ from addons.inject import Inject
 from addons.listing import Listing
 from addons.login import Account, Login
 from addons.meters import Meters
+from addons.past import Past
 from addons.reflections import Reflections
+from addons.remembering import Remembering
 from addons.repeats import Remember, Repeats
 from addons.report import Report
 from addons.route import Route
@@ -32,6 +35,7 @@ from addons.screen import Screen
 from addons.token_hosts import TokenHosts
 from addons.translate import Translate
 from addons.websockets import WebSockets
+from addons.welcome import Welcome
 from llmauth.gateway import Gateway
 
 
@@ -39,7 +43,9 @@ def chain(gateway: Gateway, exchanges: Exchanges) -> list[Any]:
     """The addons of one gateway. The order is the same for every hook, in both directions."""
     log = gateway.recording.log
     audit = [Audit(log, exchanges)] if log is not None else []
-    report = Report(gateway, exchanges, [each.tell for each in audit])
+    also = [each.tell for each in (*audit, gateway.exporter) if each is not None]
+    report = Report(gateway, exchanges, also, Remembering(gateway, exchanges).keep)
+    gateway.memory.settle_by(report.tell)
     tell = gateway.metrics.limit_reached
     connections, egress = Connections(gateway, exchanges, tell), Egress(gateway, exchanges)
     sockets = WebSockets(gateway, exchanges, tell=tell)
@@ -53,6 +59,9 @@ def chain(gateway: Gateway, exchanges: Exchanges) -> list[Any]:
         Authenticate(exchanges),
         Scrape(gateway, exchanges, report.tell),
         Account(gateway, exchanges),
+        Welcome(gateway, exchanges),
+        Past(gateway, exchanges),
+        Checkup(gateway, exchanges),
         Policies(exchanges),
         egress,
         Route(exchanges),

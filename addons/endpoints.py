@@ -1,4 +1,4 @@
-"""Our own endpoints: /health and /ready for anybody, /metrics for whoever holds a key."""
+"""Our own endpoints: /health, /ready and /ca.pem for anybody, /metrics for whoever holds a key."""
 
 from __future__ import annotations
 
@@ -22,10 +22,13 @@ from llmauth.telemetry.sums import CONTENT_TYPE
 
 _READS = ("GET", "HEAD")
 SERVICE = "llm-proxy-auth"
+CA, FINGERPRINT = "/ca.pem", b"x-llmauth-ca-sha256"
+_OPEN = ("/health", "/ready", CA)
 
 
 class Endpoints:
-    """Health and readiness: open, by exact method and exact path, before anybody is asked who they are."""
+    """Health, readiness and our public certificate: open, by exact method and exact path, before anybody is asked who
+    they are."""
 
     name = "endpoints"
 
@@ -35,12 +38,14 @@ class Endpoints:
 
     @stage(RequestContext)
     def requestheaders(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
-        if not _is_read(exchange) or exchange.request.url.path not in ("/health", "/ready"):
+        path = exchange.request.url.path
+        if not _is_read(exchange) or path not in _OPEN:
             return
         # Before screening, since the probes of some load balancers send no Host; but two proxies that read one head
         # differently would mix up whose answer is whose.
         screen_framing(exchange.request, exchange.plan.head_limits)
-        convert.answer(flow, self._health() if exchange.request.url.path == "/health" else self._ready())
+        answers = {"/health": self._health, "/ready": self._ready, CA: self._certificate}
+        convert.answer(flow, answers[path]())
 
     def _health(self) -> Response:
         running = len(self.exchanges.open)
@@ -53,6 +58,12 @@ class Endpoints:
         instances = {name: _state(state, time.time()) for name, state in readiness.instances.items()}
         facts = {"status": status, "keys": readiness.keys, "audit": readiness.audit, "instances": instances}
         return _answer(200 if ready else 503, {**facts, "stats": {"instances": len(instances)}})
+
+    def _certificate(self) -> Response:
+        """What every tunnel shows anyway: the public half, for whoever compares its fingerprint with the operator's."""
+        authority = self.gateway.authority
+        fields = _type("application/x-pem-file").adding((FINGERPRINT, authority.fingerprint().encode()))
+        return Response(status=200, headers=fields, body=authority.certificate_pem().encode())
 
 
 class Scrape:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from mitmproxy import http
 from mitmproxy.connection import Client
@@ -21,13 +22,14 @@ from llmauth.authenticators.sigv4 import Promise
 from llmauth.chat.messages import Usage
 from llmauth.codecs.base import RefusalShape
 from llmauth.config.limits import Limits
-from llmauth.context import Decision, Identity, ProtocolRoute, RequestContext, Route
+from llmauth.context import Decision, Identity, ProtocolRoute, RequestContext, Route, Routed
 from llmauth.credentials.cache import Leased
 from llmauth.errors import GatewayError
 from llmauth.gateway.plan import Plan, Way
 from llmauth.governance.governor import Admission
 from llmauth.governance.policy import Allowance
-from llmauth.http import Door, Headers, Request
+from llmauth.hindsight.remembered import Head
+from llmauth.http import Door, Field, Headers, Request
 from llmauth.protocol import Prepared
 from llmauth.providers.base import ProviderHandler
 from llmauth.providers.named import Named
@@ -62,6 +64,14 @@ class Reader(Protocol):
         ...
 
 
+class Onlooker(Protocol):
+    """Sees bytes pass."""
+
+    def feed(self, data: bytes) -> None:
+        """The next ones; nothing here raises or takes long."""
+        ...
+
+
 @dataclass(slots=True)
 class Peer:
     """One client connection. `approved` is where its requests may be sent; an identity is kept from CONNECT alone.
@@ -79,6 +89,7 @@ class Peer:
     identity: Identity | None = None
     proof: Proof | None = None
     known: Known | None = field(default=None, repr=False)
+    told: tuple[Known, Head] | None = field(default=None, repr=False)  # what was told of such a head
     unrepeated: int = 0
     approved: set[HostPort] = field(default_factory=set)
     way: Way | None = field(default=None, repr=False)  # how the request goes out that asked for a connection last
@@ -95,6 +106,14 @@ class Peer:
         whether it still stands, as for every request."""
         if self.plan is not plan:
             self.plan, self.known, self.proof = plan, None, None
+
+
+class Came(NamedTuple):
+    """A request as it came, where another one is sent in its place: its fields, and the bytes of its body."""
+
+    fields: tuple[Field, ...]
+    size: int
+    unchanged: bool
 
 
 @dataclass(slots=True)
@@ -131,6 +150,10 @@ class Exchange:
     approved_at: float | None = None
     sent_at: float | None = None
     first_byte_at: float | None = None
+    first_data_at: float | None = None  # of an answer that passes piece by piece
+    streamed: bool = False  # whether the answer is a stream of events
+    proved_before: bool = False  # whether the connection had presented the same before
+    came: Came | None = field(default=None, repr=False)  # what the client sent, where `request` is another by now
     timed_out: bool = False
     limit: str | None = None
     heard: int = -1
@@ -152,6 +175,7 @@ class Exchange:
     read_beside: Sequence[Any] = ()  # what was read of the answers to such requests, in order
     usage: Usage | None = None
     meter: Meter | None = None  # sees the provider's answer pass
+    onlooker: Onlooker | None = None  # sees what the client is sent, where a page shows it
 
     @property
     def judged(self) -> tuple[Decision, ...]:
@@ -200,6 +224,12 @@ class Exchanges:
         flow.__dict__[_ATTRIBUTE] = exchange
         self.open.add(flow)
         return exchange
+
+    def running(self) -> Mapping[str, int]:
+        """How many requests each instance serves now; from any thread."""
+        exchanges = (exchange_of(flow) for flow in tuple(self.open))
+        contexts = (exchange.context for exchange in exchanges if exchange is not None)
+        return Counter(context.target.instance for context in contexts if isinstance(context, Routed))
 
     def prune(self, now: float | None = None) -> list[http.HTTPFlow]:
         """Wait no longer for what is over without having been told so, and hand over what nobody will tell of any more.

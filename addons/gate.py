@@ -84,16 +84,21 @@ class Gate:
         """The binding, checked on the connection that is really open: name, port, and a verified certificate."""
         exchange = self.exchanges.of(flow)
         if exchange is None or exchange.approved is None or not _right(flow, exchange, exchange.approved):
-            logger.error("A connection is not the approved one; the request was stopped")
+            logger.error("A connection is not the approved one; the request was stopped", extra=_whose(exchange))
             flow.error = flows.Error(flows.Error.KILLED_MESSAGE)
 
     def _refuse(self, flow: http.HTTPFlow, what: str) -> None:
-        logger.error("The gate refused a flow", extra={"what": what})
         exchange = self.exchanges.of(flow)
+        logger.error("The gate refused a flow", extra={"what": what, **_whose(exchange)})
         if exchange is not None:
             fail(flow, exchange, InternalError("The gateway could not approve this request.", detail=what))
         else:
             flow.response = last_resort(500)
+
+
+def _whose(exchange: Exchange | None) -> dict[str, str]:
+    """The request that a line of the log is about."""
+    return {} if exchange is None else {"request_id": exchange.context.request_id}
 
 
 def _right(flow: http.HTTPFlow, exchange: Exchange, approved: HostPort) -> bool:

@@ -19,6 +19,7 @@ from llmauth.errors import BadRequest, BodyTooLarge, MethodNotAllowed
 from llmauth.gateway import Gateway
 from llmauth.http import Door, Headers, Request, Response
 from llmauth.routers.auth import Answer, Pending
+from llmauth.telemetry.logs import about
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +67,8 @@ class Login:
         request = exchange.request
         body = flow.request.raw_content or b""
         asked = login.read(body, request.source)
-        verdict = exchange.plan.auth.recall(request, form=asked.form, code=asked.code, body=body)
+        with about(exchange.context.request_id):
+            verdict = exchange.plan.auth.recall(request, form=asked.form, code=asked.code, body=body)
         return self._finish(flow, exchange, verdict)
 
     async def _finish(self, flow: http.HTTPFlow, exchange: Exchange, verdict: Answer | Pending) -> None:
@@ -101,7 +103,7 @@ class Account:
         _require_method(exchange.request)
         if path == LOGOUT:
             return self._log_out(flow, exchange, identity)
-        convert.answer(flow, _answer(_facts(identity)))
+        convert.answer(flow, _answer({**_facts(identity), "allowed": _allowed(exchange, identity)}))
         return None
 
     async def _log_out(self, flow: http.HTTPFlow, exchange: Exchange, identity: Identity) -> None:
@@ -109,6 +111,12 @@ class Account:
         await self.gateway.recording.administered("session ended", identity, exchange.context.request_id)
         convert.answer(flow, _answer({"ended": True}))
         _tell("A session was ended", exchange, identity)
+
+
+def _allowed(exchange: Exchange, identity: Identity) -> dict[str, object]:
+    """The rules that count for this caller; nobody else's. What is not limited is null."""
+    allowance = exchange.plan.governor.allowance(identity)
+    return allowance.facts(counted=exchange.plan.settings.policies.limits)
 
 
 def _require_method(request: Request) -> None:

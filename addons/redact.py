@@ -18,7 +18,7 @@ _MASK = MASK.encode()
 # Where a credential may stand that no handler of this version sets, and no stripping needs to know.
 _ALSO = frozenset({b"cookie", b"authorization", b"x-amz-security-token"})
 # What a handler sets beside its credential.
-_PLAIN = frozenset(
+PLAIN = frozenset(
     {
         *(b"host", b"connection", b"upgrade", b"content-length", b"content-type", b"transfer-encoding"),
         *(b"date", b"x-date", b"x-amz-date", b"x-request-id"),
@@ -60,9 +60,9 @@ class Redact:
         sent = frozenset(exchange.request.headers.fields) if exchange is not None else frozenset[Field]()
         data = flow.request.data
         path = data.path.decode("utf-8", "surrogateescape")
-        names = credential_names(Headers(data.headers.fields), path) - _PLAIN
+        names = credential_names(Headers(data.headers.fields), path) - PLAIN
         data.headers.fields = tuple([_masked(field, names, sent) for field in data.headers.fields])
-        data.path = _without_keys(strip_query(path)).encode("utf-8", "surrogateescape")
+        data.path = without_keys(strip_query(path)).encode("utf-8", "surrogateescape")
         content = data.content
         if content is not None and any(beginning in content for beginning in _BEGINNINGS):
             data.content = _KEY.sub(_MASK, content)
@@ -73,11 +73,11 @@ class Redact:
 def _masked(field: Field, names: set[bytes], sent: frozenset[Field]) -> Field:
     name, value = field
     lowered = name.lower()
-    ours = field not in sent and lowered not in _PLAIN
+    ours = field not in sent and lowered not in PLAIN
     return (name, _MASK) if ours or lowered in names or lowered in _ALSO else (name, _KEY.sub(_MASK, value))
 
 
-def _without_keys(path: str) -> str:
+def without_keys(path: str) -> str:
     """The path with every segment and parameter masked that holds a key of ours, or is called like a credential."""
     route, mark, query = path.partition("?")
     route = "/".join(MASK if is_in_url(segment) else segment for segment in route.split("/"))

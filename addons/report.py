@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from mitmproxy import http
 from mitmproxy.connection import Client
 
 from addons.exchange import Exchange, Exchanges
+from addons.remembering import Ended
 from addons.settling import settle
 from addons.stage import fail
 from addons.wire.stream import KEPT_UP_TO
@@ -62,6 +63,12 @@ class _Ended(NamedTuple):
 
 Tell = Callable[[Sequence[Outcome]], None]
 """Wants to know how requests ended."""
+Keep = Callable[[Iterable[Ended]], None]
+"""Remembers them, with all that is known of each."""
+
+
+def _keep_nothing(ended: Iterable[Ended]) -> None:
+    """Nobody will ask."""
 
 
 class Report:
@@ -69,11 +76,19 @@ class Report:
 
     name = "report"
 
-    def __init__(self, gateway: Gateway, exchanges: Exchanges, also: Sequence[Tell] = ()) -> None:
+    def __init__(
+        self, gateway: Gateway, exchanges: Exchanges, also: Sequence[Tell] = (), keep: Keep = _keep_nothing
+    ) -> None:
         self.gateway = gateway
         self.exchanges = exchanges
         self._also = tuple(also)
+        self._keep = keep
         self._ended: list[_Ended] = []
+        gateway.metrics.watch_requests(exchanges.running)
+
+    def tell_also(self, tell: Tell) -> None:
+        """From now on tell this one too."""
+        self._also += (tell,)
 
     def client_connected(self, client: Client) -> None:
         self.gateway.metrics.client_connected()
@@ -96,6 +111,7 @@ class Report:
         _let_go(exchange)
         response = flow.response
         index = Headers(response.headers.fields).index()
+        exchange.streamed = index.get(b"content-type", _NONE)[0].startswith(_STREAMS)
         if exchange.error is None and exchange.sent_at is not None:
             if response.status_code not in _FINAL and not _switches(response, exchange):
                 fail(flow, exchange, UpstreamUnreachable("The provider's answer has no valid status."))
@@ -156,6 +172,7 @@ class Report:
         access.write(outcomes, self.gateway.metrics)
         for tell in self._also:
             tell(outcomes)
+        self._keep((each.flow, each.exchange, outcome) for each, outcome in zip(ended, outcomes, strict=True))
 
 
 def _let_go(exchange: Exchange) -> None:
@@ -219,7 +236,9 @@ def _outcome(flow: http.HTTPFlow, exchange: Exchange, at: float, cut: bool, mete
         finished=at,
         overhead=_overhead(exchange),
         dial=_dial(exchange),
+        upstream=at - exchange.sent_at if exchange.sent_at is not None else None,
         first_byte_at=exchange.first_byte_at,
+        first_data_at=exchange.first_data_at,
         error=error,
         decisions=exchange.judged,
         cut=cut,

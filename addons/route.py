@@ -9,7 +9,7 @@ from functools import partial
 from mitmproxy import http
 
 from addons.apart import LONG, apart
-from addons.exchange import Exchange, Exchanges
+from addons.exchange import Came, Exchange, Exchanges
 from addons.judging import counts_money, judge
 from addons.stage import stage
 from addons.wire.bodies import over_limit
@@ -151,6 +151,7 @@ class Route:
         exchange.handler, provider = exchange.plan.provider.handler(opened)
         exchange.asked = call.model
         exchange.route, exchange.line = opened, None  # the body has chosen it, and no head like this one will again
+        exchange.came = Came(exchange.request.headers.fields, len(exchange.request.body), unchanged=False)
         exchange.request = enclosed(exchange.request, call)
         flow.request.data.content = exchange.request.body
         exchange.decisions = (*exchange.decisions, clocked(provider, arrived))

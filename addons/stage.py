@@ -17,6 +17,7 @@ from llmauth.codecs.base import refuse
 from llmauth.context import RequestContext
 from llmauth.errors import GatewayError, InternalError, Unauthenticated
 from llmauth.http import Door
+from llmauth.telemetry.logs import about
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,8 @@ def stage(kind: type[RequestContext], only: Callable[[Exchange], bool] = _every)
 async def _finish(result: Awaitable[None], flow: http.HTTPFlow, exchange: Exchange) -> None:
     assert inspect.isawaitable(result)
     try:
-        await result
+        with about(exchange.context.request_id):
+            await result
     except Exception as error:
         fail(flow, exchange, error)
 
@@ -100,7 +102,8 @@ def fail(flow: http.HTTPFlow, exchange: Exchange, error: Exception) -> None:
 def _refuse_unknown(exchanges: Exchanges, flow: http.HTTPFlow) -> None:
     """A hook met a flow that skipped a stage: a defect of ours, and a refusal."""
     exchange = exchanges.of(flow)
-    logger.error("A request skipped a stage; it was refused", extra={"exchange": exchange is not None})
+    told = {} if exchange is None else {"request_id": exchange.context.request_id}
+    logger.error("A request skipped a stage; it was refused", extra={"exchange": exchange is not None, **told})
     if exchange is not None:
         fail(flow, exchange, InternalError("The gateway could not judge this request.", detail="skipped a stage"))
     else:

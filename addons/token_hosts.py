@@ -16,6 +16,7 @@ from llmauth.errors import BadRequest, BodyTooLarge
 from llmauth.gateway import Gateway
 from llmauth.http import Door, Request
 from llmauth.routers.auth import Answer, Pending
+from llmauth.telemetry.logs import about
 from llmauth.token_hosts.base import LONGEST, TokenHost, body_length, key_may_follow, keys_in
 
 logger = logging.getLogger(__name__)
@@ -72,7 +73,8 @@ class TokenHosts:
         self, flow: http.HTTPFlow, exchange: Exchange, form: tuple[Presented, ...], body: bytes | None, go_on: Next
     ) -> Awaitable[None] | None:
         tunnel = self.exchanges.peer(flow.client_conn).identity
-        verdict = exchange.plan.auth.recall(exchange.request, tunnel=tunnel, form=form, body=body)
+        with about(exchange.context.request_id):
+            verdict = exchange.plan.auth.recall(exchange.request, tunnel=tunnel, form=form, body=body)
         if isinstance(verdict, Pending):
             return self._prove(exchange, verdict, go_on)
         go_on(verdict)

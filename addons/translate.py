@@ -10,7 +10,7 @@ from mitmproxy import http
 
 from addons import convert
 from addons.apart import LONG, apart
-from addons.exchange import Exchange, Exchanges
+from addons.exchange import Came, Exchange, Exchanges
 from addons.stage import stage
 from llmauth.context import ProtocolRoute, Routed
 from llmauth.gateway import Gateway
@@ -70,7 +70,8 @@ def _take(flow: http.HTTPFlow, exchange: Exchange, ready: Response | Prepared) -
         convert.answer(flow, ready)
         return
     exchange.prepared = ready
-    exchange.request = ready.request
+    before, exchange.request = exchange.request, ready.request
+    exchange.came = Came(before.headers.fields, len(before.body), before.body == ready.request.body)
     flow.request.data.content = ready.request.body
 
 

@@ -160,7 +160,10 @@ class Misdirected(GatewayError):
 
 
 class Unauthenticated(GatewayError):
-    """No credential of ours, or a wrong one; `reason` is for metrics and the log, from a closed set."""
+    """No credential of ours, or a wrong one; `reason` is for metrics and the log, from a closed set.
+
+    `fp` is what the log calls the value that was presented; it can be turned into no value.
+    """
 
     status = 401
     code = "invalid_api_key"
@@ -169,6 +172,7 @@ class Unauthenticated(GatewayError):
     def __init__(self, message: str, *, reason: str = "missing", hint: str = "", detail: str = "") -> None:
         super().__init__(message, hint=hint, detail=detail)
         self.reason = reason
+        self.fp = ""
 
 
 class SecondFactorRequired(Unauthenticated):

@@ -1,19 +1,21 @@
-"""Writes docs/PARAMETERS.md from the tables that the code reads; with `--check` only says whether it is fresh."""
+"""Writes docs/PARAMETERS.md and docs/METRICS.md from the code; with `--check` only says whether they are fresh."""
 
 from __future__ import annotations
 
 import argparse
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+
+import docs_metrics
 
 from llmauth.chat.words import Word
 from llmauth.codecs.mapping import Dropped, Ignored, Refused, Rule, Sent, Table
 from llmauth.codecs.tables import CLIENTS, FORMATS, Client, Format
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = Path("docs", "PARAMETERS.md")
+DOCS = Path("docs")
 
 INTRODUCTION = """\
 # Parameters
@@ -234,18 +236,23 @@ def lined(lines: Iterable[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+PAGES: Mapping[str, Callable[[], str]] = {"PARAMETERS.md": page, "METRICS.md": docs_metrics.page}
+
+
 def main() -> int:
-    """0 when the page is written, or is as it would be written."""
+    """0 when the pages are written, or are as they would be written."""
     parser = argparse.ArgumentParser(prog="scripts/docs", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing, and fail where the page is not fresh")
-    file, wanted = ROOT / PAGE, page()
-    if not parser.parse_args().check:
-        file.write_text(wanted, encoding="utf-8")
-        return 0
-    if file.exists() and file.read_text(encoding="utf-8") == wanted:
-        return 0
-    print(f"{PAGE.as_posix()} is not what the tables say: run scripts/docs, and commit what it wrote.", file=sys.stderr)
-    return 1
+    parser.add_argument("--check", action="store_true", help="write nothing, and fail where a page is not fresh")
+    check, stale = parser.parse_args().check, []
+    for name, made in PAGES.items():
+        file, wanted = ROOT / DOCS / name, made()
+        if not check:
+            file.write_text(wanted, encoding="utf-8")
+        elif not file.exists() or file.read_text(encoding="utf-8") != wanted:
+            stale.append((DOCS / name).as_posix())
+    for name in stale:
+        print(f"{name} is not what the code says: run scripts/docs, and commit what it wrote.", file=sys.stderr)
+    return 1 if stale else 0
 
 
 if __name__ == "__main__":

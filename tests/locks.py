@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-LOCKS = ("requirements", "requirements-build", "requirements-clients", "requirements-dev")
+LOCKS = ("requirements", "requirements-build", "requirements-clients", "requirements-dev", "requirements-security")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

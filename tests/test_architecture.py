@@ -45,6 +45,7 @@ FLOORS = {
     "llmauth.providers": 5,
     "llmauth.token_hosts": 5,
     "llmauth.translation": 5,
+    "llmauth.hindsight": 5,
     "llmauth.usage": 5,
     "llmauth.vaults": 5,
     "llmauth.credentials": 6,
@@ -56,9 +57,12 @@ FLOORS = {
     "llmauth.control": 10,
     "addons": 10,  # addons.wire with it: the chain and its layers are one room
     "addons.launch": 11,
+    "llmauth.clients": 11,
+    "llmauth.installation": 11,
     "llmauth.demo": 11,  # below the command that starts it
-    "llmauth.cli": 12,
-    "llmauth.__main__": 13,  # `python -m llmauth` is the command line
+    "llmauth.doctor": 12,
+    "llmauth.cli": 13,
+    "llmauth.__main__": 14,  # `python -m llmauth` is the command line
 }
 
 # Rooms that never meet although their floors would let them: how a credential is used, and where it comes from.

@@ -78,6 +78,7 @@ class GatewayMaster(master.Master):
         *,
         chain: Chain = chain,
         hook_time_limit: float = HOOK_TIME_LIMIT,
+        more_ports: Sequence[int] = (),
     ) -> None:
         install()
         super().__init__(options.Options(), with_termlog=False)
@@ -89,7 +90,7 @@ class GatewayMaster(master.Master):
         self.addons.add(Proxyserver(), *carried(gateway, self.exchanges, listeners, chain))
         self.options.update(**fixed(listeners))
         self.listeners = listeners
-        self.dialer = dial_by_policy(gateway, listeners)
+        self.dialer = dial_by_policy(gateway, listeners, *more_ports)
         self._drain = Drain(self, self.proxyserver, self.exchanges, lambda: gateway.settings.server.drain_timeout)
 
     @property

@@ -8,9 +8,11 @@ import logging
 import time
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Protocol
 
+from addons.chain import chain
 from addons.launch.listeners import Listeners, listeners, unopened
-from addons.launch.master import GatewayMaster
+from addons.launch.master import Chain, GatewayMaster
 from addons.launch.reload import Read, Reload, reader_of
 from llmauth.config.settings import Settings
 from llmauth.config.watching import Watch
@@ -21,10 +23,29 @@ from llmauth.platform import detector
 logger = logging.getLogger(__name__)
 
 
+class Beside(Protocol):
+    """A page beside the gateway, on a port of its own, which shows what passes."""
+
+    port: int
+
+    def chain(self, chain: Chain) -> Chain:
+        """The same chain, watched."""
+        ...
+
+    def open(self, behind: GatewayMaster) -> None:
+        """Listen; ListenFailed when the port cannot be had."""
+        ...
+
+    def close(self) -> None:
+        """Listen no longer, if it did."""
+        ...
+
+
 def serve(
     settings: Settings,
     environ: Mapping[str, str],
     started: float | None = None,
+    web: Beside | None = None,
     *,
     overrides: Mapping[str, object] = MappingProxyType({}),
 ) -> None:
@@ -35,19 +56,23 @@ def serve(
     UntestedVersion), each with a sentence for the operator.
     """
     started, again = time.monotonic() if started is None else started, reader_of(settings.files, environ, overrides)
-    asyncio.run(_serve(settings, environ, started, again, Watch(settings)))
+    asyncio.run(_serve(settings, environ, started, again, Watch(settings), web))
 
 
-async def _serve(settings: Settings, environ: Mapping[str, str], started: float, read: Read, watch: Watch) -> None:
+async def _serve(
+    settings: Settings, environ: Mapping[str, str], started: float, read: Read, watch: Watch, web: Beside | None
+) -> None:
     gateway = Gateway(settings, environ)
     control = Control(gateway)
     reload: Reload | None = None
     try:
         ports = listeners(settings)
-        master = GatewayMaster(gateway, ports)
+        master = _master(gateway, ports, web)
         announce(gateway)
         start_gateway(gateway)
         await control.open()
+        if web is not None:
+            web.open(master)
         master.obey_signals()
         reload = Reload(gateway, ports, read, watch, master, master.dialer, follow=control.follow)
         control.reload = reload.reload
@@ -55,11 +80,19 @@ async def _serve(settings: Settings, environ: Mapping[str, str], started: float,
         reload.watch()
         await master.run(lambda: tell_ready(gateway, ports, started))
     finally:
+        if web is not None:
+            web.close()
         if reload is not None:
             reload.stop()
         await control.close()
         gateway.close()
     logger.info("Stopped")
+
+
+def _master(gateway: Gateway, ports: Listeners, web: Beside | None) -> GatewayMaster:
+    if web is None:
+        return GatewayMaster(gateway, ports)
+    return GatewayMaster(gateway, ports, chain=web.chain(chain), more_ports=[web.port])
 
 
 def announce(gateway: Gateway) -> None:
@@ -69,7 +102,7 @@ def announce(gateway: Gateway) -> None:
         logger.warning(warning)
     for part in settings.unavailable:
         logger.warning("Configured, but without effect in this version: %s", part)
-    detector.announce(gateway.platform)
+    detector.announce(gateway.platform, gateway.desktop)
 
 
 def start_gateway(gateway: Gateway) -> None:

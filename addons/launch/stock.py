@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mitmproxy import exceptions
 from mitmproxy.addonmanager import Loader
@@ -30,7 +30,6 @@ from addons.launch.master import carried, dial_by_policy, fixed
 from addons.launch.reload import Reload, reader_of
 from addons.launch.sealed import UNLOADED, Sealed
 from addons.launch.serve import announce, start_gateway, tell_ready
-from addons.launch.shown import Shown
 from addons.redact import Redact
 from addons.wire.dial import Dialer
 from addons.wire.install import install
@@ -40,6 +39,9 @@ from llmauth.config.watching import Watch
 from llmauth.control.server import Control
 from llmauth.gateway import Gateway
 from llmauth.telemetry import logs
+
+if TYPE_CHECKING:
+    from addons.launch.web import WebOfMitmweb
 
 logger = logging.getLogger(__name__)
 
@@ -167,8 +169,8 @@ def _take_over(master: Master, gateway: Gateway, ports: Listeners, entry: Stock,
         if kept is not None:
             addons.adopt(kept)
     chain = [*carried(gateway, exchanges, ports), Redact(exchanges)]
-    view = getattr(master, "view", None)
-    addons.add(*chain, *([Shown(view, exchanges)] if view is not None else []), doors)
+    shown = [doors.page.take_over(before.get("webauth"), chain, exchanges)] if doors.page is not None else []
+    addons.add(*chain, *shown, doors)
     pinned.pin(master.options, pins, _refuse(master))
     guard = pinned.Guard(master.options)
     addons.add(guard)
@@ -209,6 +211,13 @@ def _silence(master: Master, before: Any) -> None:
     master.load_flow = load_flow  # type: ignore[method-assign]
 
 
+def _page(master: Master) -> WebOfMitmweb:
+    # mitmdump needs nothing of it, and would wait for it at every start.
+    from addons.launch.web import WebOfMitmweb
+
+    return WebOfMitmweb(master)
+
+
 class _Doors:
     """Stands last: when every other addon runs, the listeners are opened, and when they have ended, all is closed."""
 
@@ -217,7 +226,7 @@ class _Doors:
     def __init__(self, master: Master, tool: str, gateway: Gateway, ports: Listeners, started: float) -> None:
         self.exchanges = Exchanges()
         self._master = master
-        self._tool = tool
+        self.page = _page(master) if tool == "mitmweb" else None
         self._gateway = gateway
         self._control = Control(gateway)
         self._ports = ports
@@ -249,7 +258,8 @@ class _Doors:
         drain.obey_signals()
         self._begin_to_reload(drain)
         tell_ready(self._gateway, self._ports, self._started)
-        if self._tool == "mitmweb":
+        if self.page is not None:
+            self.page.warn()
             # Its address holds the password where none was chosen, which no log line should.
             print(f"Flows are shown at {self._master.web_url}", file=sys.stdout, flush=True)  # type: ignore[attr-defined]  # noqa: T201
 

@@ -18,8 +18,9 @@ from mitmproxy.proxy import context
 from mitmproxy.proxy.layers import HttpLayer
 
 from addons.exchange import Exchanges
+from addons.wire.chained import chained
 from addons.wire.client_certificate import asking, forget_contexts, shown_by
-from llmauth.ca import Authority
+from llmauth.ca import Authority, Leaf
 
 
 class GatewayTls(tlsconfig.TlsConfig):
@@ -68,8 +69,12 @@ class GatewayTls(tlsconfig.TlsConfig):
         assert tls_start.ssl_conn is not None
         both = ctx.options.http2 and b"h2" in tls_start.conn.alpn_offers
         tls_start.ssl_conn.get_app_data()["client_alpn"] = b"h2" if both else None
+        of_listener = self._of_listener(tls_start.context)
+        leaf = None if of_listener else self._leaf(tls_start.context)
+        if leaf is not None and leaf.chain:
+            tls_start.ssl_conn = chained(tls_start.ssl_conn, leaf, tls_start.conn.cipher_list or ())
         clients = self._clients()
-        if clients is not None and self._listener is not None and self._of_listener(tls_start.context):
+        if clients is not None and self._listener is not None and of_listener:
             tls_start.ssl_conn = asking(tls_start.ssl_conn, self._listener, clients)
 
     def tls_established_client(self, established: tls.TlsData) -> None:
@@ -86,12 +91,15 @@ class GatewayTls(tlsconfig.TlsConfig):
         """
         if self._listener is not None and self._of_listener(conn_context):
             return self._listener
+        leaf = self._leaf(conn_context)
+        # The leaf's key is an elliptic curve one; mitmproxy is annotated for RSA only and hands it to OpenSSL as it is.
+        return certs.CertStoreEntry(certs.Cert(leaf.certificate), leaf.private_key, None, [])  # type: ignore[arg-type]
+
+    def _leaf(self, conn_context: context.Context) -> Leaf:
         tunnel = self._exchanges.peer(conn_context.client).tunnel
         if tunnel is None:
             raise LookupError("TLS outside a tunnel")
-        leaf = self._authority().leaf(tunnel.host)
-        # The leaf's key is an elliptic curve one; mitmproxy is annotated for RSA only and hands it to OpenSSL as it is.
-        return certs.CertStoreEntry(certs.Cert(leaf.certificate), leaf.private_key, None, [])  # type: ignore[arg-type]
+        return self._authority().leaf(tunnel.host)
 
     def _of_listener(self, conn_context: context.Context) -> bool:
         """Whether this handshake is the one with the TLS listener, and not that of a tunnel inside."""

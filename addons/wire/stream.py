@@ -190,9 +190,7 @@ class GatewayStream(WeighingStream):
         if isinstance(event, ResponseData):
             self._meter(event.data)
         if stream is not None and isinstance(event, ResponseData):
-            told = stream.feed(event.data)
-            if told:
-                yield SendHttp(ResponseData(self.stream_id, told), self.context.client)
+            yield from self._tell(stream.feed(event.data))
             if stream.failure is not None:
                 yield from self._call_off("the answer failed in its middle")
         elif stream is not None and isinstance(event, ResponseEndOfMessage):
@@ -206,9 +204,13 @@ class GatewayStream(WeighingStream):
         self._tail = data[-_TAIL:] if len(data) >= _TAIL else (self._tail + data)[-_TAIL:]
         exchange = exchange_of(self.flow)
         if exchange is not None:
+            if exchange.first_data_at is None:
+                exchange.first_data_at = time.monotonic()
             exchange.passed += len(data)
             if exchange.meter is not None:
                 exchange.meter.feed(data)
+            if exchange.onlooker is not None and exchange.stream is None:
+                exchange.onlooker.feed(data)  # of a stream that is changed it sees what becomes of it
 
     def state_consume_response_body(self, event: events.Event) -> layer.CommandGenerator[None]:
         yield from super().state_consume_response_body(event)
@@ -238,6 +240,9 @@ class GatewayStream(WeighingStream):
 
     def _tell(self, data: bytes) -> layer.CommandGenerator[None]:
         if data:
+            exchange = exchange_of(self.flow)
+            if exchange is not None and exchange.onlooker is not None:
+                exchange.onlooker.feed(data)
             yield SendHttp(ResponseData(self.stream_id, data), self.context.client)
 
     def _call_off(self, why: str) -> layer.CommandGenerator[None]:

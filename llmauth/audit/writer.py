@@ -109,8 +109,13 @@ class AuditLog:
 
     def require_usable(self) -> None:
         """Unavailable when records cannot be written, or too many wait; from memory."""
-        if not self.usable() or self._queue.qsize() + len(self._later) >= MOST_WAITING:
+        if not self.usable() or self.waiting >= MOST_WAITING:
             raise not_recorded(self._broken or "it does not write, or not fast enough")
+
+    @property
+    def waiting(self) -> int:
+        """How many records are noted and not yet written."""
+        return self._queue.qsize() + len(self._later)
 
     @property
     def file(self) -> str:

@@ -34,17 +34,19 @@ class Failures:
         self, error: GatewayError, *, method: str, slots: str, source: str, presented: Sequence[Presented]
     ) -> None:
         """Count and log a refusal: by which method, of what stood in which slots, and from where it came."""
-        reason = reason_of(error)
+        reason, fp = reason_of(error), "+".join(map(self._fingerprint, presented))
+        if isinstance(error, Unauthenticated):
+            error.fp = fp
         self._on_failure(method, reason)
         log.log(
             logging.INFO if reason == "missing" else logging.WARNING,
             "auth_failed",
             extra={
                 "reason": reason,
-                "method": method,
                 "source": source,
+                "fp": fp,
+                "method": method,
                 "slots": slots,
-                "fp": "+".join(map(self._fingerprint, presented)),
                 "detail": error.detail,
             },
         )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from secrets import token_hex
 
 from llmauth.authenticators.base import Authenticator, AuthSurroundings, Presented, Slot, wrong
 from llmauth.authenticators.factors import LASTING
 from llmauth.authenticators.keys import ApiKeyOptions, Held, IssuedKeys
 from llmauth.context import Identity
 from llmauth.errors import Forbidden, Unauthenticated
+from llmauth.rules import NO_RULES, Rules
 from llmauth.secrets import Secret
 from llmauth.storage.key_text import is_session
 from llmauth.storage.records import KeyNotFound, KeyRecord
@@ -20,6 +22,8 @@ _NOT_FROM = frozenset({"session", "placeholder", "sigv4", "none"})
 # What these let in for, a password or a key of the environment, they can tell at any time to be there still. A token or
 # a certificate is there for minutes, or in other hands: a session is what spares its owner to show it again.
 _TOLD_AGAIN = frozenset({"api_key", "basic"})
+LENT = "run"
+"""What the owner of the state folder lends to a program of his own, which no method of a client's proves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +56,7 @@ class Sessions(IssuedKeys):
         self._store = surroundings.store
         self._duration = duration
         self._methods = {method.name: method for method in methods}
-        self._owing = LASTING if require_factor else frozenset[str]()
+        self._owing = LASTING | {LENT} if require_factor else frozenset[str]()
 
     def recognises(self, presented: Presented) -> bool:
         """By its form; never in a query, where logs and histories would keep it."""
@@ -106,6 +110,35 @@ class Sessions(IssuedKeys):
         assert record.expires is not None
         return Opened(id=record.id, token=token, expires_in=round(record.expires - now))
 
+    def lend(self, user: str, seconds: float, rules: Rules = NO_RULES) -> Opened:
+        """A session for a program that the owner of the state folder starts; blocks until it is on the disk.
+
+        Forbidden where all must show a second factor: nobody has shown one. ValueError for what is no user's name.
+        """
+        if self._owing:
+            raise Forbidden(
+                "Nothing is lent where a second factor is required.", hint="Log in with key and code: POST /auth/login."
+            )
+        # Each has an origin of its own, so that of many that run at once none ends another.
+        record, token = self._store.open_session(
+            user=user,
+            groups=(),
+            method=LENT,
+            key_id=f"{LENT}-{token_hex(8)}",
+            key_name=LENT,
+            second_factor=False,
+            ends_at=self._clock.wall() + seconds,
+            rules=rules,
+            issued=False,
+        )
+        return Opened(id=record.id, token=token, expires_in=round(seconds))
+
+    def take_back(self, session_id: str) -> bool:
+        """End what was lent, for good; False where it had ended. Blocks until it is on the disk."""
+        ended = self._store.close_session(session_id)
+        self._catch_up()
+        return ended
+
     def close(self, identity: Identity) -> None:
         """End the session that somebody calls with, for good; blocks until it is on the disk. Forbidden without one."""
         if identity.session_id is None:
@@ -118,6 +151,8 @@ class Sessions(IssuedKeys):
         return super()._use(held)
 
     def _require_origin(self, record: KeyRecord) -> None:
+        if record.method == LENT:
+            return
         method = self._methods.get(record.method or "")
         if method is None:
             raise wrong("revoked", f"session {record.id}: method {record.method} is off")

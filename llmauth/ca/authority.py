@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,10 +32,13 @@ _MISSING = (
 class Authority:
     """A CA that can only sign names below its permitted domains; holds its key in memory and nowhere else."""
 
-    def __init__(self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey, clock: Clock) -> None:
-        self.certificate = certificate
-        self.domains = constraints.permitted(certificate)
-        self._leaves = Leaves(certificate, key)
+    def __init__(self, chain: Sequence[x509.Certificate], key: ec.EllipticCurvePrivateKey, clock: Clock) -> None:
+        """`chain` begins with the certificate of the key and ends with the root that clients trust."""
+        self.certificate = chain[-1]
+        self.domains = constraints.permitted(chain[0])
+        constraints.permitted(self.certificate)
+        self._ends = min(one.not_valid_after_utc.timestamp() for one in chain)
+        self._leaves = Leaves(chain, key)
         self._clock = clock
 
     @classmethod
@@ -110,7 +113,7 @@ class Authority:
     @property
     def expires_at(self) -> float:
         """When the certificate ends, as Unix time."""
-        return self.certificate.not_valid_after_utc.timestamp()
+        return self._ends
 
     def days_left(self) -> int:
         """Whole days until the certificate ends."""

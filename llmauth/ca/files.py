@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from secrets import token_hex
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -52,8 +53,12 @@ def replace(folder: Path, content: bytes, moment: datetime) -> None:
         _sync(folder)
 
 
-def read(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-    """The authority in `folder`. Raises CaError where others can read it or it is none, and OSError."""
+def read(folder: Path) -> tuple[tuple[x509.Certificate, ...], ec.EllipticCurvePrivateKey]:
+    """The authority in `folder`: its certificates, that of its key first and the root last, and the key.
+
+    One that was made before there was a root of its own has a single certificate, which is both. Raises CaError where
+    others can read it or it is none, and OSError.
+    """
     path = folder / KEY_FILE
     descriptor = os.open(path, os.O_RDONLY)
     with open(descriptor, "rb") as file:
@@ -61,12 +66,21 @@ def read(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
         content = file.read()
     try:
         key = serialization.load_pem_private_key(content, password=None)
-        certificate = x509.load_pem_x509_certificate(content)
+        chain = tuple(x509.load_pem_x509_certificates(content))
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise CaError(f"{path} does not hold a key and its certificate as PEM, without a password.") from None
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or certificate.public_key() != key.public_key():
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or chain[0].public_key() != key.public_key():
         raise CaError(f"{path} does not hold an elliptic curve key with the certificate of that key.")
-    return certificate, key
+    _require_chain(path, chain)
+    return chain, key
+
+
+def _require_chain(path: Path, chain: Sequence[x509.Certificate]) -> None:
+    for below, above in pairwise(chain):
+        try:
+            below.verify_directly_issued_by(above)
+        except (ValueError, TypeError, InvalidSignature):
+            raise CaError(f"{path} holds certificates of which none signed the one before it.") from None
 
 
 def publish(folder: Path, pem: str) -> None:

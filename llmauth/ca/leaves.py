@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -21,17 +22,23 @@ CACHED_LEAVES = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaf:
-    """A certificate for one host, and the key that all leaves of this process share."""
+    """A certificate for one host, and the key that all leaves of this process share.
+
+    `chain` is what a server shows beside it: the certificates above it, without the root that clients have.
+    """
 
     certificate: x509.Certificate
     private_key: ec.EllipticCurvePrivateKey = field(repr=False)
+    chain: tuple[x509.Certificate, ...] = ()
 
 
 class Leaves:
     """Signs for any host, so whoever calls `make` has asked the constraints first. Times are Unix time."""
 
-    def __init__(self, issuer: x509.Certificate, issuer_key: ec.EllipticCurvePrivateKey) -> None:
-        self._issuer = issuer
+    def __init__(self, chain: Sequence[x509.Certificate], issuer_key: ec.EllipticCurvePrivateKey) -> None:
+        """`chain` begins with the certificate of the key and ends with the root, which may be the same."""
+        self._issuer = chain[0]
+        self._shown = tuple(chain[:-1])
         self._issuer_key = issuer_key
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._leaves: OrderedDict[str, tuple[float, Leaf]] = OrderedDict()
@@ -48,7 +55,7 @@ class Leaves:
 
     def make(self, host: str, now: float) -> Leaf:
         """A new leaf, held from now on."""
-        leaf = Leaf(certificate=self._sign(host, now), private_key=self._key)
+        leaf = Leaf(certificate=self._sign(host, now), private_key=self._key, chain=self._shown)
         renew = now + (leaf.certificate.not_valid_after_utc.timestamp() - now) / 2
         with self._lock:
             self._leaves[host] = (renew, leaf)

@@ -20,14 +20,26 @@ from llmauth import __version__
 # A command's module is imported when it is called: `--help` must not wait for cryptography and an AWS SDK.
 COMMANDS: Mapping[str, str] = {
     "serve": "Run the proxy.",
+    "init": "Write a configuration, and make what belongs to it.",
+    "secret": "Keep the providers' keys in the keyring of this machine.",
     "demo": "Run the proxy with emulated providers, and send real calls through it.",
     "keys": "Issue, list, revoke and rotate the keys of your callers.",
+    "doctor": "Look for what is wrong between clients, proxy and providers, and name what mends it.",
     "creds": "Show where the providers' credentials come from, and rehearse what may happen to them.",
+    "run": "Run a command behind the proxy, with all that it needs.",
+    "join": "Join a proxy that others run, for run, whoami, last and tail.",
+    "leave": "Forget the proxy that was joined.",
     "login": "Log in at an OpenID provider, for a session at the proxy.",
     "whoami": "Show whom the proxy takes you for.",
+    "last": "Show what became of the last requests.",
+    "tail": "Show each request when it is over.",
+    "explain": "Explain one request: decisions, credential, times.",
     "audit": "Check and export the record of decisions.",
     "config": "Check a configuration, and have running proxies take it over.",
     "ca": "Show, export and replace the certificate authority of intercepted tunnels.",
+    "uninstall": "Take away all that is ours on this machine.",
+    "completion": "Print a shell's completion.",
+    "k8s": "What workloads of a cluster need to call through the gateway.",
     "token": "Make a token for a gateway out of credentials that you have anyway.",
 }
 DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
@@ -39,10 +51,13 @@ class Root:
 
     def key_store(self, configs: list[Path]) -> Any:
         """The store of keys (KeyRegistry) by these configuration files; empty for the default ones."""
+        from llmauth.cli.waiting import waiting
         from llmauth.config.settings import read_settings
         from llmauth.config.stores import open_store
 
-        return open_store(read_settings(configs, os.environ))
+        settings = read_settings(configs, os.environ)
+        with waiting("Opening the key database"):
+            return open_store(settings)
 
     def audit_home(self, configs: list[Path]) -> Path | None:
         """The state folder whose audit record tells changes, by these files; None where they switch it off."""

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,6 +20,7 @@ from llmauth.audit.export import Export, Wanted, as_csv, as_json
 from llmauth.audit.records import KINDS
 from llmauth.audit.survey import Named, files_in
 from llmauth.audit.verify import Verified, verify
+from llmauth.cli.waiting import waiting
 from llmauth.clock import SystemClock
 from llmauth.durations import parse_duration
 from llmauth.storage.home import state_folder
@@ -75,7 +76,9 @@ def export(
     begin, end = _moment("--since", since), _moment("--until", until)
     wanted = Wanted(since=begin, until=end, user=user, instance=instance, kind=kind)
     told = Export(home=state_folder(os.environ), wanted=wanted)
-    (as_csv if format_ == "csv" else as_json)(told.lines(), sys.stdout.write)
+    # On a terminal the records themselves tell that it goes on.
+    with nullcontext() if sys.stdout.isatty() else waiting("Reading the record"):
+        (as_csv if format_ == "csv" else as_json)(told.lines(), sys.stdout.write)
     if told.unreadable:
         typer.echo(
             f"{told.unreadable} lines cannot be read and are left out. Look with: llmauth audit verify", err=True

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from llmauth.cli import tables
+from llmauth.cli.waiting import waiting
 from llmauth.config.settings import Settings, read_settings
 from llmauth.control import facts
 from llmauth.control.client import ControlFailed, ask_all
@@ -57,7 +57,7 @@ def _show(config: list[Path], as_json: bool, anew: bool) -> None:
         _tell(running, as_json)
         return
     settings = read_settings(config, os.environ)
-    with Console(stderr=True).status("Asking every source once …"):
+    with waiting("Asking every source once"):
         trial = asyncio.run(ask(settings, ThisMachine(os.environ)))
     if not as_json:
         typer.echo("Every source was asked just now; no running proxy was.", err=True)
@@ -79,7 +79,7 @@ def _rehearse(drill: tuple[str, str], as_json: bool) -> None:
     what, instance = drill
     if what != "expire":
         raise typer.BadParameter("write: --drill expire INSTANCE", param_hint="--drill")
-    with Console(stderr=True).status(f"The credential of {instance} is taken to have ended …"):
+    with waiting(f"The credential of {instance} is taken to have ended"):
         told = _ask({"ask": "expire", "instance": instance})
     if not told:
         typer.echo("No proxy runs on this state folder (LLMAUTH_HOME); start it with: llmauth serve", err=True)

@@ -50,7 +50,7 @@ def login(
     try:
         place = place_of(proxy)
         options = _provider(issuer, client_id, config, ca_file)
-        session = _session(place, _token(*options, scope, resource), proxy_ca_file)
+        session = session_of(place, _token(*options, scope, resource), proxy_ca_file)
         if save:
             _save(place, session)
     except ValueError as error:
@@ -93,8 +93,19 @@ def _invite(begun: Begun) -> None:
     _say("Waiting for you to agree there …")
 
 
-def _session(place: ProxyPlace, token: Secret, ca_file: Path | None) -> Mapping[str, Any]:
-    told = ask(place, "POST", "/auth/login", token, ca_file=ca_file)
+def token_of(issuer: str | None, client_id: str | None) -> Secret:
+    """A token of this provider, after a person agreed in a browser. ValueError, LoginFailed, SourceFailed."""
+    return _token(*_provider(issuer, client_id, None, None), "openid", None)
+
+
+def session_of(
+    place: ProxyPlace, credential: Secret, ca_file: Path | None, code: Secret | None = None
+) -> Mapping[str, Any]:
+    """What a proxy gives for a credential and the code of its second factor: `session_token`, `expires_in`, `user`.
+
+    ProxyFailed where it gives none.
+    """
+    told = ask(place, "POST", "/auth/login", credential, ca_file=ca_file, code=code)
     session = told.get("session_token")
     # It is printed for a shell to read.
     if not isinstance(session, str) or not re.fullmatch(r"[\w.~-]{1,4096}", session, re.ASCII):

@@ -18,7 +18,11 @@ _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
 
 
 class ProxyFailed(Exception):
-    """Why the proxy could not be asked, or what it refused; a sentence."""
+    """Why the proxy could not be asked, or what it refused; a sentence. `code` is the refusal's, where it has one."""
+
+    def __init__(self, sentence: str, code: str | None = None) -> None:
+        super().__init__(sentence)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,14 +59,22 @@ def place_of(url: str) -> ProxyPlace:
 
 
 def ask(
-    place: ProxyPlace, method: str, path: str, credential: Secret, *, ca_file: Path | None = None
+    place: ProxyPlace,
+    method: str,
+    path: str,
+    credential: Secret,
+    *,
+    ca_file: Path | None = None,
+    code: Secret | None = None,
 ) -> Mapping[str, Any]:
     """What the proxy answers, a JSON object; ProxyFailed for anything else.
 
-    In clear text it is asked at a private address alone: the credential is in the request.
+    In clear text it is asked at a private address alone: the credential is in the request. `code` is a second factor's.
     """
     outbound = Outbound(trust=Trust(ca_file=ca_file, private=True, plain=place.scheme == "http"))
     fields = {"Authorization": f"Bearer {credential.reveal()}", "Accept": "application/json"}
+    if code is not None:
+        fields["X-TOTP-Code"] = code.reveal()
     try:
         answer = outbound.ask(method, place.url + path, fields)
     except SourceFailed as failure:
@@ -70,7 +82,13 @@ def ask(
     told = answer.object()
     if answer.status == 200 and told is not None:
         return told
-    raise ProxyFailed(_refusal(answer.status, path, told or {}))
+    raise ProxyFailed(_refusal(answer.status, path, told or {}), _code(told or {}))
+
+
+def _code(told: Mapping[str, Any]) -> str | None:
+    error = told.get("error")
+    code = error.get("code") if isinstance(error, dict) else None
+    return code if isinstance(code, str) else None
 
 
 def _refusal(status: int, path: str, told: Mapping[str, Any]) -> str:

@@ -36,6 +36,21 @@ def aws(
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
     """Sign a GetCallerIdentity for this gateway alone with your credentials of AWS, and print it; nothing is sent."""
+    host, token, ends = _made(server_id, region, profile)
+    if as_json:
+        until = datetime.fromtimestamp(ends, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        typer.echo(json.dumps({"token": token, "expires_at": until, "host": host, "server_id": server_id}, indent=2))
+    else:
+        typer.echo(token)
+
+
+def of_aws(server_id: str, region: str | None, profile: str | None) -> Secret:
+    """Such a token, for whoever logs in with it at once."""
+    return Secret(_made(server_id, region, profile)[1])
+
+
+def _made(server_id: str, region: str | None, profile: str | None) -> tuple[str, str, float]:
+    """The host it is signed for, the token, and when it ends (Unix time)."""
     session = _session(profile)
     where = region or session.get_config_variable("region") or os.environ.get("AWS_REGION") or "us-east-1"
     try:
@@ -47,11 +62,7 @@ def aws(
     token, ends = made(_keys(session), region=where, server_id=server_id)
     if len(token) > LONGEST_TEXT:
         raise _failed("The session token of these credentials is too long for a gateway; use a role with fewer tags.")
-    if as_json:
-        until = datetime.fromtimestamp(ends, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        typer.echo(json.dumps({"token": token, "expires_at": until, "host": host, "server_id": server_id}, indent=2))
-    else:
-        typer.echo(token)
+    return host, token, ends
 
 
 def _session(profile: str | None) -> Any:

@@ -11,7 +11,12 @@ from typing import Annotated, Any
 
 import typer
 
+from llmauth.cli.allowed import in_words
+from llmauth.cli.allowed import plain as _plain
 from llmauth.cli.proxy import SERVICE, ProxyFailed, ProxyPlace, ask, place_of
+from llmauth.clients import joined
+from llmauth.clients.joined import Joined
+from llmauth.credentials.entries import KeyringRefused
 from llmauth.secrets import Secret
 
 app = typer.Typer(help="Show whom the proxy takes you for.", add_completion=False, pretty_exceptions_enable=False)
@@ -23,31 +28,36 @@ _USUAL = "http://127.0.0.1:8080"
 @app.command()
 def whoami(
     proxy: Annotated[
-        str | None, typer.Option(metavar="URL", help="The proxy; HTTPS_PROXY, or this machine's own, unless given.")
+        str | None,
+        typer.Option(metavar="URL", help="The proxy; else HTTPS_PROXY, the one joined, or this machine's own."),
     ] = None,
     proxy_ca_file: Annotated[Path | None, typer.Option(help="The CA of the proxy's certificate.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
     """Ask the proxy who you are. The credential is LLMAUTH_KEY, else the password in the proxy's URL."""
     try:
-        place = place_of(proxy or next((os.environ[name] for name in _VARIABLES if os.environ.get(name)), _USUAL))
-        told = ask(place, "GET", "/auth/whoami", _credential(place), ca_file=proxy_ca_file)
-    except (ValueError, ProxyFailed) as error:
+        known = joined.read(os.environ)
+        set_ = next((os.environ[name] for name in _VARIABLES if os.environ.get(name)), None)
+        place = place_of(proxy or set_ or (known.url if known is not None else _USUAL))
+        known = known if known is not None and known.url == place.url else None
+        trusted = proxy_ca_file or (joined.trusted(known, os.environ) if known is not None else None)
+        told = ask(place, "GET", "/auth/whoami", _credential(place, known), ca_file=trusted)
+    except (ValueError, ProxyFailed, KeyringRefused) as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(2 if isinstance(error, ValueError) else 1) from None
     typer.echo(json.dumps(told, indent=2, ensure_ascii=False) if as_json else _sentence(told))
 
 
-def _credential(place: ProxyPlace) -> Secret:
+def _credential(place: ProxyPlace, known: Joined | None) -> Secret:
     """ValueError where there is none."""
     key = os.environ.get("LLMAUTH_KEY")
     if key:
         if not key.isascii() or not key.isprintable():
             raise ValueError("LLMAUTH_KEY holds what is no key.")
         return Secret(key)
-    found = place.password or _saved(place)
+    found = place.password or (joined.session(known, os.environ) if known is not None else _saved(place))
     if found is None:
-        raise ValueError("There is no credential: set LLMAUTH_KEY, or run: llmauth login")
+        raise ValueError("There is no credential: set LLMAUTH_KEY, or run: llmauth join, or llmauth login")
     return found
 
 
@@ -72,9 +82,6 @@ def _sentence(told: Mapping[str, Any]) -> str:
         lines.append(f"ends in {max(0, round((ends - time.time()) / 60))} min")
     if told.get("second_factor") is True:
         lines.append("with a second factor")
+    if allowed := in_words(told.get("allowed")):
+        lines.append(f"allowed: {allowed}")
     return "\n".join(lines)
-
-
-def _plain(text: object) -> str:
-    """As it may be written to a terminal."""
-    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in str(text))

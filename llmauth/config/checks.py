@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from llmauth import credentials, providers, token_hosts
 from llmauth.addresses import is_ip_literal, is_loopback, is_private
 from llmauth.config.document import Document
+from llmauth.config.links import check_links
 from llmauth.config.problems import Place, Problem
 from llmauth.config.tree import Node, join
 
@@ -173,4 +174,5 @@ _CHECKS: tuple[Callable[[Document, Node], Iterable[Problem]], ...] = (
     _check_instances_named,
     _check_gateway_hosts,
     _check_egress,
+    check_links,
 )

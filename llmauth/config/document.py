@@ -29,6 +29,7 @@ from llmauth.config.sections import (
     Storage,
     Upstream,
 )
+from llmauth.config.telemetry import Telemetry
 from llmauth.credentials import StrategyOptions
 from llmauth.credentials.base import Options
 from llmauth.providers.base import ProviderOptions
@@ -84,3 +85,4 @@ class Document(Section):
     policies: PoliciesSection = PoliciesSection()
     prices: Path | None = None
     audit: Audit = Audit()
+    telemetry: Telemetry = Telemetry()

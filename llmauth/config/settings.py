@@ -8,7 +8,7 @@ from pathlib import Path
 
 from llmauth import providers
 from llmauth.addresses import is_loopback
-from llmauth.config import environment
+from llmauth.config import environment, links
 from llmauth.config.checks import check
 from llmauth.config.document import Document, Instance
 from llmauth.config.limits import Limits
@@ -28,6 +28,7 @@ from llmauth.config.sections import (
     Storage,
     Upstream,
 )
+from llmauth.config.telemetry import Telemetry
 from llmauth.config.tree import Node, join, overlay
 from llmauth.credentials import defaults_for
 from llmauth.governance.places import parse_place
@@ -69,6 +70,7 @@ class Settings:
     policies: PoliciesSection
     prices: Mapping[str, Price]
     metrics: MetricsListener | None
+    telemetry: Telemetry
     ca: CaSettings
     log: Log
     home: Path
@@ -116,7 +118,7 @@ def _settings(document: Document, files: tuple[Path, ...], environ: Mapping[str,
     create = not environ.get("KUBERNETES_SERVICE_HOST") if ca.create == "auto" else ca.create
     return Settings(
         server=document.server,
-        upstream=document.upstream,
+        upstream=_upstream(document),
         limits=document.limits,
         auth=document.auth,
         egress=document.egress,
@@ -131,14 +133,20 @@ def _settings(document: Document, files: tuple[Path, ...], environ: Mapping[str,
         policies=document.policies,
         prices=read_prices(document.prices, environ),
         metrics=document.metrics,
+        telemetry=document.telemetry,
         ca=CaSettings(folder=ca.folder or home / "ca", create=create, domains=ca.domains),
         log=document.log,
         home=home,
         files=files,
         prices_file=document.prices,
         unavailable=tuple(_unavailable(document, environ)),
-        warnings=(*_warnings(document), *_about_limits(document, environ)),
+        warnings=(*_warnings(document, files), *_about_limits(document, environ)),
     )
+
+
+def _upstream(document: Document) -> Upstream:
+    upstream = document.upstream
+    return upstream.model_copy(update={"resolve": {**links.addresses(document), **upstream.resolve}})
 
 
 def _home(environ: Mapping[str, str]) -> Path:
@@ -154,10 +162,11 @@ def _unavailable(document: Document, environ: Mapping[str, str]) -> Iterable[str
     yield from (name for name in environment.LATER_VARIABLES if environ.get(name, "").lower() not in ("", "false"))
 
 
-def _warnings(document: Document) -> Iterable[str]:
+def _warnings(document: Document, files: tuple[Path, ...]) -> Iterable[str]:
     server = document.server
     if not document.instances:
-        yield "No instance is configured, so nothing can be called; add one under `instances:`."
+        what = "add one under `instances:`" if files else "write a configuration with `llmauth init`"
+        yield f"No instance is configured, so nothing can be called; {what}."
     for name, instance in document.instances.items():
         if not (instance.strategies or defaults_for(instance.type)):
             yield f"Instance '{name}' gets no credential: name under `authentication:` where it comes from."

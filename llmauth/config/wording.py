@@ -121,7 +121,8 @@ def _hidden(node: Node, key: str) -> Iterable[tuple[str, str]]:
 
 
 _SECRET_KEY = re.compile(
-    r"secret|token|password|passw|passphrase|api_?key|access_key|private_?key|credential|seed|pepper"
+    r"secret|token|password|passw|passphrase|api[_-]?key|access_key|private_?key|credential|seed|pepper"
+    r"|authorization|\Ax-"  # header fields
 )
 _ABOUT_A_SECRET = ("_name", "_file", "_path", "_url", "_id", "variable", "mount")
 # The forms that credentials are known by, user and password in a URL, and any long run of letters with digits.

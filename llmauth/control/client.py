@@ -19,12 +19,13 @@ class ControlFailed(Exception):
     """A process that runs did not answer as it should; the text is a sentence."""
 
 
-def ask_all(home: Path, question: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The answers of all proxies that run on this state folder, in the order of their process numbers; blocks.
+def ask_all(home: Path, question: Mapping[str, Any], patience: float = TIME_LIMIT) -> list[dict[str, Any]]:
+    """The answers of all proxies that run on this state folder, in the order of their process numbers; blocks, for each
+    no longer than `patience` seconds.
 
     Sockets that a killed process left behind are passed over. ControlFailed where one that runs does not answer.
     """
-    answers = (_ask(number, file, question) for number, file in sockets(folder_of(home)))
+    answers = (_ask(number, file, question, patience) for number, file in sockets(folder_of(home)))
     return [answer for answer in answers if answer is not None]
 
 
@@ -41,9 +42,31 @@ def ask_each(home: Path, question: Mapping[str, Any]) -> Iterator[dict[str, Any]
             yield answer
 
 
-def _ask(number: int, file: Path, question: Mapping[str, Any]) -> dict[str, Any] | None:
+def running(home: Path) -> tuple[int, ...]:
+    """The process numbers of the proxies that run on this state folder; asks them nothing."""
+    return tuple(number for number, file in sockets(folder_of(home)) if _listens(file))
+
+
+def ask_one(number: int, file: Path, question: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The answer of the process of one socket, as `sockets` has both; None where nobody listens there any more."""
+    return _ask(number, file, question)
+
+
+def _listens(file: Path) -> bool:
+    try:
+        with socket.socket(socket.AF_UNIX) as connection, short(file.parent, file.name) as path:
+            connection.settimeout(TIME_LIMIT)
+            connection.connect(path)
+    except (ConnectionRefusedError, FileNotFoundError):
+        return False
+    except OSError:  # it is there, and does not listen in time
+        return True
+    return True
+
+
+def _ask(number: int, file: Path, question: Mapping[str, Any], patience: float = TIME_LIMIT) -> dict[str, Any] | None:
     with socket.socket(socket.AF_UNIX) as connection, short(file.parent, file.name) as path:
-        connection.settimeout(TIME_LIMIT)
+        connection.settimeout(patience)
         try:
             connection.connect(path)
         except (ConnectionRefusedError, FileNotFoundError):

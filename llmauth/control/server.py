@@ -9,13 +9,15 @@ import os
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from llmauth.clock import Clock, SystemClock
 from llmauth.config.settings import Settings
-from llmauth.control import facts
+from llmauth.control import checking, facts, lending
 from llmauth.control.levels import LogLevel
 from llmauth.control.place import folder_of, short, sweep
+from llmauth.control.standing import standing
 from llmauth.gateway import Gateway
 
 logger = logging.getLogger(__name__)
@@ -27,7 +29,7 @@ _TIME_LIMIT = 5.0
 class Control:
     """Answers whoever may open the socket, which is whoever may read the state folder: its owner.
 
-    Nothing here is reachable over the network, and no answer holds a secret.
+    Nothing here is reachable over the network, and no answer holds a secret but what `lend` lends.
     """
 
     def __init__(self, gateway: Gateway, clock: Clock | None = None) -> None:
@@ -42,6 +44,16 @@ class Control:
             "expire": self._expire,
             "reload": self._reload,
             "log_level": self._log_level,
+            "standing": self._standing,
+            "check": partial(self._checked, checking.check),
+            "permit": partial(self._checked, checking.permit),
+            "look": self._look,
+            "served": self._served,
+            "lend": partial(self._lent, lending.lend),
+            "take_back": partial(self._lent, lending.take_back),
+            "recent": self._recent,
+            "follow": self._follow,
+            "explain": self._explain,
         }
         self.reload: Callable[[str], Awaitable[dict[str, Any]]] | None = None
         self._level = LogLevel(gateway.settings.log.level)
@@ -94,6 +106,30 @@ class Control:
             "instances": facts.of_instances(self._gateway.credential.status(), self._clock.wall()),
         }
 
+    async def _look(self, question: dict[str, Any]) -> dict[str, Any]:
+        """A source was given something new: it is asked now, and not when its time comes."""
+        instance = question.get("instance")
+        if not isinstance(instance, str) or instance not in self._gateway.handlers:
+            return {"error": f"no instance is named '{instance}'"}
+        logger.info("The sources of an instance are asked again", extra={"instance": instance})
+        status = await self._gateway.credential.look_again(instance)
+        return {**self._process(), "state": status.state, "strategy": status.strategy}
+
+    async def _served(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {**self._process(), **lending.served(self._gateway)}
+
+    async def _lent(self, change: checking.Check, question: dict[str, Any]) -> dict[str, Any]:
+        return {**self._process(), **await change(self._gateway, question)}
+
+    async def _recent(self, question: dict[str, Any]) -> dict[str, Any]:
+        return {**self._process(), **self._gateway.hindsight.recent(question)}
+
+    async def _follow(self, question: dict[str, Any]) -> dict[str, Any]:
+        return {**self._process(), **await self._gateway.hindsight.follow(question)}
+
+    async def _explain(self, question: dict[str, Any]) -> dict[str, Any]:
+        return {**self._process(), **self._gateway.hindsight.explain(question)}
+
     async def _expire(self, question: dict[str, Any]) -> dict[str, Any]:
         instance = question.get("instance")
         if not isinstance(instance, str) or instance not in self._gateway.handlers:
@@ -117,6 +153,12 @@ class Control:
     def follow(self, settings: Settings) -> None:
         """The configuration is another one now."""
         self._level.follow(settings.log.level)
+
+    async def _standing(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {**self._process(), **standing(self._gateway)}
+
+    async def _checked(self, check: checking.Check, question: dict[str, Any]) -> dict[str, Any]:
+        return {**self._process(), **await check(self._gateway, question)}
 
     def _process(self) -> dict[str, Any]:
         seat = self._gateway.seat

@@ -12,7 +12,7 @@ import random
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from llmauth.clock import Clock
@@ -186,6 +186,10 @@ class Lease:
             self._running = None if task.done() else task
         return self._running
 
+    def running(self) -> asyncio.Task[None] | None:
+        """The fetch that is running; starts none."""
+        return self._running
+
     def _due(self) -> bool:
         # The last fetch may have stopped early because the old credential was still good; once it is not, there is more
         # to try than that fetch did.
@@ -259,6 +263,13 @@ class Lease:
         self._ended = None
         if self._current is None:
             self._current = ended
+
+    def age(self) -> None:
+        """Treat the credential as one that is due for its renewal; it is used until there is another."""
+        current = self._current
+        if current is not None:
+            self._current = replace(current, term=replace(current.term, renew=-math.inf, renew_wall=-math.inf))
+        self._not_before = -math.inf
 
     def close(self) -> None:
         """Stop a fetch that is running; what is held stays usable until it ends."""

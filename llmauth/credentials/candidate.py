@@ -66,6 +66,10 @@ class Candidate:
         self._delay = min(delay, LONGEST_WHILE_YOUNG) if young else delay
         return new
 
+    def due(self) -> None:
+        """It may be asked again at once."""
+        self._delay = 0.0
+
     def answered(self) -> None:
         """Note that it gave a credential."""
         self.reason = None

@@ -86,6 +86,24 @@ class Chain:
         if self.lease.freshness() is not Freshness.FRESH or self._better_is_due():
             self.lease.renew()
 
+    async def look_again(self, patience: float) -> None:
+        """Somebody has given a source something new: ask them again now; what is held is used meanwhile.
+
+        Returns when they have answered, after `patience` seconds at most. A fetch that runs already may have come too
+        early, and does not count.
+        """
+        ends = self._clock.monotonic() + patience
+        before = self.lease.running()
+        if before is not None:
+            await asyncio.wait({before}, timeout=patience)
+        for candidate in self._candidates:
+            candidate.due()
+        self._forget()
+        self.lease.age()
+        running = self.lease.renew()
+        if running is not None:
+            await asyncio.wait({running}, timeout=max(0.0, ends - self._clock.monotonic()))
+
     # ---- finding a credential --------------------------------------------------------------------------------------
 
     async def _fetch(self) -> Found:
@@ -248,6 +266,6 @@ def no_credential(instance: str, tried: str, detail: str) -> NoCredential:
     """The refusal of a request to an instance that has no credential; `detail` is for the log alone."""
     return NoCredential(
         f"Cannot authenticate to provider {instance}{tried}.",
-        hint="It is not your key: tell whoever runs this gateway.",
+        hint="Not your key. Tell whoever runs this gateway.",
         detail=detail,
     )

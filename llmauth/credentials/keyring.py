@@ -59,12 +59,11 @@ class KeyringStrategy:
         reason = self.unavailable()
         if reason is not None:
             raise SourceUnavailable(reason)
-        backends = _trusted(_backend())
+        backends = usable()
         secret = next((found for b in backends if (found := self._ask(b)) is not None), None)
         place = f"keyring entry {self._service}/{self._username}"
         if secret is None:
-            # The command of the keyring package, which asks for the value and keeps it where we look.
-            command = shlex.join(("keyring", "set", self._service, self._username))
+            command = shlex.join(("llmauth", "secret", "set", self._surroundings.instance))
             raise SourceUnavailable(f"there is no {place}; `{command}` makes one")
         credential = credential_at(place, secret, self._provider)
         return Loaded(credential=credential, source=place, refresh_after=self._refresh_after)
@@ -78,6 +77,14 @@ class KeyringStrategy:
             kind = type(error).__name__
             hint = "; unlock it, and it is asked again" if kind == "KeyringLocked" else ""
             raise SourceFailed(f"the keyring {_name(backend)} refused: {kind}{hint}") from None
+
+
+def usable() -> list[KeyringBackend]:
+    """The keyrings of this machine that protect what they keep, in the order in which they are asked.
+
+    SourceUnavailable where there is none, SourceFailed where there is none but such as do not.
+    """
+    return _trusted(_backend())
 
 
 def _backend() -> KeyringBackend:

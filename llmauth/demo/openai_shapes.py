@@ -171,6 +171,7 @@ _responses = record(
         "truncation": optional(one_of("auto", "disabled")),
         "top_logprobs": optional(integer(0, 20)),
         "user": text,
+        "client_metadata": mapping,
         "safety_identifier": optional(text),
         "prompt_cache_key": optional(text),
         "prompt_cache_retention": optional(one_of("in_memory", "24h")),

@@ -174,15 +174,30 @@ class Session:
         yield {"type": "response.done", "response": {**response, "status": "completed", "output": [done]}}
 
     def _respond(self, event: Event) -> Iterator[Event | bytes]:
-        """The beginning, the text and the end of a response of the Responses API."""
+        """A response of the Responses API: one message, in the events that its stream of server-sent events has."""
         response: Event = {"id": f"resp_{secrets.token_hex(24)}", "object": "response", "model": event.get("model")}
-        yield {"type": "response.created", "sequence_number": 0, "response": {**response, "status": "in_progress"}}
         count = self._call.tokens(None)
-        for number, token in enumerate(words.tokens(_SPEAKER, count), start=1):
-            yield {"type": "response.output_text.delta", "sequence_number": number, "delta": token}
-            yield PAUSE
-        end = {**response, "status": "completed"}
-        yield {"type": "response.completed", "sequence_number": count + 1, "response": end}
+        item: Event = {"id": f"msg_{secrets.token_hex(24)}", "type": "message", "role": "assistant", "content": []}
+        where = {"item_id": item["id"], "output_index": 0, "content_index": 0}
+        part = {"type": "output_text", "text": words.text(_SPEAKER, count), "annotations": []}
+        told: list[Event] = [
+            {"type": "response.created", "response": {**response, "status": "in_progress"}},
+            {"type": "response.output_item.added", "output_index": 0, "item": {**item, "status": "in_progress"}},
+            *({"type": "response.output_text.delta", **where, "delta": one} for one in words.tokens(_SPEAKER, count)),
+        ]
+        whole = {**item, "status": "completed", "content": [part]}
+        usage = {"input_tokens": 1, "output_tokens": count, "total_tokens": count + 1}
+        told += [
+            {"type": "response.output_item.done", "output_index": 0, "item": whole},
+            {
+                "type": "response.completed",
+                "response": {**response, "status": "completed", "output": [whole], "usage": usage},
+            },
+        ]
+        for number, one in enumerate(told):
+            yield {**one, "sequence_number": number}
+            if one["type"].endswith(".delta"):
+                yield PAUSE
 
 
 def _event_in(frame: Frame) -> Event | None:

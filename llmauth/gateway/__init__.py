@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from wsgiref.simple_server import WSGIServer
 
 from cryptography.x509 import Certificate
@@ -18,21 +19,25 @@ from llmauth.config.governors import open_governor
 from llmauth.config.settings import Settings
 from llmauth.credentials.chain import Asked
 from llmauth.credentials.status import InstanceStatus
-from llmauth.gateway import callers
+from llmauth.gateway import callers, standing
 from llmauth.gateway.callers import Standing
+from llmauth.gateway.exporting import exporter_of
+from llmauth.gateway.hindsight import Hindsight
 from llmauth.gateway.plan import Plan, Way
-from llmauth.gateway.planning import LEARNED, Basis, authority, make
+from llmauth.gateway.planning import LEARNED, Basis, authority, hosts_to_sign, make
 from llmauth.gateway.recording import Recording
 from llmauth.gateway.seat import Seat
 from llmauth.governance.governor import Governor
+from llmauth.hindsight.memory import Memory
 from llmauth.platform import Platform, ThisMachine
+from llmauth.platform.desktop import desktop_features
 from llmauth.providers.base import ProviderHandler
 from llmauth.routers.credential import CredentialRouter
 from llmauth.storage.home import prepare
 from llmauth.telemetry.metrics import Metrics
 from llmauth.telemetry.sums import Snapshot
 
-__all__ = ["LEARNED", "Gateway", "Plan", "Readiness", "Way", "authority"]
+__all__ = ["LEARNED", "Gateway", "Plan", "Readiness", "Way", "authority", "hosts_to_sign"]
 
 logger = logging.getLogger(__name__)
 
@@ -70,13 +75,15 @@ class Gateway:
         prepare(settings.home)
         self.seat = seat
         self.metrics_of_all: Callable[[], Awaitable[bytes]] | None = None
+        # Asks every process of this gateway the same, and blocks; None where there is one.
+        self.ask_all: Callable[[Mapping[str, Any]], list[dict[str, Any]]] | None = None
         self.metrics = Metrics()
         self.thoughts = Thoughts(clock)
         self.recording = Recording(AuditLog(settings.home, clock) if settings.audit.enabled else None)
-        standing = Standing.open(settings, environ, clock, self.metrics.auth_failed)
-        self._keys, self.tokens, self._flights = standing.keys, standing.tokens, standing.flights
+        common = Standing.open(settings, environ, clock, self.metrics.auth_failed)
+        self._keys, self.tokens, self._flights = common.keys, common.tokens, common.flights
         self._basis = Basis(
-            standing=standing,
+            standing=common,
             governor=_governor(settings, seat, clock),
             machine=ThisMachine(environ),
             clock=clock,
@@ -88,6 +95,11 @@ class Gateway:
             self._keys.close()
             raise
         self.metrics.know(self.plan.catalogue.known())
+        self.metrics.only(self.plan.handlers)
+        self.memory = Memory()
+        self.hindsight = Hindsight(self.memory, lambda: self.plan.governor)
+        self.desktop = desktop_features(self.platform, environ)
+        self.exporter = exporter_of(settings.telemetry.otlp, self.plan.outbound, self.metrics)
         self._former: list[Plan] = []
         self._had_credential: set[str] = set()
         self._metrics_server: WSGIServer | None = None
@@ -104,6 +116,8 @@ class Gateway:
         self.recording.start()
         callers.start(self.plan.callers.judges())
         self.plan.credential.prime()
+        if self.exporter is not None:
+            self.exporter.start()
         listener = self.settings.metrics
         if listener is not None and self.seat is None:
             self._metrics_server = self.metrics.serve(listener.port, listener.host, refresh=self.readiness)
@@ -113,6 +127,8 @@ class Gateway:
         if self._metrics_server is not None:
             self._metrics_server.shutdown()
             self._metrics_server.server_close()
+        if self.exporter is not None:
+            self.exporter.stop()
         self._flights.close()
         for former in self._former:
             former.credential.close()
@@ -154,8 +170,7 @@ class Gateway:
         before.credential.rest()
         plan.credential.prime()
         self.metrics.know(plan.catalogue.known())
-        for name in before.handlers.keys() - plan.handlers.keys():
-            self.metrics.credential(name, None, None)
+        self.metrics.only(plan.handlers)
 
     async def let_go(self, needed: Collection[Plan]) -> None:
         """End what only plans have that no request needs any more: of those before, `needed` are still asked."""
@@ -216,12 +231,17 @@ class Gateway:
         instances = self.plan.credential.status()
         usable, recorded = self.plan.auth.usable(), self.recording.usable()
         with_credential = self._has_credential(instances)
-        for name, one in instances.items():
-            self.metrics.credential(name, one.strategy, one.expires_at)
-        self.metrics.health("live", True)
         ready = usable and recorded and with_credential
-        self.metrics.health("ready", ready)
         keys = ("last_known" if self._keys.is_behind() else "ok") if usable else "unreadable"
+        standing.show(
+            self.metrics,
+            ready=ready,
+            keys=keys,
+            instances=instances,
+            recording=self.recording,
+            limiter=self.limits.limiter,
+            authority_ends=self.authority.expires_at,
+        )
         return Readiness(ready=ready, keys=keys, audit=self.recording.state(), instances=instances)
 
     def _has_credential(self, instances: Mapping[str, InstanceStatus]) -> bool:

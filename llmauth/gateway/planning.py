@@ -92,7 +92,7 @@ def make(settings: Settings, basis: Basis, before: Plan | None = None) -> Plan:
 def authority(settings: Settings, handlers: Mapping[str, ProviderHandler], clock: Clock | None = None) -> Authority:
     """The CA of a configuration, made where there is none and one may be made; CaError otherwise."""
     made = Authority.load_or_create(settings.ca.folder, ca_domains(settings), settings.ca.create, clock)
-    _require(made, settings, handlers)
+    made.require(hosts_to_sign(settings, handlers))
     return made
 
 
@@ -105,14 +105,15 @@ def _authority(
     now = Authority.load_or_create(settings.ca.folder, ca_domains(settings), False, clock)
     same = before.authority.fingerprint() == now.fingerprint()
     found = before.authority if same else now
-    _require(found, settings, handlers)
+    found.require(hosts_to_sign(settings, handlers))
     return found
 
 
-def _require(made: Authority, settings: Settings, handlers: Mapping[str, ProviderHandler]) -> None:
+def hosts_to_sign(settings: Settings, handlers: Mapping[str, ProviderHandler]) -> set[str]:
+    """Every host whose tunnels a gateway of this configuration ends."""
     hosts = {origin.host for handler in handlers.values() for origin in handler.hosts}
     hosts |= {origin.host for origin in _token_hosts(handlers)} | set(settings.hosts)
-    made.require(hosts | set(settings.server.gateway_hosts))
+    return hosts | set(settings.server.gateway_hosts)
 
 
 def _way(settings: Settings, before: Plan | None) -> tuple[Way, Outbound]:

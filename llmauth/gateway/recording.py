@@ -38,6 +38,10 @@ class Recording:
         """The same in a word: `ok`, `off` or `unwritable`."""
         return "off" if self.log is None else "ok" if self.log.usable() else "unwritable"
 
+    def waiting(self) -> int:
+        """How many records are noted and not yet written."""
+        return 0 if self.log is None else self.log.waiting
+
     def credential(self, instance: str, asked: Asked) -> None:
         """A source of credentials was asked. One that is not there on this machine is not asked for anything."""
         result: Any = _WORTH_TELLING.get(asked.result)

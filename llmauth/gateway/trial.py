@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from llmauth import providers
 from llmauth.clock import Clock, SystemClock
@@ -15,6 +15,7 @@ from llmauth.credentials.cache import LOADS_AT_ONCE, Source
 from llmauth.credentials.chain import unexpired
 from llmauth.gateway.sourcing import outbound_of, strategies_of, surroundings_of
 from llmauth.platform import Machine, Platform
+from llmauth.secrets import Loaded
 from llmauth.sources import SourceFailed, SourceUnavailable
 
 
@@ -57,6 +58,37 @@ async def ask(settings: Settings, machine: Machine) -> Trial:
         *(asyncio.gather(*(_asked(one, slots) for one in ordered)) for ordered in strategies.values())
     )
     return Trial(platform=platform, instances=dict(zip(strategies, answers, strict=True)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """The credential that an instance would use now, and the strategy it came from; why those before it gave none."""
+
+    loaded: Loaded | None = field(default=None, repr=False)
+    strategy: str | None = None
+    refusals: tuple[tuple[str, str], ...] = ()
+
+
+async def take(settings: Settings, machine: Machine) -> Mapping[str, Taken]:
+    """Ask the strategies of each instance in their order, all instances at a time, up to the first that gives one."""
+    _, strategies = _made(settings, machine, SystemClock())
+    slots = asyncio.Semaphore(LOADS_AT_ONCE)
+    found = await asyncio.gather(*(_taken(ordered, slots) for ordered in strategies.values()))
+    return dict(zip(strategies, found, strict=True))
+
+
+async def _taken(ordered: Sequence[CredentialStrategy], slots: asyncio.Semaphore) -> Taken:
+    refusals: list[tuple[str, str]] = []
+    for one in ordered:
+        try:
+            loaded = unexpired(await Source(one, slots).load(), time.time())
+        except (SourceUnavailable, SourceFailed) as refusal:
+            refusals.append((one.label, refusal.reason))
+        except Exception as error:
+            refusals.append((one.label, f"unexpected {type(error).__name__}"))
+        else:
+            return Taken(loaded=loaded, strategy=one.label, refusals=tuple(refusals))
+    return Taken(refusals=tuple(refusals))
 
 
 def _made(

@@ -70,6 +70,18 @@ class Allowance:
         """Whether a provider's own host may be asked."""
         return self.rules.hosts is None or self._hosts.match(host.lower())
 
+    def facts(self, *, counted: bool) -> dict[str, object]:
+        """The same as plain values, for whom it is about; without `counted` nothing is limited by number."""
+        rules, budget = self.rules, self.rules.budget if counted else None
+        return {
+            **{
+                name: _listed(getattr(rules, name)) for name in ("models", "instances", "protocols", "hosts", "methods")
+            },
+            **{name: getattr(rules, name) if counted else None for name in ("rpm", "tpm", "concurrent")},
+            "budget": None if budget is None else {"amount": str(budget.amount), "per": budget.per},
+            "until": self.expires,
+        }
+
     def _is_allowed(self, model: str) -> bool:
         found = self._judged.get(model)
         if found is None:
@@ -117,6 +129,14 @@ class Policies:
         """Whether a policy has a budget, which means nothing without prices."""
         every = (self._default, *self._groups.values(), *self._users.values())
         return any(policy.rules.budget is not None for policy in every)
+
+    def origin(self, identity: Identity, rule: str) -> str | None:
+        """Whose rules say something of this, as people call them; None where nobody's do."""
+        groups = [(f"group {name}", policy.rules) for name, policy in self._groups.items() if name in identity.groups]
+        user = self._users.get(identity.user, Policy()).rules
+        key = f"key {identity.key_name or identity.key_id}"
+        every = [(key, identity.rules), (f"user {identity.user}", user), *groups, ("default", self._default.rules)]
+        return next((name for name, rules in every if getattr(rules, rule) is not None), None)
 
     def _made(self, identity: Identity) -> Allowance:
         of_user = self._of_user(identity)
@@ -223,11 +243,15 @@ def _unless_budget_raised(own: Budget | None, of_user: Budget | None) -> Budget 
     return None if own.amount / _HOURS[own.per] > of_user.amount / _HOURS[of_user.per] else of_user
 
 
+def _listed(entries: tuple[str, ...] | None) -> list[str] | None:
+    return None if entries is None else list(entries)
+
+
 def _refuse(message: str, allowed: Iterable[str], rule: str) -> NoReturn:
     raise Forbidden(message, hint=_allowed(allowed), detail=f"policy: {rule}")
 
 
-_ASK = "Ask whoever runs this gateway."
+_ASK = "Ask whoever runs this gateway, or run: llmauth whoami"
 
 
 def _allowed(entries: Iterable[str]) -> str:

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from botocore.config import Config
     from botocore.session import Session
 
-Service = Literal["sts", "secretsmanager"]
+Service = Literal["sts", "secretsmanager", "iam"]
 _ENDPOINTS: Mapping[Service, str] = {
     "sts": "AWS_ENDPOINT_URL_STS",
     "secretsmanager": "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+    "iam": "AWS_ENDPOINT_URL_IAM",
 }
 
 # Limits of botocore's own connections, where a profile makes it use them; its own are 60 s, 60 s, and three attempts.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from typing import Literal
 
 from llmauth.platform import CLUSTERS, MACHINES, Cloud, Platform, PlatformName
@@ -57,12 +57,13 @@ def detect(
     )
 
 
-def announce(platform: Platform) -> None:
+def announce(platform: Platform, more: Iterable[str] = ()) -> None:
     """Log what was detected, once at start-up: two lines for whoever looks for them, and one that says why.
 
     People read the last one where the configuration decided, or at debug level; in JSON the first line has it all.
+    `more` are features that are none of a cloud's, each with its value.
     """
-    features = ", ".join(f"{feature}=true" for feature in platform.features()) or "none"
+    features = ", ".join((*(f"{feature}=true" for feature in platform.features()), *more)) or "none"
     facts = _facts(platform)
     log.info("Platform detected: %s", platform.name, extra={"in_words": True, **facts})
     log.info("Features available: %s", features)

@@ -16,6 +16,7 @@ from llmauth.context import ClientProtocol, Operation, ProviderType
 from llmauth.errors import InternalError
 from llmauth.http import Headers, Request, Url
 from llmauth.providers.named import NOTHING, Call, Named, named
+from llmauth.providers.private_link import Link
 from llmauth.providers.speaking import Embeddings, Native
 from llmauth.secrets import Credential
 from llmauth.signing import hosted
@@ -115,6 +116,11 @@ class ProviderHandler(Protocol):
         """The place that most calls go to; its path comes before theirs."""
         ...
 
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """Interface endpoints at which hosts of this instance are dialled."""
+        ...
+
     def forward(self, path: str, method: str) -> Url:
         """Where a call by /transparent/ path goes; `path` is the provider's own, with its query, as it came."""
         ...
@@ -189,6 +195,7 @@ class BoundHandler(Generic[Options]):
     options_model: ClassVar[type[ProviderOptions]]
     shape: ClassVar[RefusalShape]
     model_in_path: ClassVar[bool] = False
+    links: tuple[Link, ...] = ()
 
     def __init__(self, name: str, options: Options, clock: Clock | None = None) -> None:
         self.name = name

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 from urllib.parse import unquote
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from llmauth.addresses import HostPort
+from llmauth.clock import Clock
 from llmauth.codecs import aws_exceptions
 from llmauth.codecs.anthropic.counted import Counted
 from llmauth.codecs.anthropic.counting import asking_bedrock
@@ -25,12 +27,13 @@ from llmauth.codecs.openai.failures import parse_failure
 from llmauth.context import Operation
 from llmauth.errors import UpstreamError
 from llmauth.http import Headers, Request, Url
-from llmauth.providers.base import BoundHandler, ProviderOptions, Verdict, joined
+from llmauth.providers.base import BoundHandler, ProviderOptions, Verdict, joined, parse_base_url
 from llmauth.providers.inference_profiles import foundation, geography
 from llmauth.providers.named import NOTHING, Call, Named, at, named, text
+from llmauth.providers.private_link import Link, endpoint
 from llmauth.providers.speaking import OPENAI_PATHS, Embeddings, Native, quoted, under_its_name
 from llmauth.secrets import ApiKey, AwsKeys, BearerToken, Credential
-from llmauth.signing import bearer, sigv4
+from llmauth.signing import bearer, hosted, sigv4
 
 # First segments of the paths that the runtime serves; every other path is the control plane's.
 _RUNTIME = frozenset({"model", "guardrail", "guardrail-checks", "async-invoke", "openai"})
@@ -74,9 +77,16 @@ _REJECTED = frozenset(
 )
 
 
-class BedrockOptions(ProviderOptions):
-    """Bedrock in one region. With `base_url` (a VPC endpoint) every call goes there, and is signed for `region`.
+# What an interface endpoint may be of.
+_LINKED = ("bedrock-runtime", "bedrock-runtime-fips", "bedrock-mantle")
+_LINKED_CONTROL = ("bedrock", "bedrock-fips")
 
+
+class BedrockOptions(ProviderOptions):
+    """Bedrock in one region. With `base_url` every call goes there, and is signed for `region`.
+
+    `control_plane_url` is where calls of the control plane go then. Where one of the two is an interface endpoint of
+    PrivateLink, requests there name the service's own host, which clients' native hosts then lead to it as well.
     `inference_profiles` asks for models of Anthropic, Amazon's Nova and Meta by the profile of the region's geography.
     """
 
@@ -85,6 +95,30 @@ class BedrockOptions(ProviderOptions):
     type: Literal["bedrock"] = "bedrock"
     region: str = Field(default="us-east-1", pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)
     inference_profiles: bool = False
+    control_plane_url: str | None = None
+
+    @field_validator("control_plane_url")
+    @classmethod
+    def _check_control_plane_url(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_base_url(value)
+        return value
+
+    @model_validator(mode="after")
+    def _check_endpoints(self) -> Self:
+        """A wrong region or service would be a 403 of AWS's for every request."""
+        if self.control_plane_url is not None and self.base_url is None:
+            raise ValueError("control_plane_url is for an instance with a base_url, which else takes these calls too")
+        for name, url, services in (
+            ("base_url", self.base_url, _LINKED),
+            ("control_plane_url", self.control_plane_url, _LINKED_CONTROL),
+        ):
+            found = None if url is None else endpoint(parse_base_url(url).host)
+            if found is not None and found.service not in services:
+                raise ValueError(f"{name} is an endpoint of '{found.service}'; wanted one of {' or '.join(services)}")
+            if found is not None and found.region != self.region:
+                raise ValueError(f"{name} is an endpoint in '{found.region}', and 'region' says '{self.region}'")
+        return self
 
 
 class BedrockHandler(BoundHandler[BedrockOptions]):
@@ -94,6 +128,34 @@ class BedrockHandler(BoundHandler[BedrockOptions]):
     options_model = BedrockOptions
     shape = REFUSALS
     model_in_path = True
+
+    def __init__(self, name: str, options: BedrockOptions, clock: Clock | None = None) -> None:
+        super().__init__(name, options, clock)
+        self._control = None if options.control_plane_url is None else parse_base_url(options.control_plane_url)
+        self.links = tuple(self._linked())
+        self._services = {link.place: link.service for link in self.links}
+        if options.base_url is not None:
+            named = {self.base.origin} if self._control is None else {self.base.origin, self._control.origin}
+            self.hosts = frozenset(named.union(self._services.values()))
+
+    def _linked(self) -> Iterator[Link]:
+        for url in (self.base, self._control):
+            found = None if url is None else endpoint(url.host)
+            if url is not None and found is not None:
+                yield Link(place=url.origin, service=HostPort(self._service_host(found.service), 443))
+
+    def _service_host(self, service: str) -> str:
+        return self._host(service, dual_stack=service == "bedrock-mantle")
+
+    def signed_for(self, url: Url) -> Url:
+        """The URL as AWS is to read it, over which its signature is made: of an interface endpoint, its service's."""
+        service = self._services.get(url.origin)
+        return url if service is None else url._replace(host=service.host, port=service.port)
+
+    def authorize(self, request: Request, credential: Credential) -> Request:
+        """Bound first; then addressed to the service, whatever name its endpoint has, and signed for it."""
+        self._check_bound(request.url)
+        return self._sign(hosted(request.altered(url=self.signed_for(request.url))), credential)
 
     @property
     def region(self) -> str:
@@ -116,6 +178,8 @@ class BedrockHandler(BoundHandler[BedrockOptions]):
     def forward(self, path: str, method: str) -> Url:
         """The first segment decides between the two planes; no path is served by both, whatever the method."""
         first = path[1:].partition("?")[0].partition("/")[0]
+        if first not in _RUNTIME and self._control is not None:
+            return joined(self._control, path)
         if first in _RUNTIME or self.options.base_url is not None:
             return joined(self.base, path)
         return Url("https", self._host("bedrock"), 443, path)

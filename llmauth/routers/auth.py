@@ -104,6 +104,13 @@ class AuthRouter:
         """Whether a head holds anything that will be judged, right or wrong. BadRequest for two values in one slot."""
         return not self._enabled or any(map(self._judges.recognises, self._judges.present(request)))
 
+    def judged(self, request: Request) -> frozenset[str]:
+        """The slots of a head that hold something that is judged; what stands in others is a placeholder."""
+        try:
+            return frozenset(each.slot for each in self._judges.present(request) if self._judges.recognises(each))
+        except BadRequest:
+            return frozenset()
+
     def recall(
         self,
         request: Request,

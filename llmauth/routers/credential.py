@@ -98,6 +98,12 @@ class CredentialRouter:
         """End an instance's credential as if its time had come, and see what follows. KeyError for an unknown one."""
         return await self._chains[instance].rehearse(self._patience)
 
+    async def look_again(self, instance: str) -> InstanceStatus:
+        """Ask an instance's sources now, since one was given something new. KeyError for an unknown one."""
+        chain = self._chains[instance]
+        await chain.look_again(self._patience)
+        return chain.status()
+
     def prime(self) -> None:
         """Begin to load every instance, and to renew what ages; returns at once. Needs the running loop."""
         if self._keeper is None:

@@ -6,13 +6,13 @@ import logging
 import re
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from llmauth.chat.messages import Usage
 from llmauth.context import Authenticated, Carried, Credentialed, Decision, ProtocolRoute, RequestContext, Routed
-from llmauth.errors import GatewayError, UpstreamError
+from llmauth.errors import GatewayError, RateLimited, Unauthenticated, UpstreamError
 from llmauth.http import Door, Request
 from llmauth.secrets import MASK
 from llmauth.storage.key_text import may_hold_key
@@ -30,12 +30,13 @@ _LONGEST_METHOD = 20
 class Outcome:
     """A finished request. Moments are monotonic seconds, stretches are seconds; `status` is what the client saw.
 
-    `overhead` is what we took to judge and sign, `dial` what it took to have a connection to the provider. `cut` tells
-    that the answer had begun and did not end; `provider_request_id` is the provider's own where it differs. `carried`
-    are the bytes of a WebSocket, from the client and to it; `limit` names the limit that ended it. `usage` is what the
-    answer told of its tokens, `unmetered` why it did not, or not of all. `renewed` tells that the provider refused the
-    credential, and the request was sent once more with another one; `cost` is what its tokens cost by the price table,
-    `priced` tells that there is one.
+    `overhead` is what we took to judge and sign, `dial` what it took to have a connection to the provider, `upstream`
+    what came after that, until the end. `first_data_at` is when the answer's body began, where it passed piece by
+    piece. `cut` tells that the answer had begun and did not end; `provider_request_id` is the provider's own where it
+    differs. `carried` are the bytes of a WebSocket, from the client and to it; `limit` names the limit that ended it.
+    `usage` is what the answer told of its tokens, `unmetered` why it did not, or not of all. `renewed` tells that the
+    provider refused the credential, and the request was sent once more with another one; `cost` is what its tokens
+    cost by the price table, `priced` tells that there is one.
     """
 
     context: RequestContext
@@ -53,6 +54,8 @@ class Outcome:
     limit: str | None = None
     usage: Usage | None = None
     unmetered: str | None = None
+    upstream: float | None = None
+    first_data_at: float | None = None
     renewed: bool = False
     cost: Decimal | None = None
     priced: bool = False
@@ -68,11 +71,20 @@ def write(outcomes: Sequence[Outcome], metrics: Metrics) -> None:
         tell(log, logging.INFO, "request", [line(outcome) for outcome in outcomes])
 
 
+def decides_in_detail() -> bool:
+    """Whether what is found out for people who look closely is worth its time."""
+    return decisions_log.isEnabledFor(logging.DEBUG)
+
+
 def clocked(decision: Decision, since: float) -> Decision:
-    """The decision with the time it took since a `time.perf_counter()`; as it is where nobody would read that."""
-    if not decisions_log.isEnabledFor(logging.DEBUG):
-        return decision
-    return replace(decision, took=time.perf_counter() - since)
+    """The decision with the time it took since a `time.perf_counter()`."""
+    return Decision(  # written out: `replace` takes twice the microsecond that this does
+        router=decision.router,
+        input=decision.input,
+        outcome=decision.outcome,
+        reason=decision.reason,
+        took=time.perf_counter() - since,
+    )
 
 
 def observation(outcome: Outcome) -> Observation:
@@ -80,6 +92,7 @@ def observation(outcome: Outcome) -> Observation:
     context, error = outcome.context, outcome.error
     started = context.started
     target = context.target if isinstance(context, Routed) else None
+    first = outcome.first_data_at or outcome.first_byte_at
     spoken = _spoken(context)
     return Observation(
         instance=target.instance if target else "",
@@ -91,9 +104,13 @@ def observation(outcome: Outcome) -> Observation:
         method=outcome.request.method,
         status=outcome.status,
         seconds=outcome.finished - started,
-        first_byte=outcome.first_byte_at - started if outcome.first_byte_at is not None else None,
+        first_byte=first - started if first is not None else None,
         overhead=outcome.overhead,
+        connect=outcome.dial,
+        upstream=outcome.upstream,
         error=error.code if error is not None else None,
+        fault=error.fault if error is not None else "",
+        limit=error.limit if isinstance(error, RateLimited) else "",
         aborted=outcome.cut,
         carried=outcome.carried,
         usage=outcome.usage,
@@ -139,8 +156,12 @@ def line(outcome: Outcome) -> dict[str, Any]:
         facts["overhead_ms"] = _milliseconds(outcome.overhead)
     if outcome.dial is not None:
         facts["dial_ms"] = _milliseconds(outcome.dial)
+    if outcome.upstream is not None:
+        facts["upstream_ms"] = _milliseconds(outcome.upstream)
     if outcome.first_byte_at is not None:
         facts["first_byte_ms"] = _milliseconds(outcome.first_byte_at - context.started)
+    if outcome.first_data_at is not None:
+        facts["first_token_ms"] = _milliseconds(outcome.first_data_at - context.started)
     if outcome.renewed:
         facts["renewed"] = True
     if outcome.error is not None:
@@ -191,7 +212,10 @@ def _tokens(usage: Usage) -> dict[str, int]:
 
 
 def _refusal(error: GatewayError) -> dict[str, Any]:
-    return {"code": error.code, "fault": error.fault, "detail": error.detail or told(error)}
+    facts = {"code": error.code, "fault": error.fault, "detail": error.detail or told(error)}
+    if isinstance(error, Unauthenticated):  # the words of the line `auth_failed`, which knows no request id
+        facts |= {"reason": error.reason, "fp": error.fp}
+    return facts
 
 
 # A path that is not served is repeated to whoever asked for it: keys of providers that stand there are not for a log.
@@ -205,6 +229,9 @@ def told(error: GatewayError) -> str:
     put a key in the wrong place."""
     if isinstance(error, UpstreamError):
         return f"the provider refused: {error.cause}"
-    if may_hold_key(error.message):
-        return MASK
-    return _KEYS.sub(MASK, error.message)
+    return unkeyed(error.message)
+
+
+def unkeyed(text: str) -> str:
+    """What a client wrote, without what may be a key: of ours, for which all of it goes, or of a provider's."""
+    return MASK if may_hold_key(text) else _KEYS.sub(MASK, text)

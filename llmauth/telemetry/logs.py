@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from datetime import datetime
 from enum import Enum
 from functools import lru_cache
@@ -51,6 +52,8 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 # Which of several processes writes the lines; nothing where there is one.
 _writer: dict[str, int | str] = {}
+
+_TELLING: ContextVar[str | None] = ContextVar("llmauth_request", default=None)
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False)
 _BARE = re.compile(r"[^\s\"=]+")
@@ -94,6 +97,22 @@ def _number(level: str) -> int:
 def name_worker(worker: int | str) -> None:
     """Have every further line of this process say which of several it is."""
     _writer["worker"] = worker
+
+
+class about:
+    """While this lasts every record bears the id of this request, unless it names one itself; also those of tasks that
+    begin meanwhile."""
+
+    __slots__ = ("_before", "_request_id")
+
+    def __init__(self, request_id: str) -> None:
+        self._request_id = request_id
+
+    def __enter__(self) -> None:
+        self._before = _TELLING.set(self._request_id)
+
+    def __exit__(self, *_: object) -> None:
+        _TELLING.reset(self._before)
 
 
 def _collect_less() -> None:
@@ -260,6 +279,9 @@ def _facts(record: logging.LogRecord) -> dict[str, Any]:
     for name, value in record.__dict__.items():
         if name not in _STANDARD:
             facts[name] = _plain(value)
+    telling = _TELLING.get()
+    if telling is not None and "request_id" not in facts:
+        facts["request_id"] = telling
     return facts
 
 

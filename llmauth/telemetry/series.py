@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
+from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from llmauth.chat.messages import Usage
 from llmauth.errors import GatewayError
-from llmauth.telemetry.tallies import Count, Counts, Spreads
+from llmauth.telemetry.definitions import Definitions, Described
+from llmauth.telemetry.standing import OF_THE_PROCESS
+from llmauth.telemetry.tallies import Count, Counts
 
 OTHER = "other"
 NONE = "none"
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT"})
 TUNNEL_ENDS = frozenset({"client", "host", "key", "idle", "drain", "policy"})
-KINDS = ("input", "output", "cache_read", "cache_write", "reasoning")
 DIRECTIONS = ("input", "output")
+WAYS = (("input", "none"), ("input", "read"), ("input", "write"), ("output", "none"))
+"""Direction and cache of tokens: the four parts of what an answer told, of which none holds another."""
+# The limits of callers' rules: the words of `llmauth.governance`, which does not stand below.
+RATE_LIMITS = ("requests", "tokens", "concurrent", "budget")
+FAULTS = ("caller", "policy", "provider", "proxy")
 # Why tokens are not known: the words of `llmauth.usage`, which stands above.
 UNMETERED = frozenset(
     {"not_told", "cut", "encoding", "content_type", "too_large", "broken", "unknown_operation", "websocket"}
 )
 # Codes that a refusal gives instead of its class's own.
-_MORE_CODES = frozenset({"model_not_allowed", "insufficient_quota"})
+_MORE_CODES = frozenset(
+    {
+        *("model_not_allowed", "insufficient_quota", "invalid_request", "content_filter"),
+        *("permission_denied", "conflict", "overloaded"),
+    }
+)
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _FIRST_TOKEN = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300, 600)
 _OVERHEAD = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
+_UPSTREAM = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+_CONNECT = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _TARGET = ("instance", "provider", "region", "mode", "protocol", "model")
 
 TargetKey = tuple[str, str, str, str, str, str, int]
@@ -51,42 +64,51 @@ class TargetSeries:
     seconds: Callable[[float], None]
     first_token: Callable[[float], None] | None
     overhead: Callable[[float], None]
+    upstream: Callable[[float], None]
+    connect: Callable[[float], None]
     count_aborted: Callable[[], None]
     tokens: Callable[[Usage], None]
+    count_invocation: Callable[[], None] | None
 
 
 class Tokens:
     """What counts the tokens of one target. Its series begin with the first answer that tells."""
 
-    __slots__ = ("_cells", "_labels", "_processed", "_tokens")
+    __slots__ = ("_cells", "_labels", "_processed", "_reasoning", "_tokens")
 
-    def __init__(self, tokens: Counts, processed: Counts, labels: tuple[str, ...]) -> None:
-        self._tokens, self._processed, self._labels = tokens, processed, labels
+    def __init__(self, tokens: Counts, reasoning: Counts, processed: Counts, labels: tuple[str, ...]) -> None:
+        self._tokens, self._reasoning, self._processed, self._labels = tokens, reasoning, processed, labels
         self._cells: tuple[Count, ...] = ()
 
     def count(self, usage: Usage) -> None:
         """Adds what one answer told."""
-        told = (usage.input, usage.output, usage.cache_read, usage.cache_write, usage.reasoning, usage.prompt)
+        told = (usage.input, usage.cache_read, usage.cache_write, usage.output, usage.reasoning, usage.prompt)
         for cell, number in zip(self._cells or self._found(), (*told, usage.output), strict=True):
             cell.value += number
 
     def _found(self) -> tuple[Count, ...]:
         instance, provider, region, mode, *_ = self._labels
-        kinds = [self._tokens.labels(*self._labels, kind) for kind in KINDS]
+        parts = [self._tokens.labels(*self._labels, *way) for way in WAYS]
         both = [self._processed.labels(instance, provider, region, mode, direction) for direction in DIRECTIONS]
-        self._cells = (*kinds, *both)
+        self._cells = (*parts, self._reasoning.labels(*self._labels), *both)
         return self._cells
 
 
 class Series:
-    """All collectors, in a registry of their own."""
+    """The collectors of what requests make, in a registry of their own; `define` makes more of them there."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
+        self.define = Definitions(self.registry)
         self._define_targets()
+        self._define_times()
+        self._define_tokens()
         self._define_requests()
-        self._define_state()
+
+    def described(self) -> list[Described]:
+        """Every metric that there is."""
+        return [*self.define.described, *OF_THE_PROCESS]
 
     def http(self, method: str, status: int) -> HttpSeries:
         """Looks the series up by their labels, which costs more than counting; 0 stands for no status."""
@@ -108,112 +130,143 @@ class Series:
             seconds=self._request_seconds.labels(*labels).observe,
             first_token=self._first_token.labels(instance, str(model)).observe if 200 <= status < 400 else None,
             overhead=self._overhead.labels(instance).observe,
-            count_aborted=self._aborted.labels(instance).inc,
-            tokens=Tokens(self._tokens, self._processed, labels).count,
+            upstream=self._upstream.labels(instance).observe,
+            connect=self._connect.labels(instance).observe,
+            count_aborted=self.aborted.labels(instance).inc,
+            tokens=Tokens(self._tokens, self._reasoning, self._processed, labels).count,
+            count_invocation=self._invocation(instance, region, str(model)) if provider == "bedrock" else None,
         )
+
+    def _invocation(self, instance: str, region: str, model: str) -> Callable[[], None]:
+        return self._invocations.labels(instance, region, model).inc
 
     def carried(self, instance: str, received: int, sent: int) -> None:
         """Count what a WebSocket carried, from its client and to it."""
         self._carried.labels(instance, "in").inc(received)
         self._carried.labels(instance, "out").inc(sent)
 
+    def begin(self, instances: Collection[str]) -> None:
+        """Have these begin at nothing: of a series that begins with its first count, no rise can be told."""
+        for instance in instances:
+            for counter in (self.aborted, self.unpriced):
+                counter.labels(instance)
+
     def _define_targets(self) -> None:
-        self._requests = self._counts(
-            "bedrock_proxy_requests_total", "Requests that were routed to a provider instance.", (*_TARGET, "status")
+        define = self.define
+        define.about("Requests to instances")
+        self._requests = define.counts(
+            "bedrock_proxy_requests_total",
+            "Requests that were routed to an instance, of every provider.",
+            *(*_TARGET, "status"),
         )
-        self._request_seconds = self._spreads(
-            "bedrock_proxy_request_duration_seconds", "From a routed request's arrival to its end.", _TARGET, _SECONDS
+        self._invocations = define.counts(
+            "bedrock_model_invocations_total",
+            "Answers of models on Bedrock, whether or not they told their tokens.",
+            *("instance", "region", "model"),
         )
-        self._first_token = self._spreads(
+        self.aborted = define.counter(
+            "stream_aborted_total", "Answers that had begun and did not end, on either side.", "instance"
+        )
+        self._carried = define.counter(
+            "websocket_bytes_total",
+            "Bytes of WebSockets that are over; `in` from the caller, `out` to it.",
+            *("instance", "direction"),
+        )
+
+    def _define_times(self) -> None:
+        define = self.define
+        define.about("Time")
+        self._request_seconds = define.spreads(
+            "bedrock_proxy_request_duration_seconds",
+            "From a routed request's arrival to the end of its answer.",
+            *_TARGET,
+            buckets=_SECONDS,
+        )
+        self._first_token = define.spreads(
             "time_to_first_token_seconds",
             "From a request's arrival to the first byte of an answer that succeeded.",
-            ("instance", "model"),
-            _FIRST_TOKEN,
+            *("instance", "model"),
+            buckets=_FIRST_TOKEN,
         )
-        self._overhead = self._spreads(
-            "proxy_overhead_seconds", "What we took to judge and sign a request.", ("instance",), _OVERHEAD
+        self._overhead = define.spreads(
+            "proxy_overhead_seconds", "What we took to judge and sign a request.", "instance", buckets=_OVERHEAD
         )
-        self._tokens = self._counts(
-            "tokens_total", "Tokens that answers told; the reasoning is a part of the output.", (*_TARGET, "kind")
+        self._connect = define.spreads(
+            "upstream_connect_seconds",
+            "What it took to have a connection to the provider; nothing where one was open.",
+            "instance",
+            buckets=_CONNECT,
         )
-        self._processed = self._counts(
+        self._upstream = define.spreads(
+            "upstream_duration_seconds",
+            "From the moment that a request could be sent to its provider to the end of the answer.",
+            "instance",
+            buckets=_UPSTREAM,
+        )
+
+    def _define_tokens(self) -> None:
+        define = self.define
+        define.about("Tokens and money")
+        self._tokens = define.counts(
+            "tokens_total",
+            "Tokens that answers told; `cache` is `read` for what a cache gave of a prompt, `write` for what was put "
+            "into one.",
+            *(*_TARGET, "direction", "cache"),
+        )
+        self._reasoning = define.counts(
+            "reasoning_tokens_total", "Tokens of the output that the model thought and did not say.", *_TARGET
+        )
+        self._processed = define.counts(
             "bedrock_tokens_processed_total",
-            "The same in two: all of the prompt, and all that was generated.",
-            ("instance", "provider", "region", "mode", "direction"),
+            "The tokens of every provider in two: all of the prompt, and all that was generated.",
+            *("instance", "provider", "region", "mode", "direction"),
         )
-        self.unmetered = self._counts(
+        self.unmetered = define.counts(
             "unmetered_usage_total",
             "Answers of models that did not tell their tokens, or not all of them, by reason.",
-            ("instance", "reason"),
+            *("instance", "reason"),
         )
-        self.cost = self._counter(
-            "usage_cost_total", "What the tokens cost that answers told, by the price table.", ("instance", "model")
+        self.cost = define.counter(
+            "usage_cost_total",
+            "What the tokens cost that answers told, by the price table and in its money.",
+            *("instance", "model"),
         )
-        self.unpriced = self._counter(
-            "unpriced_usage_total", "Answers that told tokens of a model that has no price.", ("instance",)
-        )
-        self._carried = self._counter(
-            "websocket_bytes_total", "Bytes of WebSockets that are over.", ("instance", "direction")
-        )
-        self._aborted = self._counter(
-            "stream_aborted_total", "Answers that had begun and did not end, on either side.", ("instance",)
+        self.unpriced = define.counter(
+            "unpriced_usage_total", "Answers that told tokens of a model that has no price.", "instance"
         )
 
     def _define_requests(self) -> None:
-        self._http_requests = self._counts(
-            "http_requests_total", "All requests, with those we answered ourselves.", ("method", "status")
+        define = self.define
+        define.about("All requests and refusals")
+        self._http_requests = define.counts(
+            "http_requests_total", "All requests, with those we answered ourselves.", "method", "status"
         )
-        self._http_seconds = self._spreads(
-            "http_request_duration_seconds", "From any request's arrival to its end.", ("method",), _SECONDS
+        self._http_seconds = define.spreads(
+            "http_request_duration_seconds", "From any request's arrival to its end.", "method", buckets=_SECONDS
         )
-        self._http_errors = self._counter(
-            "http_request_errors_total", "Requests that ended with a status of 400 or more.", ("method", "status")
+        self._http_errors = define.counter(
+            "http_request_errors_total", "Requests that ended with a status of 400 or more.", "method", "status"
         )
-        self.limits = self._counter(
-            "limits_reached_total", "What was ended for a limit of the configuration, by its name.", ("limit",)
+        self.limits = define.counter(
+            "limits_reached_total", "What was ended for a limit, by its name in the configuration.", "limit"
         )
-        self.errors = self._counter("error_total", "Refusals of ours, by their code.", ("error_type",))
-
-    def _define_state(self) -> None:
-        self.health = self._gauge(
-            "health_check_status", "Whether a check of this process passes (1) or not.", ("check",)
+        self.rate_limited = define.counter(
+            "rate_limited_total", "Requests that were refused for what their caller has used up, by limit.", "limit"
         )
-        self.clients = self._gauge("connected_clients", "Open client connections.", ())
-        self.tunnels = self._gauge("open_tunnels", "Open tunnels to hosts that are no provider.", ())
-        self.tunnels_ended = self._counter("tunnels_total", "Such tunnels that are over, by what ended them.", ("end",))
-        self.tunnel_bytes = self._counter("tunnel_bytes_total", "Bytes that passed through them.", ("direction",))
-        self.auth_failures = self._counter("auth_failures_total", "Callers that were not let in.", ("method", "reason"))
-        self.aws_retrievals = self._counter(
-            "aws_credential_retrievals_total", "How often AWS credentials were asked for.", ("instance", "result")
+        self.errors = define.counter(
+            "error_total", "Refusals of ours, by code, and whose fault it was.", "error_type", "fault"
         )
-        self.refreshes = self._counter(
-            "credential_refresh_total",
-            "How often a source of credentials was asked, by what it said.",
-            ("instance", "result"),
+        self.auth_failures = define.counter("auth_failures_total", "Callers that were not let in.", "method", "reason")
+        self.tunnels_ended = define.counter(
+            "tunnels_total", "Tunnels to hosts that are no provider and that are over, by what ended them.", "end"
         )
-        self.retries = self._counter(
-            "credential_retries_total",
-            "Requests that were sent once more, after the provider had refused the credential.",
-            ("instance",),
-        )
-        self.expiry = self._gauge(
-            "credential_expiry_seconds", "Until the credential in use ends.", ("instance", "strategy")
-        )
-        self.strategy_active = self._gauge(
-            "credential_strategy_active", "Whether a strategy is the one in use (1) or not.", ("instance", "strategy")
-        )
-
-    def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
-        return Counter(name, text, labels, registry=self.registry)
-
-    def _gauge(self, name: str, text: str, labels: tuple[str, ...]) -> Gauge:
-        return Gauge(name, text, labels, registry=self.registry)
-
-    def _counts(self, name: str, text: str, labels: tuple[str, ...]) -> Counts:
-        return Counts(name, text, labels, self.registry)
-
-    def _spreads(self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Spreads:
-        return Spreads(name, text, labels, self.registry, buckets=buckets)
+        self.tunnel_bytes = define.counter("tunnel_bytes_total", "Bytes that passed through them.", "direction")
+        for limit in RATE_LIMITS:
+            self.rate_limited.labels(limit)
+        for code, fault in _refusals(GatewayError):
+            self.errors.labels(code, fault)
+        for status in (500, 502, 503, 504):
+            self._http_requests.labels("POST", _code(status))
 
 
 def codes() -> frozenset[str]:
@@ -222,9 +275,13 @@ def codes() -> frozenset[str]:
 
 
 def _codes(error: type[GatewayError]) -> Iterator[str]:
-    yield error.code
+    return (code for code, _ in _refusals(error))
+
+
+def _refusals(error: type[GatewayError]) -> Iterator[tuple[str, str]]:
+    yield error.code, error.fault
     for below in error.__subclasses__():
-        yield from _codes(below)
+        yield from _refusals(below)
 
 
 def _code(status: int) -> str:

@@ -18,10 +18,24 @@ Snapshot = list[list[Any]]
 HOW: dict[str, Callable[[float, float], float]] = {
     "connected_clients": float.__add__,
     "open_tunnels": float.__add__,
+    "requests_in_flight": float.__add__,
+    "audit_records_waiting": float.__add__,
+    "process_resident_memory_bytes": float.__add__,
+    "process_virtual_memory_bytes": float.__add__,
+    "process_open_fds": float.__add__,
+    # What each process has for itself, and what is as old as the oldest.
+    "process_max_fds": min,
+    "process_start_time_seconds": min,
+    "ca_expiry_seconds": min,
     # What does not hold in one process does not hold; what ends first is what somebody must look at.
     "health_check_status": min,
     "credential_expiry_seconds": min,
+    "credential_ready": min,
     "credential_strategy_active": max,
+    "credential_degraded": max,
+    "credential_standby_active": max,
+    "config_last_reload_successful": min,
+    "config_reload_success_timestamp": min,
 }
 """How two values of a gauge make one; those that are not here are counted once, by the larger one."""
 _LASTING = ("counter", "histogram")

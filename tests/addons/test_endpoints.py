@@ -62,7 +62,23 @@ async def _settled(house: House) -> None:
     await house.gateway.credential.acquire(Target(instance="openai", provider="openai"))
 
 
-@pytest.mark.parametrize("path", [b"/health/", b"/Health", b"/health?x", b"//health", b"/healthz", b"/", b"/metrics"])
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+def test_the_public_certificate_is_shown_to_anybody(house: House, endpoints: Endpoints, method: bytes) -> None:
+    flow = arrived(house, flows.gateway(house.exchanges, b"/ca.pem", method=method))
+    endpoints.requestheaders(flow)
+    authority = house.gateway.authority
+    assert flow.response.status_code == 200
+    assert flow.response.raw_content == authority.certificate_pem().encode()
+    assert flow.response.headers["x-llmauth-ca-sha256"] == authority.fingerprint()
+    assert flow.response.headers["content-type"] == "application/x-pem-file"
+    assert b"PRIVATE" not in (flow.response.raw_content or b"")
+
+
+OTHER_PATHS = [b"/health/", b"/Health", b"/health?x", b"//health", b"/healthz", b"/", b"/metrics"]
+OTHER_CERTIFICATES = [b"/ca.pem/", b"/ca.pem?x", b"/CA.pem", b"//ca.pem", b"/ca-key.pem", b"/ca/ca-key.pem", b"/ca"]
+
+
+@pytest.mark.parametrize("path", [*OTHER_PATHS, *OTHER_CERTIFICATES])
 def test_no_other_path_is_open(house: House, endpoints: Endpoints, path: bytes) -> None:
     flow = arrived(house, flows.gateway(house.exchanges, path))
     endpoints.requestheaders(flow)
@@ -81,6 +97,10 @@ def test_no_other_door_is_open(house: House, endpoints: Endpoints) -> None:
         flow.request.data.path = b"/health"
         arrived(house, flow)
         endpoints.requestheaders(flow)
+        assert flow.response is None
+    for flow in (flows.inside(house.exchanges), flows.absolute(house.exchanges)):
+        flow.request.data.path = b"/ca.pem"  # a provider may have such a path itself
+        endpoints.requestheaders(arrived(house, flow))
         assert flow.response is None
 
 

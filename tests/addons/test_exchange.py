@@ -13,6 +13,7 @@ from llmauth.http import Door
 from tests.addons import flows
 from tests.addons.exchanges import exchange, plan
 from tests.addons.layers import client
+from tests.fixtures.outcomes import routed
 
 
 def test_an_exchange_is_found_by_its_flow_alone(exchanges: Exchanges) -> None:
@@ -38,6 +39,17 @@ def test_a_flow_is_waited_for_until_it_ends_or_its_client_has_left(exchanges: Ex
     exchanges.end(flow)
     assert len(exchanges.open) == 0
     assert exchanges.of(flow) is not None
+
+
+def test_requests_that_run_are_counted_by_instance(exchanges: Exchanges) -> None:
+    for number in range(3):
+        flow = flows.gateway(exchanges)
+        begun = exchanges.begin(flow, exchange())
+        if number:
+            begun.context = routed()
+    assert exchanges.running() == {"one": 2}
+    exchanges.end(flow)
+    assert exchanges.running() == {"one": 1}
 
 
 def test_a_peer_is_one_client_connection(exchanges: Exchanges) -> None:

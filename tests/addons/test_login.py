@@ -204,7 +204,51 @@ async def test_who_one_is(house: House) -> None:
         "key_id": record.id,
         "expires_at": None,
         "second_factor": False,
+        "allowed": {
+            **dict.fromkeys(("models", "instances", "protocols", "hosts", "methods")),
+            **dict.fromkeys(("rpm", "tpm", "concurrent", "budget", "until")),
+        },
     }
+
+
+RULES = {
+    "policies": {
+        "default": {"models": ["*"], "rpm": 600},
+        "groups": {"interns": {"models": ["claude-haiku*"]}},
+        "users": {
+            "alice": {
+                "models": ["claude-*", "gpt-5*"],
+                "budget": {"amount": 40, "per": "day"},
+                "expires": "2100-01-01",
+            },
+            "mallory": {"models": ["canary-model"], "tpm": 4242, "hosts": ["canary.example"]},
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("sections", [RULES], ids=["rules"])
+async def test_what_one_may_and_nobody_elses_rules(house: House) -> None:
+    """The attack: to learn from one's own page what others may, and which models there are for them."""
+    allowed = told(await account(house, WHOAMI, key(house.key)))["allowed"]
+    assert allowed["models"] == ["claude-*", "gpt-5*"]
+    assert (allowed["rpm"], allowed["tpm"], allowed["hosts"]) == (600, None, None)
+    assert allowed["budget"] == {"amount": "40", "per": "day"}
+    assert allowed["until"] > 4e9
+    assert "canary" not in json.dumps(allowed)
+    assert "haiku" not in json.dumps(allowed)
+    for name, user, models in (("m", "mallory", ["canary-model"]), ("b", "bob", ["*"])):
+        other = house.keys.create(name, user=user)[1].reveal()
+        poll(house)
+        assert told(await account(house, WHOAMI, key(other)))["allowed"]["models"] == models
+
+
+@pytest.mark.parametrize(
+    "sections", [{"policies": {"limits": False, "default": {"rpm": 5, "models": ["x"]}}}], ids=[""]
+)
+async def test_numbers_that_are_not_counted_are_not_told(house: House) -> None:
+    allowed = told(await account(house, WHOAMI, key(house.key)))["allowed"]
+    assert (allowed["rpm"], allowed["models"]) == (None, ["x"])
 
 
 async def test_other_paths_are_left_to_others(house: House) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import logging
 from collections.abc import Awaitable, Callable
@@ -17,6 +18,7 @@ from addons.stage import fail, stage
 from llmauth.context import Authenticated, Identity, RequestContext, Routed, advance
 from llmauth.errors import BadRequest, Forbidden, GatewayError, Unauthenticated
 from llmauth.http import Door
+from llmauth.telemetry import logs
 from tests.addons import flows
 from tests.addons.exchanges import exchange
 
@@ -190,3 +192,27 @@ def test_a_client_that_waits_to_be_asked_is_not(exchanges: Exchanges) -> None:
     flow.request.headers["expect"] = "100-continue"
     fail(flow, _of(exchanges, flow), GatewayError("no"))
     assert "expect" not in flow.request.headers
+
+
+async def test_what_is_logged_while_somebody_waits_bears_the_request(exchanges: Exchanges) -> None:
+    stream = io.StringIO()
+    handler = logs._Lines(stream)
+    handler.setFormatter(logs._Json())
+    logger = logging.getLogger("addons.of_this_test")
+    logger.addHandler(handler)
+
+    async def body(_: Exchange) -> None:
+        await asyncio.sleep(0)
+        logger.warning("while it waits")
+
+    flow = begun(exchanges)
+    try:
+        waiting = run(exchanges, flow, body)
+        assert waiting is not None
+        await waiting
+        logger.warning("afterwards")
+    finally:
+        logger.removeHandler(handler)
+    during, after = map(json.loads, stream.getvalue().splitlines())
+    assert during["request_id"] == _of(exchanges, flow).context.request_id
+    assert "request_id" not in after

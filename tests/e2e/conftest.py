@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from llmauth.demo.emulators import Emulators
+from tests.fixtures.leaks import leaks
 from tests.fixtures.serving import Serving, start
 
 # The files that take longest, which begin first: a long one that begins last has the other processes wait for it.
@@ -47,6 +48,7 @@ def shared_gateway(tmp_path_factory: pytest.TempPathFactory, shared_emulators: E
     serving = start(tmp_path_factory.mktemp("gateway"), shared_emulators)
     serving.key()
     yield serving
+    assert leaks(serving.secrets(), [("the metrics", serving.metrics())]) == []
     serving.stop()
 
 
@@ -77,5 +79,4 @@ def serve(tmp_path: Path, emulators: Emulators) -> Iterator[Callable[..., Servin
 
     yield begin
     for serving in running:
-        if serving.process.poll() is None:
-            serving.stop()
+        serving.end()

@@ -13,6 +13,7 @@ import pytest
 
 from llmauth.demo.behaviour import Behaviour
 from llmauth.demo.emulators import Emulators
+from tests.fixtures.calls import begin
 from tests.fixtures.raw import Answer, Wire, tunnel
 from tests.fixtures.serving import Serving, free_port, start
 
@@ -35,6 +36,16 @@ PROMISED = {
     "proxy_overhead_seconds": "histogram",
     "stream_aborted_total": "counter",
     "error_total": "counter",
+    "bedrock_model_invocations_total": "counter",
+    "bedrock_tokens_processed_total": "counter",
+    "tokens_total": "counter",
+    "rate_limited_total": "counter",
+    "unpriced_usage_total": "counter",
+    "config_reload_success_timestamp": "gauge",
+    "upstream_duration_seconds": "histogram",
+    "requests_in_flight": "gauge",
+    "llmauth_build_info": "gauge",
+    "process_start_time_seconds": "gauge",
 }
 
 
@@ -133,6 +144,43 @@ def test_times_and_states_are_told(busy: Serving) -> None:
     assert value(text, "connected_clients") >= 1
     assert value(text, "credential_strategy_active", instance="openai", strategy="environment") == 1
     assert value(text, "aws_credential_retrievals_total", instance="bedrock_us1", result="success") >= 1
+
+
+def test_what_the_provider_takes_is_apart_from_what_we_take(busy: Serving) -> None:
+    text = until(busy, "upstream_duration_seconds_count", 3, instance="openai")
+    parts = ("proxy_overhead_seconds", "upstream_connect_seconds", "upstream_duration_seconds")
+    took = [value(text, f"{name}_sum", instance="openai") for name in parts]
+    assert min(took) > 0
+    assert sum(took) <= value(text, "bedrock_proxy_request_duration_seconds_sum", instance="openai") + 0.001
+    assert value(text, "upstream_connect_seconds_count", instance="openai") == 3
+
+
+def test_invocations_on_bedrock_are_counted(busy: Serving) -> None:
+    text = until(busy, "bedrock_model_invocations_total", 1, instance="bedrock_us1")
+    assert value(text, "bedrock_model_invocations_total", region="us-east-1", model="other") == 1
+    assert value(text, "tokens_total", instance="bedrock_us1", direction="output", cache="none") > 0
+    assert value(text, "bedrock_tokens_processed_total", instance="bedrock_us1", direction="input") > 0
+
+
+def test_how_things_stand(busy: Serving) -> None:
+    text = scrape(busy)
+    for check in ("live", "ready", "keys", "audit", "limits"):
+        assert value(text, "health_check_status", check=check) == 1
+    assert value(text, "credential_ready", instance="openai") == 1
+    assert value(text, "ca_expiry_seconds") > 86_400
+    now = time.time()
+    assert now - 600 < value(text, "config_reload_success_timestamp") <= now
+    assert value(text, "config_last_reload_successful") == 1
+    assert value(text, "llmauth_build_info") == 1
+
+
+def test_requests_that_run_are_shown_by_instance(gateway: Serving, emulators: Emulators) -> None:
+    emulators.behave("api.openai.com", Behaviour(first_byte_delay=0.5))
+    with Wire(gateway.port) as wire:
+        begin(gateway, wire)
+        until(gateway, "requests_in_flight", 1, instance="openai")
+        assert wire.answer().status == 200
+    until(gateway, "requests_in_flight", 0, instance="openai")
 
 
 def test_no_secret_and_nothing_of_a_clients_is_a_label(busy: Serving) -> None:

@@ -22,6 +22,7 @@ from llmauth.demo.behaviour import Behaviour, Cut
 from llmauth.demo.credentials import DemoCredentials
 from llmauth.demo.emulators import Emulators
 from tests.fixtures.hello import start_tls_as
+from tests.fixtures.leaks import found
 from tests.fixtures.raw import Answer, Wire, basic, tunnel
 from tests.fixtures.serving import Serving, start
 
@@ -70,27 +71,6 @@ class Busy:
             "placeholder": self.placeholder,
             "prompt": self.prompt,
         }
-
-
-def forms(secret: str) -> Iterator[bytes]:
-    """The secret as it is, and as encodings would show it."""
-    raw = secret.encode()
-    yield raw
-    yield raw[::-1]
-    yield raw.hex().encode()
-    yield raw.hex().upper().encode()
-    yield quote(secret, safe="").encode()
-    yield json.dumps(secret)[1:-1].replace("/", "\\/").encode()
-    yield "".join(f"%{letter:02x}" for letter in raw).encode()
-    yield "".join(f"\\x{letter:02x}" for letter in raw).encode()
-    for shift in range(3):  # wherever it stands in what was encoded
-        middle = base64.b64encode(b"\0" * shift + raw)[4 if shift else 0 : -4]
-        yield middle
-        yield middle.replace(b"+", b"-").replace(b"/", b"_")
-
-
-def found(secret: str, text: bytes) -> bool:
-    return any(form in text for form in forms(secret))
 
 
 @pytest.fixture(scope="module")

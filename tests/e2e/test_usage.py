@@ -161,8 +161,10 @@ def test_tokens_are_counted_by_instance(serve: Callable[..., Serving], emulators
         return [sample.value for sample in found if sample.name == name and sample.labels == labels]
 
     prompt = estimate(asked)
-    kinds = {"input": prompt, "output": SAID, "cache_read": 0, "cache_write": 0, "reasoning": 0}
-    assert [value("tokens_total", **target, **more, kind=kind) for kind in kinds] == [[n] for n in kinds.values()]
+    told = {("input", "none"): prompt, ("input", "read"): 0, ("input", "write"): 0, ("output", "none"): SAID}
+    for (way, cache), number in told.items():
+        assert value("tokens_total", **target, **more, direction=way, cache=cache) == [number]
+    assert value("reasoning_tokens_total", **target, **more) == [0]
     processed = [value("bedrock_tokens_processed_total", **target, direction=way) for way in ("input", "output")]
     assert processed == [[prompt], [SAID]]
     assert value("unmetered_usage_total", instance="openai", reason="not_told") == [1]

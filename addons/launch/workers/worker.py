@@ -19,6 +19,7 @@ from addons.launch.master import GatewayMaster
 from addons.launch.reload import Prepared, Read, Reload
 from addons.launch.serve import announce, tell_authority
 from addons.launch.verdicts import why_not
+from addons.launch.workers.asking import asking
 from addons.launch.workers.line import Message, ToParent
 from addons.launch.workers.output import WholeLines
 from addons.launch.workers.sockets import Doors
@@ -137,6 +138,7 @@ class Post:
         self._scraped: WSGIServer | None = None
         self._loop = asyncio.get_running_loop()
         gateway.metrics_of_all = self._of_all
+        gateway.ask_all = asking(gateway.settings.home)
 
     async def serve(self, first: bool) -> None:
         """Until told to stop."""

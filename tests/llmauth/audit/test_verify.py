@@ -13,7 +13,7 @@ from llmauth.audit.heads import KEY, Signer, head_of
 from llmauth.audit.records import facts
 from llmauth.audit.segments import MOST_UNSIGNED, Segment, begin, entry, starting
 from llmauth.audit.survey import Named
-from llmauth.audit.verify import Fault, Verified, lines_of, verify
+from llmauth.audit.verify import Fault, Verified, lines_of, verify, verify_newest
 from tests.fixtures.audits import decided, running, told_in
 
 NAME = "20260101T000000Z-1-aa.jsonl"
@@ -286,3 +286,14 @@ def test_progress_tells_every_byte(home: Path) -> None:
     verify(home, progress=told.append)
     assert sum(told) == (home / "audit" / NAME).stat().st_size
     assert len(told) > 1
+
+
+def test_the_newest_file_can_be_looked_at_alone(home: Path) -> None:
+    assert verify_newest(home).faults == ()
+    left(home, name="20260101T000000000Z-1-00000001.jsonl")
+    left(home, 7, name="20260102T000000000Z-1-00000002.jsonl")
+    change(home, b"r-1", b"r-9", "20260101T000000000Z-1-00000001.jsonl")
+    found = verify_newest(home)
+    assert (found.files, found.records, found.faults) == (1, verify(home).heads[-1].seq, ())
+    change(home, b"r-1", b"r-9", "20260102T000000000Z-1-00000002.jsonl")
+    assert [fault.what for fault in verify_newest(home).faults] == ["edited"]

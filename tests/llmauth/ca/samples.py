@@ -10,4 +10,5 @@ DAY = 86_400
 
 
 def pem(leaf: Leaf) -> bytes:
-    return key_pem(leaf.private_key) + leaf.certificate.public_bytes(Encoding.PEM)
+    shown = b"".join(one.public_bytes(Encoding.PEM) for one in (leaf.certificate, *leaf.chain))
+    return key_pem(leaf.private_key) + shown

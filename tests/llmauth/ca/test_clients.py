@@ -50,7 +50,7 @@ def test_pythons_strict_verification_refuses_a_stolen_key_elsewhere(forged, tmp_
 def test_openssl_agrees(forged, folder, tmp_path, host, accepted):
     (tmp_path / "leaf.pem").write_bytes(pem(forged.leaf(host)))
     command = ["openssl", "verify", "-x509_strict", "-purpose", "sslserver", "-verify_hostname", host]
-    files = ["-CAfile", str(folder / "ca.pem"), str(tmp_path / "leaf.pem")]
+    files = ["-CAfile", str(folder / "ca.pem"), "-untrusted", str(tmp_path / "leaf.pem"), str(tmp_path / "leaf.pem")]
     result = subprocess.run([*command, *files], capture_output=True, text=True, check=False)
     assert (result.returncode == 0, "permitted subtree violation" in result.stderr) == (accepted, not accepted)
 

@@ -4,15 +4,20 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from llmauth.ca import Authority, CaError, files
+from llmauth.ca.certificates import key_pem
+from llmauth.ca.constraints import constraints
+from llmauth.ca.making import _authority, new_authority
 from llmauth.clock import ManualClock
 from tests.llmauth.ca.samples import DOMAINS
 
@@ -168,3 +173,25 @@ def test_what_the_disk_refuses_is_one_sentence(tmp_path, authority, folder, monk
     monkeypatch.undo()
     assert Authority.load_or_create(folder, DOMAINS, create=False).fingerprint() == authority.fingerprint()
     assert not [name for name in os.listdir(folder) if name.startswith(".")], "a key that nobody uses stayed behind"
+
+
+def test_one_that_signs_for_itself_goes_on(authority, folder):
+    """As all were made before there was a root of its own."""
+    file = folder / "ca-key.pem"
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "old")])
+    old = _authority(name, name, key.public_key(), time.time(), 0, constraints(DOMAINS)).sign(key, hashes.SHA256())
+    file.write_bytes(key_pem(key) + old.public_bytes(serialization.Encoding.PEM))
+    again = Authority.load_or_create(folder, DOMAINS, create=False)
+    assert again.certificate == old
+    assert again.leaf("api.openai.com").chain == ()
+
+
+def test_certificates_that_do_not_belong_together_are_refused(authority, folder):
+    content = (folder / "ca-key.pem").read_bytes()
+    other = new_authority(DOMAINS, time.time())
+    root = x509.load_pem_x509_certificates(other)[-1].public_bytes(serialization.Encoding.PEM)
+    head = content[: content.rindex(b"-----BEGIN CERTIFICATE")]
+    (folder / "ca-key.pem").write_bytes(head + root)
+    with pytest.raises(CaError, match="none signed the one before it"):
+        Authority.load_or_create(folder, DOMAINS, create=False)

@@ -55,7 +55,7 @@ def test_help_of_a_command_has_its_own_options_and_no_others(command, capsys):
     for option in ("-h", "--help"):
         assert cli.main([command, option]) == 0
         assert f"Usage: llmauth {command}" in (shown := capsys.readouterr().out)
-        assert "completion" not in shown
+        assert "-completion" not in shown
 
 
 def test_help_is_quick(environ):

@@ -204,3 +204,43 @@ def test_a_method_of_authentication_that_is_none(refused, monkeypatch, mode, sai
 def test_authentication_is_not_switched_off_for_others(refused):
     Path("c.yaml").write_text("auth: {enabled: false}")
     assert "authentication can only be off where server.host is a loopback" in refused("--config=c.yaml", "--host=::")
+
+
+# ---- the page ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--workers=2"], "it shows the flows of one process"),
+        (["--host=0.0.0.0"], "server.host (0.0.0.0) lets other machines in"),
+        (["--host=::"], "lets other machines in"),
+        (["--web-port=0"], "--web-port"),
+        (["--web-port=70000"], "--web-port"),
+    ],
+)
+def test_a_page_is_for_whoever_sends(refused, options, said):
+    """A9: it stands on loopback, beside a gateway that takes requests from there alone."""
+    assert said in " ".join(refused("--web", *options).replace("│", " ").split())
+
+
+def test_a_page_is_off_in_a_pod(refused, monkeypatch):
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    assert "--web-in-pod" in refused("--web")
+
+
+@pytest.mark.parametrize("pod", [(), ("--web-in-pod",)])
+def test_a_page_is_handed_to_the_server(refused, monkeypatch, pod):
+    given: list[object] = []
+    monkeypatch.setattr(sys.modules["addons.launch.serve"], "serve", lambda *words: given.extend(words))
+    monkeypatch.setattr(os, "umask", lambda mask: 0o022)
+    web = types.ModuleType("addons.launch.web")
+    monkeypatch.setattr(web, "Web", lambda settings, port: ("page", settings.server.port, port), raising=False)
+    monkeypatch.setitem(sys.modules, "addons.launch.web", web)
+    if pod:
+        monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    assert cli.main(["serve", "--web", "--port=1", "--web-port=2", *pod]) == 0
+    assert given[3:] == [("page", 1, 2)]
+    given.clear()
+    assert cli.main(["serve", "--port=1"]) == 0
+    assert len(given) == 3

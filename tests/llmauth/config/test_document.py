@@ -14,6 +14,7 @@ from llmauth.config import environment
 from llmauth.config.document import Document, Instance
 from llmauth.config.policies import BudgetSection, PolicySection, PriceSection
 from llmauth.config.shapes import shapes_of
+from llmauth.config.telemetry import Otlp
 from llmauth.credentials import StrategyOptions, WorkloadIdentityOptions
 from llmauth.vaults import VaultsOptions
 
@@ -56,7 +57,7 @@ def assert_same(model: type[BaseModel], rows: dict[str, str], skip: frozenset[st
 
 def required(model: type[BaseModel]) -> dict[str, Any]:
     values = {"port": 1, "path": "x", "type": None, "provider": "aws", "instance": "x", "protocol": "openai"}
-    values |= {"backend": "hashicorp", "secret_name": "x", "amount": 1, "input": 1}
+    values |= {"backend": "hashicorp", "secret_name": "x", "amount": 1, "input": 1, "endpoint": "https://x"}
     return {
         name: get_args(field.annotation)[0] if name == "type" else values[name]
         for name, field in model.model_fields.items()
@@ -78,9 +79,10 @@ def test_the_page_has_every_key_of_a_section_with_its_default(name):
         ("policies.users.NAME", PolicySection),
         ("policies.users.NAME.budget", BudgetSection),
         ("prices", PriceSection),
+        ("telemetry.otlp", Otlp),
     ],
 )
-def test_the_page_has_every_key_of_a_policy_and_a_price(heading, model):
+def test_the_page_has_every_key_of_a_part(heading, model):
     assert_same(model, tables()[heading])
 
 

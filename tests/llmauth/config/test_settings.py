@@ -95,7 +95,9 @@ def test_the_shipped_example_is_the_users(read):
 def test_without_a_file_there_is_no_instance_and_that_is_said(read):
     settings = read()
     assert settings.instances == {}
-    assert settings.warnings == ("No instance is configured, so nothing can be called; add one under `instances:`.",)
+    sentence = "No instance is configured, so nothing can be called; write a configuration with `llmauth init`."
+    assert settings.warnings == (sentence,)
+    assert read("server: {port: 1}").warnings[0].endswith("add one under `instances:`.")
 
 
 def test_option_beats_environment_beats_file_beats_default(read):

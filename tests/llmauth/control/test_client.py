@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from llmauth.control import client
-from llmauth.control.client import ControlFailed, ask_all
+from llmauth.control.client import ControlFailed, ask_all, running
 from llmauth.control.place import short
 
 
@@ -53,6 +53,17 @@ def test_all_that_run_are_asked_in_the_order_of_their_numbers(tmp_path: Path, pr
     process(20, b'{"process": 20}\n')
     assert [one["process"] for one in ask_all(tmp_path, {"ask": "credentials"})] == [20, 100]
     assert json.loads(heard[0]) == {"ask": "credentials"}
+
+
+def test_who_runs_is_told_without_a_question(tmp_path: Path, process: Process) -> None:
+    assert running(tmp_path) == ()
+    process(100, None)
+    process(20, None)
+    left = socket.socket(socket.AF_UNIX)
+    with short(tmp_path / "control", "30-0a1b.sock") as path:
+        left.bind(path)
+    left.close()
+    assert running(tmp_path) == (20, 100)
 
 
 def test_what_a_killed_process_left_is_passed_over(tmp_path: Path, process: Process) -> None:

@@ -83,6 +83,12 @@ async def test_an_expiry_is_rehearsed(gateway, control) -> None:
     assert [one["strategy"] for one in told["standby"]] == ["keyring"]
 
 
+async def test_sources_are_asked_again_when_one_was_given_something_new(gateway, control) -> None:
+    told = await ask(gateway, b'{"ask": "look", "instance": "openai"}\n')
+    assert (told["process"], told["state"], told["strategy"]) == (os.getpid(), "ready", "environment")
+    assert "error" in await ask(gateway, b'{"ask": "look", "instance": ["openai"]}\n')
+
+
 @pytest.mark.parametrize(
     "line",
     [b"\n", b"GET / HTTP/1.1\n", b'{"ask": "keys"}\n', b"[]\n", b'{"ask": ["x"]}\n', b"[" * 4000 + b"\n"],

@@ -349,6 +349,41 @@ async def test_a_rehearsal_in_which_nobody_gives_another_one_harms_nobody(clock)
     assert (status.mishap.strategy, status.mishap.reason) == ("only", "down")
 
 
+# A source that was given something new
+
+
+async def test_a_better_source_is_asked_at_once_although_its_time_has_not_come(clock) -> None:
+    first, second = Fake("keyring", clock, HOUR), Fake("environment", clock, HOUR)
+    first.answer = SourceUnavailable("nothing there")
+    chain = chain_of(clock, first, second)
+    assert await label_now(chain) == "environment"
+    first.answer = None
+    asked = first.loads
+    await chain.look_again(10.0)
+    assert first.loads == asked + 1
+    assert await label_now(chain) == "keyring"
+
+
+async def test_what_is_held_serves_where_nobody_gives_another(clock) -> None:
+    only = Fake("only", clock, HOUR)
+    chain = chain_of(clock, only)
+    leased = await acquired(chain)
+    only.answer = SourceFailed("down")
+    await chain.look_again(10.0)
+    assert (await acquired(chain)).generation == leased.generation
+    assert chain.status().state == "ready"
+
+
+async def test_a_source_that_failed_a_moment_ago_is_asked_all_the_same(clock) -> None:
+    only = Fake("only", clock, HOUR)
+    only.answer = SourceFailed("down")
+    chain = chain_of(clock, only)
+    await refused(chain)
+    only.answer = None
+    await chain.look_again(10.0)
+    assert await label_now(chain) == "only"
+
+
 # Ends that are none
 
 

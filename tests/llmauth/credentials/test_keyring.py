@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import importlib.metadata
+import json
 import shlex
 import sys
 import types
@@ -66,20 +67,26 @@ def test_an_entry_by_name(standing, memory) -> None:
 
 
 def test_no_entry_is_unavailable_and_says_how_to_make_one(standing, memory) -> None:
-    with pytest.raises(SourceUnavailable, match="`keyring set llmauth openai_main` makes one"):
+    with pytest.raises(SourceUnavailable, match="`llmauth secret set openai_main` makes one"):
         strategy(standing).load()
-    with pytest.raises(SourceUnavailable, match="`keyring set 'my work' me` makes one"):
+    with pytest.raises(
+        SourceUnavailable, match="no keyring entry my work/me; `llmauth secret set openai_main` makes one"
+    ):
         strategy(standing, service="my work", username="me").load()
 
 
-def test_the_command_that_is_named_does_make_one(standing, memory, monkeypatch) -> None:
+def test_the_command_that_is_named_does_make_one(standing, memory, monkeypatch, tmp_path) -> None:
+    instance = {"type": "openai", "authentication": {"strategies": [{"type": "keyring"}]}}
+    (tmp_path / "gateway.yaml").write_text(json.dumps({"instances": {"openai_main": instance}}))
+    monkeypatch.setenv("LLMAUTH_CONFIG", str(tmp_path / "gateway.yaml"))
+    monkeypatch.setenv("LLMAUTH_HOME", str(tmp_path / "state"))
     with pytest.raises(SourceUnavailable) as caught:
         strategy(standing).load()
     program, *arguments = shlex.split(caught.value.reason.split("`")[1])
     (command,) = importlib.metadata.entry_points(group="console_scripts", name=program)
     monkeypatch.setattr(getpass, "getpass", lambda _: "sk-typed")
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
-    command.load()(arguments)
+    assert command.load()([*arguments, "--no-test"]) == 0
     assert strategy(standing).load().credential == ApiKey(value=Secret("sk-typed"))
 
 

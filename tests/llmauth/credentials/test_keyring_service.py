@@ -146,7 +146,7 @@ sys.stdin.read()
 def test_what_the_command_keeps_is_found(desktop) -> None:
     desktop.start_keyring()
     kind, reason = desktop.ask()
-    assert (kind, "`keyring set llmauth openai` makes one" in reason) == ("SourceUnavailable", True)
+    assert (kind, "`llmauth secret set openai` makes one" in reason) == ("SourceUnavailable", True)
     desktop.run(*PYTHON, "set", "llmauth", "openai", typed="sk-1\n")
     assert desktop.ask() == ["keyring entry llmauth/openai", "sk-1"]
     desktop.run(*PYTHON, "set", "llmauth", "openai", typed="sk-2\n")

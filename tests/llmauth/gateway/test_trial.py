@@ -104,3 +104,16 @@ async def test_what_has_ended_is_no_credential(tmp_path: Path) -> None:
     trial = await ask(read_settings([tmp_path / "c.yaml"], environ), SimulatedMachine(environ))
     (one,) = trial.instances["b"]
     assert "already ended" in (one.reason or "")
+
+
+async def test_the_first_strategy_that_gives_one_is_taken_with_the_refusals_before_it(tmp_path: Path) -> None:
+    from llmauth.gateway.trial import take
+
+    strategies = "[{type: environment, variable: NOT_SET}, {type: environment, variable: IS_SET}]"
+    file = tmp_path / "taken.yaml"
+    file.write_text(f"instances: {{one: {{type: openai, authentication: {{strategies: {strategies}}}}}}}\n")
+    environ = {"LLMAUTH_HOME": str(tmp_path), "IS_SET": "sk-canary-7f3a"}
+    taken = (await take(read_settings([file], environ), SimulatedMachine(environ)))["one"]
+    assert (taken.strategy, len(taken.refusals)) == ("environment", 1)
+    assert taken.loaded is not None
+    assert "canary" not in repr(taken)

@@ -11,6 +11,7 @@ from llmauth.governance.policy import Policies, Policy, judge, judge_model, unce
 from llmauth.rules import NO_RULES, Budget, Rules
 
 NOW = 1_800_000_000.0
+ASK = "Ask whoever runs this gateway, or run: llmauth whoami"
 
 
 def caller(rules: Rules = NO_RULES, *groups: str, user: str = "alice", name: str = "ci") -> Identity:
@@ -128,7 +129,7 @@ def test_the_refusal_of_a_model_names_it_the_caller_and_what_is_allowed():
     with pytest.raises(ModelNotAllowed) as caught:
         judge_model(caller(), only(models=("a*", "b")).allowance(caller()), "gpt-5-pro")
     assert caught.value.sentence == (
-        "Model gpt-5-pro is not allowed for alice (key ci). Allowed: a*, b. Ask whoever runs this gateway."
+        f"Model gpt-5-pro is not allowed for alice (key ci). Allowed: a*, b. {ASK}"
     )
 
 
@@ -161,34 +162,31 @@ def test_names_that_callers_make_up_fill_no_memory(monkeypatch):
             {"instances": ("azure", "openai")},
             {"instance": "bedrock"},
             Forbidden,
-            "The instance bedrock is not allowed for alice (key ci). Allowed: azure, openai. "
-            "Ask whoever runs this gateway.",
+            f"The instance bedrock is not allowed for alice (key ci). Allowed: azure, openai. {ASK}",
         ),
         (
             {"protocols": ("openai",)},
             {"protocol": "transparent"},
             Forbidden,
-            "The protocol transparent is not allowed for alice (key ci). Allowed: openai. "
-            "Ask whoever runs this gateway.",
+            f"The protocol transparent is not allowed for alice (key ci). Allowed: openai. {ASK}",
         ),
         (
             {"methods": ("mtls",)},
             {},
             Forbidden,
-            "The method api_key is not allowed for alice (key ci). Allowed: mtls. Ask whoever runs this gateway.",
+            f"The method api_key is not allowed for alice (key ci). Allowed: mtls. {ASK}",
         ),
         (
             {"hosts": ("*.openai.com",)},
             {"host": "api.anthropic.com"},
             HostNotServed,
-            "The host api.anthropic.com is not allowed for alice (key ci). Allowed: *.openai.com. "
-            "Ask whoever runs this gateway.",
+            f"The host api.anthropic.com is not allowed for alice (key ci). Allowed: *.openai.com. {ASK}",
         ),
         (
             {"instances": ()},
             {"instance": "openai"},
             Forbidden,
-            "The instance openai is not allowed for alice (key ci). Nothing is allowed. Ask whoever runs this gateway.",
+            f"The instance openai is not allowed for alice (key ci). Nothing is allowed. {ASK}",
         ),
     ],
 )
@@ -237,3 +235,14 @@ def test_refusals_of_what_cannot_be_told_or_counted_say_why_and_tell_no_rule_of_
     assert "names no model that has a price" in unpriced(caller()).message
     assert "later" in uncounted(caller()).message
     assert "hidden" not in unpriced(caller(), "llmauth_abcdefghij_hidden").message
+
+
+def test_whose_rule_it_is_is_told_by_name():
+    policies = Policies(
+        Policy(rules=Rules(rpm=1, hosts=("h",))),
+        {"first": Policy(rules=Rules(tpm=2)), "second": Policy(rules=Rules(tpm=3))},
+        {"alice": Policy(rules=Rules(concurrent=4))},
+    )
+    who = caller(Rules(models=("own",)), "second", "first")
+    told = [policies.origin(who, name) for name in ("models", "concurrent", "tpm", "hosts", "methods")]
+    assert told == ["key ci", "user alice", "group first", "default", None]

@@ -1,5 +1,6 @@
 """Log lines: their two forms, what never gets into them, and streams that break."""
 
+import asyncio
 import io
 import json
 import logging
@@ -294,3 +295,31 @@ def test_of_several_processes_each_line_says_whose_it_is(stream, monkeypatch):
     logs.configure("info", "console", stream)
     LOG.info("as people read it", extra={"more": 4})
     assert stream.getvalue().splitlines()[-1].endswith("[3] as people read it more=4")
+
+
+def test_records_bear_the_request_that_is_judged(stream):
+    logs.configure("info", "json", stream)
+    with logs.about("req_1"):
+        LOG.info("inside")
+        LOG.info("of another", extra={"request_id": "req_2"})
+        with logs.about("req_3"):
+            LOG.info("deeper")
+    LOG.info("outside")
+    told = [line.get("request_id") for line in objects(stream)]
+    assert told == ["req_1", "req_2", "req_3", None]
+
+
+def test_tasks_that_run_beside_keep_their_own_request(stream):
+    logs.configure("info", "json", stream)
+
+    async def judge(name):
+        with logs.about(name):
+            await asyncio.sleep(0)
+            LOG.info(name)
+
+    async def all_of_them():
+        await asyncio.gather(*(judge(f"req_{number}") for number in range(5)))
+
+    asyncio.run(all_of_them())
+    lines = objects(stream)
+    assert [line["request_id"] for line in lines] == [line["message"] for line in lines]

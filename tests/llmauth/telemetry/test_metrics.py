@@ -25,10 +25,17 @@ def seen(**changes) -> Observation:
     return Observation(**{**facts, **changes})
 
 
+# Their series begin at nothing, so that a rise can be told of the first.
+BEGUN = ("http_requests_total", "error_total", "rate_limited_total", "config_reloads_total")
+
+
 def samples(metrics: Metrics) -> dict[str, list[tuple[dict[str, str], float]]]:
+    """By name, without those that have only begun."""
     found: dict[str, list[tuple[dict[str, str], float]]] = {}
     for family in text_string_to_metric_families(metrics.render()[0].decode()):
         for sample in family.samples:
+            if sample.name in BEGUN and not sample.value:
+                continue
             found.setdefault(sample.name, []).append((sample.labels, sample.value))
     return found
 
@@ -86,11 +93,11 @@ def test_every_promised_name_is_there():
 
 def test_a_refusal_before_routing_has_no_target():
     metrics = Metrics()
-    metrics.observe(Observation(method="GET", status=401, seconds=0.001, error="invalid_api_key"))
+    metrics.observe(Observation(method="GET", status=401, seconds=0.001, error="invalid_api_key", fault="caller"))
     found = samples(metrics)
     assert "bedrock_proxy_requests_total" not in found
     assert found["http_request_errors_total"] == [({"method": "GET", "status": "401"}, 1)]
-    assert found["error_total"] == [({"error_type": "invalid_api_key"}, 1)]
+    assert found["error_total"] == [({"error_type": "invalid_api_key", "fault": "caller"}, 1)]
 
 
 def test_an_answer_that_failed_has_no_time_to_its_first_token():
@@ -114,13 +121,13 @@ def test_labels_are_closed_whatever_clients_send():
     """R3: 2,000 odd requests make no more series than one."""
     metrics = Metrics(models=["claude"])
     for number in range(2000):
-        metrics.observe(seen(method=f"M{number}", model=f"canary-{number}", error=f"e{number}"))
+        metrics.observe(seen(method=f"M{number}", model=f"canary-{number}", error=f"e{number}", fault=f"f{number}"))
     text = metrics.render()[0].decode()
     assert "canary" not in text
     found = samples(metrics)
     assert found["bedrock_proxy_requests_total"] == [({**TARGET, "model": "other", "status": "200"}, 2000)]
     assert found["http_requests_total"] == [({"method": "other", "status": "200"}, 2000)]
-    assert found["error_total"] == [({"error_type": "other"}, 2000)]
+    assert found["error_total"] == [({"error_type": "other", "fault": "other"}, 2000)]
     assert len(metrics._targets) == len(metrics._http) == 1
 
 
@@ -221,9 +228,75 @@ def test_tokens_and_why_they_are_not_known():
     metrics.observe(seen(unmetered="not_told"))
     metrics.observe(seen(unmetered="canary"))
     found = samples(metrics)
-    tokens = {labels["kind"]: value for labels, value in found["tokens_total"]}
-    assert tokens == {"input": 10, "output": 8, "cache_read": 0, "cache_write": 0, "reasoning": 0}
+    tokens = {(labels["direction"], labels["cache"]): value for labels, value in found["tokens_total"]}
+    assert tokens == {("input", "none"): 10, ("input", "read"): 0, ("input", "write"): 0, ("output", "none"): 8}
     processed = {labels["direction"]: value for labels, value in found["bedrock_tokens_processed_total"]}
     assert processed == {"input": 10, "output": 8}
     unmetered = {labels["reason"]: value for labels, value in found["unmetered_usage_total"]}
     assert unmetered == {"cut": 1, "not_told": 1, "other": 1}
+
+
+def test_times_apart():
+    """What we took, what it took to reach the provider, and what the provider took."""
+    metrics = Metrics()
+    metrics.observe(seen(overhead=0.002, connect=0.1, upstream=2.5))
+    found = samples(metrics)
+    names = ("proxy_overhead_seconds_sum", "upstream_connect_seconds_sum", "upstream_duration_seconds_sum")
+    assert [found[name] for name in names] == [[({"instance": "bedrock_us1"}, value)] for value in (0.002, 0.1, 2.5)]
+
+
+@pytest.mark.parametrize("of_bedrock", [True, False])
+def test_only_answers_of_models_on_bedrock_are_invocations(of_bedrock):
+    metrics = Metrics(models=["claude"])
+    provider = "bedrock" if of_bedrock else "openai"
+    metrics.observe(seen(model="claude", provider=provider, usage=Usage(input=1)))
+    metrics.observe(seen(model="claude", provider=provider, unmetered="cut"))
+    metrics.observe(seen(model="claude", provider=provider))
+    labels = {"instance": "bedrock_us1", "region": "us-east-1", "model": "claude"}
+    assert samples(metrics).get("bedrock_model_invocations_total", []) == ([(labels, 2)] if of_bedrock else [])
+
+
+def test_limits_of_callers_are_counted_by_kind():
+    metrics = Metrics()
+    for limit in ("tokens", "tokens", "budget", "canary"):
+        metrics.observe(Observation(method="POST", status=429, seconds=0.1, error="x", fault="policy", limit=limit))
+    counted = {labels["limit"]: value for labels, value in samples(metrics)["rate_limited_total"]}
+    assert counted == {"tokens": 2, "budget": 1, "other": 1}
+
+
+def test_what_an_alert_looks_for_begins_at_nothing():
+    """A series whose first value is 1 has never risen, and an alert on its rise would stay quiet."""
+    metrics = Metrics()
+    metrics.only(["openai"])
+    shown = metrics.render()[0].decode()
+    for line in (
+        'error_total{error_type="credential_rejected",fault="proxy"} 0.0',
+        'http_requests_total{method="POST",status="502"} 0.0',
+        'rate_limited_total{limit="budget"} 0.0',
+        'stream_aborted_total{instance="openai"} 0.0',
+        'unpriced_usage_total{instance="openai"} 0.0',
+        'config_reloads_total{result="failure"} 0.0',
+    ):
+        assert line in shown
+
+
+def test_a_model_that_comes_later_is_known():
+    metrics = Metrics(models=["claude"])
+    metrics.know(["llama"])
+    for model in ("claude", "llama", "other-one"):
+        metrics.observe(seen(model=model))
+    assert {labels["model"] for labels, _ in samples(metrics)["bedrock_proxy_requests_total"]} == {
+        *("claude", "llama", "other"),
+    }
+
+
+def test_every_metric_is_described_as_it_is_shown():
+    metrics = full()
+    shown = {family.name: family for family in text_string_to_metric_families(metrics.render()[0].decode())}
+    described = {one.name.removesuffix("_total"): one for one in metrics.described()}
+    assert described.keys() == shown.keys()
+    for name, family in shown.items():
+        if not name.startswith("process_"):
+            assert (described[name].kind, described[name].text) == (family.type, family.documentation)
+        labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+        assert labels <= set(described[name].labels)

@@ -1,10 +1,12 @@
 """The series: what is looked up once counts under its labels, and nothing but a success has a first token."""
 
+from typing import get_args
+
 import pytest
 
 from llmauth.chat.messages import Usage
-from llmauth.errors import GatewayError
-from llmauth.telemetry.series import DIRECTIONS, KINDS, Series, TargetKey, codes
+from llmauth.errors import Cause, GatewayError, UpstreamError
+from llmauth.telemetry.series import DIRECTIONS, WAYS, Series, TargetKey, codes
 
 TARGET = {"instance": "one", "provider": "openai", "region": "none", "mode": "m", "protocol": "p", "model": "other"}
 
@@ -39,17 +41,20 @@ def test_no_status_is_three_zeros():
 def test_every_refusal_has_a_code():
     assert {error.code for error in GatewayError.__subclasses__()} <= codes()
     assert {"model_not_allowed", "insufficient_quota"} <= codes()
+    assert {UpstreamError("no", cause=cause).code for cause in get_args(Cause)} <= codes()
 
 
-def test_tokens_are_counted_by_kind_and_in_two():
+def test_tokens_are_counted_by_direction_and_cache_and_in_two():
     series = Series()
     usage = Usage(input=5, cache_read=3, cache_write=2, output=7, reasoning=4)
     for status in (200, 206):
         series.target(key(status)).tokens(usage)
         series.target(key(status)).tokens(usage)
     value = series.registry.get_sample_value
-    kinds = {"input": 20, "output": 28, "cache_read": 12, "cache_write": 8, "reasoning": 16}
-    assert {kind: value("tokens_total", {**TARGET, "kind": kind}) for kind in KINDS} == kinds
+    told = {("input", "none"): 20, ("input", "read"): 12, ("input", "write"): 8, ("output", "none"): 28}
+    parts = {way: value("tokens_total", {**TARGET, "direction": way[0], "cache": way[1]}) for way in WAYS}
+    assert parts == told
+    assert value("reasoning_tokens_total", TARGET) == 16
     place = {name: TARGET[name] for name in ("instance", "provider", "region", "mode")}
     processed = [value("bedrock_tokens_processed_total", {**place, "direction": way}) for way in DIRECTIONS]
     assert processed == [40, 28]

@@ -1,0 +1,1 @@
+"""What is told to a collector of OpenTelemetry: the measures of generative AI, and a span a request, over OTLP."""
