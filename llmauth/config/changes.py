@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from llmauth.config.settings import Settings
 
 # Opened, made or read once, at the start.
-_WHOLE = ("storage", "audit", "metrics", "ca", "home")
+_WHOLE = ("storage", "audit", "metrics", "telemetry", "ca", "home")
 _SERVER = ("host", "port", "tls_port", "http2")
 _LOG = ("format",)
 _TLS = ("tls_cert_file", "tls_key_file")

@@ -42,6 +42,8 @@ class Control:
         self._answers: dict[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]] = {
             "credentials": self._credentials,
             "expire": self._expire,
+            "reload": self._reload,
+            "log_level": self._log_level,
             "standing": self._standing,
             "check": partial(self._checked, checking.check),
             "permit": partial(self._checked, checking.permit),
@@ -52,8 +54,6 @@ class Control:
             "recent": self._recent,
             "follow": self._follow,
             "explain": self._explain,
-            "reload": self._reload,
-            "log_level": self._log_level,
         }
         self.reload: Callable[[str], Awaitable[dict[str, Any]]] | None = None
         self._level = LogLevel(gateway.settings.log.level)
@@ -138,12 +138,6 @@ class Control:
         told = await self._gateway.credential.rehearse(instance)
         return {**self._process(), **facts.of_rehearsal(told, self._clock.wall())}
 
-    async def _standing(self, _: dict[str, Any]) -> dict[str, Any]:
-        return {**self._process(), **standing(self._gateway)}
-
-    async def _checked(self, check: checking.Check, question: dict[str, Any]) -> dict[str, Any]:
-        return {**self._process(), **await check(self._gateway, question)}
-
     async def _reload(self, _: dict[str, Any]) -> dict[str, Any]:
         if self.reload is None:
             return {"error": "it does not take over a configuration now; try again in a moment"}
@@ -159,6 +153,12 @@ class Control:
     def follow(self, settings: Settings) -> None:
         """The configuration is another one now."""
         self._level.follow(settings.log.level)
+
+    async def _standing(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {**self._process(), **standing(self._gateway)}
+
+    async def _checked(self, check: checking.Check, question: dict[str, Any]) -> dict[str, Any]:
+        return {**self._process(), **await check(self._gateway, question)}
 
     def _process(self) -> dict[str, Any]:
         seat = self._gateway.seat

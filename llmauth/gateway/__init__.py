@@ -81,10 +81,10 @@ class Gateway:
         self.thoughts = Thoughts(clock)
         self.memory = Memory()
         self.recording = Recording(AuditLog(settings.home, clock) if settings.audit.enabled else None)
-        kept = Standing.open(settings, environ, clock, self.metrics.auth_failed)
-        self._keys, self.tokens, self._flights = kept.keys, kept.tokens, kept.flights
+        common = Standing.open(settings, environ, clock, self.metrics.auth_failed)
+        self._keys, self.tokens, self._flights = common.keys, common.tokens, common.flights
         self._basis = Basis(
-            standing=kept,
+            standing=common,
             governor=_governor(settings, seat, clock),
             machine=ThisMachine(environ),
             clock=clock,
@@ -96,10 +96,12 @@ class Gateway:
             self._keys.close()
             raise
         self.metrics.know(self.plan.catalogue.known())
+        self.metrics.only(self.plan.handlers)
         self.hindsight = Hindsight(self.memory, lambda: self.plan.governor)
         self.desktop = desktop_features(self.platform, environ)
         self.exporter = exporter_of(settings.telemetry.otlp, self.plan.outbound, self.metrics)
         self._former: list[Plan] = []
+        self._had_credential: set[str] = set()
         self._metrics_server: WSGIServer | None = None
 
     def _asked(self, instance: str, asked: Asked) -> None:
@@ -228,7 +230,7 @@ class Gateway:
         """What /ready shows; asks no source, so that it can be asked often."""
         instances = self.plan.credential.status()
         usable, recorded = self.plan.auth.usable(), self.recording.usable()
-        with_credential = any(one.state == "ready" for one in instances.values())
+        with_credential = self._has_credential(instances)
         ready = usable and recorded and with_credential
         keys = ("last_known" if self._keys.is_behind() else "ok") if usable else "unreadable"
         standing.show(
@@ -241,6 +243,13 @@ class Gateway:
             authority_ends=self.authority.expires_at,
         )
         return Readiness(ready=ready, keys=keys, audit=self.recording.state(), instances=instances)
+
+    def _has_credential(self, instances: Mapping[str, InstanceStatus]) -> bool:
+        """Whether one has. A credential that its provider refused is on its way again: until its sources were asked in
+        vain that is no reason to send callers elsewhere, where the same provider would refuse the same."""
+        self._had_credential |= {name for name, one in instances.items() if one.state == "ready"}
+        self._had_credential -= {name for name, one in instances.items() if one.state == "failed"}
+        return not self._had_credential.isdisjoint(instances)
 
     def snapshot_metrics(self) -> Snapshot:
         """The same as plain values, for whoever adds up those of several processes."""

@@ -386,3 +386,20 @@ def test_none_takes_over_what_one_could_not(
     told = capsys.readouterr().out.splitlines()
     assert len(told) == 2
     assert all("logs at level debug for 300 s, then info" in line for line in told)
+
+
+def test_a_stock_tool_takes_it_over_too(tmp_path: Path, emulators: Emulators) -> None:
+    """Its options are pinned; what they say about roots moves all the same, by our hand alone."""
+    gateway = serving.start(tmp_path, emulators, level="info", tool="mitmdump")
+    try:
+        assert ask(gateway) == 200
+        roots = tmp_path / "roots.pem"
+        roots.write_bytes(emulators.ca_file.read_bytes() + listener(tmp_path)[1].read_bytes())
+        upstream = json.loads(gateway.config.read_text())["upstream"]
+        rewrite(gateway, lambda document: document.update(upstream={**upstream, "ca_file": str(roots)}))
+        gateway.process.send_signal(signal.SIGHUP)
+        (line,) = until(gateway, TAKEN)
+        assert line["changed"] == ["upstream.ca_file", "the content of upstream.ca_file"]
+        assert ask(gateway) == 200
+    finally:
+        gateway.stop(signal.SIGKILL)
