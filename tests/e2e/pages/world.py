@@ -17,6 +17,7 @@ from llmauth.demo.emulators import Emulators
 from tests.e2e.pages.commands import Step, steps
 from tests.e2e.pages.standins import SAID, StandIns
 from tests.fixtures.certificates import listener
+from tests.fixtures.forking import Forking
 from tests.fixtures.serving import Serving, environment, free_port, provider_environment, start
 from tests.fixtures.terminal import Terminal, terminal, wait_until_ready
 from tests.llmauth.demo.clients import interpreter
@@ -54,7 +55,8 @@ class World:
     `environ` is for the gateway, `variables` for whoever types; `places` are words that stand for others here;
     `prepare` may give more variables. `fails` are parts of commands that are shown because they fail. `sees` is to be
     found in what the commands write, `calls` among the calls of other programs. Commands under the headings of
-    `leaves_out` are typed by another test.
+    `leaves_out` are typed by another test; so are those with a part that stands in `elsewhere`, beside the test's file.
+    What a page shows twice is typed once.
     """
 
     sections: Mapping[str, Any] = field(default_factory=dict)
@@ -69,10 +71,11 @@ class World:
     sees: Sequence[str] = ()
     calls: Sequence[str] = ()
     leaves_out: Sequence[str] = ()
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
     def leaves(self, step: Step) -> bool:
         """Whether another test types this."""
-        return step.heading in self.leaves_out or any(each in step.text for each in ELSEWHERE)
+        return step.heading in self.leaves_out or any(each in step.text for each in {**ELSEWHERE, **self.elsewhere})
 
 
 class Place:
@@ -115,7 +118,7 @@ class Place:
         config = self.folder / "gateway.yaml"
         if not config.exists():
             config.write_bytes(self.gateway.config.read_bytes())
-        self._program("llmauth", sys.executable, "-m", "llmauth")
+        Forking.loaded().put(self.folder / "bin" / "llmauth")
         self._program("python", str(interpreter().absolute()))
 
     def _program(self, name: str, *words: str) -> None:
@@ -195,7 +198,7 @@ def walk(page: Path, world: World, folder: Path, emulators: Emulators) -> tuple[
     with contextlib.ExitStack() as open_, terminal(place.folder, place.variables()) as reader:
         open_.callback(place.close)
         servers: list[Terminal] = []
-        for step in steps(page):
+        for step in dict.fromkeys(steps(page)):
             if world.leaves(step):
                 continue
             if step.serves:

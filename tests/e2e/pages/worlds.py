@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.e2e.pages.world import Place, World
 from tests.e2e.test_second_factor import code, enrolled
+from tests.fixtures.calls import call
 
 _QUICK_START = (
     "1. Install",
@@ -17,6 +18,13 @@ _QUICK_START = (
     "4. Or call by base URL",
     "5. The same over TLS",
 )
+# The whole of it takes as long as all clients of the machine together.
+_DOCTOR = "llmauth doctor --only configuration --only ca"
+_TAIL = "{ timeout 2 llmauth tail || [ $? = 124 ]; }"
+_ONBOARDING = {
+    **dict.fromkeys(("llmauth init", "llmauth secret", "llmauth uninstall"), "tests/e2e/test_onboarding.py"),
+    "llmauth completion": "tests/llmauth/cli/test_completion.py",
+}
 _DEV = "[profile dev]\nregion = us-east-1\naws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = example\n"
 
 
@@ -43,6 +51,10 @@ def _with_a_factor(place: Place) -> Mapping[str, str]:
     return {"KEY": key, "CODE": code(enrolment)}
 
 
+def _asked(place: Place) -> None:
+    call(place.gateway)
+
+
 def _java(place: Place) -> Mapping[str, str]:
     home = Path(os.path.realpath("/usr/bin/java")).parents[1]
     return {"JAVA_HOME": str(home)}
@@ -64,6 +76,30 @@ WORLDS: Mapping[str, World] = {
         sees=("Hello from the emulated", "bedrock_us1"),
     ),
     "certs/README.md": World(prepare=_java, needs=("keytool",), calls=("kubectl create configmap llmauth-ca",)),
+    "deployments/README.md": World(calls=("terraform apply", "docker build")),
+    "docs/ALERTS.md": World(places={"llmauth doctor": _DOCTOR, "llmauth tail": _TAIL}, sees=("bedrock_us1",)),
+    "docs/DEBUGGING.md": World(
+        elsewhere={"serve --web": "tests/e2e/test_web.py", "flows/dump": "tests/e2e/test_web.py"}
+    ),
+    "docs/DOCTOR.md": World(places={"llmauth doctor": _DOCTOR}),
+    "docs/HINDSIGHT.md": World(prepare=_asked, sees=("/transparent/openai/v1/chat/completions  gpt-4o  200",)),
+    "docs/KUBERNETES.md": World(
+        files={"tls.crt": "", "tls.key": ""},
+        variables={"STORAGE_URL": "postgresql://db/llmauth", "LIMITS_URL": "redis://redis:6379/0"},
+        calls=("kubectl apply -k deployments/kubernetes/overlays/prod", "docker build"),
+    ),
+    "docs/ONBOARDING.md": World(elsewhere=_ONBOARDING),
+    "docs/OPERATIONS.md": World(sees=("debug",)),
+    "docs/clients/README.md": World(sees=("Hello from the emulated",)),
+    "docs/clients/bedrock-sdk.md": World(sees=("Hello from the emulated",)),
+    "docs/clients/claude-code.md": World(calls=("claude -p say hello",)),
+    "docs/clients/codex.md": World(calls=("codex exec",)),
+    "docs/clients/curl-git.md": World(needs=("wget",), sees=('"object"',)),
+    "docs/clients/java.md": World(says={"java": "stands-in"}, calls=("java -jar app.jar",)),
+    "docs/clients/node.md": World(
+        files={"app.mjs": ""}, says={"npm": "stands-in"}, needs=("node",), calls=("npm start",)
+    ),
+    "docs/clients/openai-sdk.md": World(files={"app.mjs": ""}, needs=("node",), sees=("Hello from the emulated",)),
     "docs/AUDIT.md": World(prepare=_audited, sees=("none was changed, taken out or put in",)),
     "docs/AUTHORIZATION.md": World(sees=('"user": "test"', "invalid_api_key")),
     "docs/CONFIGURATION.md": World(fails=("config check gateway.yaml",), files={"gateway.yaml": "server: {port: x}\n"}),
@@ -117,7 +153,7 @@ WORLDS: Mapping[str, World] = {
     "docs/credentials/azure.md": World(calls=("az identity create",)),
     "docs/credentials/gcp.md": World(variables={"ISSUER": "https://issuer"}, calls=("gcloud services enable",)),
     "docs/credentials/ibm.md": World(calls=("ibmcloud iam",)),
-    "docs/credentials/keyring.md": World(calls=("keyring set llmauth openai",)),
+    "docs/credentials/keyring.md": World(elsewhere={"llmauth secret": "tests/llmauth/cli/test_secret.py"}),
     "docs/credentials/kubernetes.md": World(calls=("kubectl auth can-i",)),
     "docs/credentials/local.md": World(places={"cat > openai-key": "echo secret > openai-key"}),
     "docs/credentials/vault.md": World(
