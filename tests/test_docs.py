@@ -40,6 +40,7 @@ from tests.test_architecture import FLOORS
 FIRST = (ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "certs" / "README.md", ROOT / "deployments" / "README.md")
 PAGES = sorted([*FIRST, *(ROOT / "docs").rglob("*.md")])
 README, ARCHITECTURE = ROOT / "README.md", ROOT / "docs" / "ARCHITECTURE.md"
+QUICKSTART = ROOT / "docs" / "QUICKSTART.md"
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 # Who reads the variables that no code of ours reads.
@@ -317,7 +318,7 @@ def refusals(error: type[errors.GatewayError]) -> Iterator[tuple[int, str]]:
 
 
 def test_the_refusals_of_the_readme_are_those_of_the_code() -> None:
-    table = {(int(status), code.strip("`")) for status, code, _ in rows(README, "Refusals")}
+    table = {(int(status), code.strip("`")) for status, code, _ in rows(ROOT / "docs" / "REFUSALS.md", "Refusals")}
     assert table == set(refusals(errors.GatewayError))
 
 
@@ -418,11 +419,11 @@ def test_what_an_instance_speaks_is_on_the_page(kind: str, options: dict[str, An
 
 
 class QuickStart:
-    """The blocks of the README's quick start, in a folder of their own, against emulated providers."""
+    """The blocks of the quick start, in a folder of their own, against emulated providers."""
 
     def __init__(self, folder: Path, emulators: Emulators) -> None:
         self.folder, self.port, self.tls_port = folder, free_port(), free_port()
-        blocks = [fence for fence in fences(README) if re.match(r"\d\. ", fence.heading)]
+        blocks = [fence for fence in fences(QUICKSTART) if re.match(r"\d\. ", fence.heading)]
         for block in blocks:
             if named := re.match(r"# (\S+)\n", block.text):
                 (folder / named[1]).write_text(block.text)
