@@ -42,13 +42,13 @@ def test_a_flow_is_waited_for_until_it_ends_or_its_client_has_left(exchanges: Ex
 
 
 def test_requests_that_run_are_counted_by_instance(exchanges: Exchanges) -> None:
-    for number in range(3):
-        flow = flows.gateway(exchanges)
-        begun = exchanges.begin(flow, exchange())
+    begun = [flows.gateway(exchanges) for _ in range(3)]
+    for number, flow in enumerate(begun):
+        one = exchanges.begin(flow, exchange())
         if number:
-            begun.context = routed()
+            one.context = routed()
     assert exchanges.running() == {"one": 2}
-    exchanges.end(flow)
+    exchanges.end(begun[-1])
     assert exchanges.running() == {"one": 1}
 
 

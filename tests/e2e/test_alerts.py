@@ -8,6 +8,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def shows(gateway: Serving) -> str:
 class Recorder:
     """What a gateway shows before and after something happens to it."""
 
-    def __init__(self, folder: Path, emulators: Emulators, **sections: object) -> None:
+    def __init__(self, folder: Path, emulators: Emulators, **sections: Any) -> None:
         self.emulators = emulators
         self.gateway = start(folder, emulators, metrics={"port": free_port()}, level="info", **sections)
         self.scenarios: dict[str, Scenario] = {}

@@ -77,7 +77,7 @@ def test_a_request_through_the_tunnel_is_told_as_it_was(gateway: Serving, capsys
         *(one["short"], "test", "forward", OPENAI, CHAT_PATH, "gpt-4o", "200"),
     ]
     # By each of its names.
-    explained = [said(capsys, "explain", name) for name in (one["request_id"], one["short"], provider)]
+    explained = [said(capsys, "explain", str(name)) for name in (one["request_id"], one["short"], provider)]
     assert explained[0] == explained[1] == explained[2]
     for words in (
         "1 auth      test via the tunnel's proof (api_key test)",

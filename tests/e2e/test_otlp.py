@@ -114,7 +114,7 @@ def test_nobody_waits_for_a_collector_that_is_not_there(serve: Serve) -> None:
 
 def test_protobuf_reads_what_is_sent(serve: Serve, tmp_path: Path) -> None:
     python = cloud_interpreter()
-    probe = [python, "-c", "import opentelemetry.proto.collector.trace.v1.trace_service_pb2"]
+    probe = [str(python), "-c", "import opentelemetry.proto.collector.trace.v1.trace_service_pb2"]
     if subprocess.run(probe, capture_output=True, check=False).returncode:
         pytest.skip("opentelemetry-proto is not among the clients")
     with collector() as told:

@@ -32,7 +32,7 @@ def test_an_id_that_is_unknown_there_is_none_and_other_failures_are_told(monkeyp
 
 
 def test_an_id_is_one_part_of_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+    asked: Any = []
     monkeypatch.setattr(
         afar, "ask", lambda place, method, path, *_, **__: asked.append(path) or {"requests": ["?", {}]}
     )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ def test_the_one_before_is_shown_and_more_if_wanted(monkeypatch: pytest.MonkeyPa
         brief(remembered(request_id="req_11111111")),
         brief(remembered(request_id="req_22222222", at=1_800_000_001.0)),
     ]
-    asked = []
+    asked: Any = []
     monkeypatch.setattr(past, "ask_all", lambda home, question: asked.append(question) or [{"requests": two}])
     assert main(["last"]) == 0
     assert capsys.readouterr().out.startswith("req_22222222  alice  forward  api.openai.com")

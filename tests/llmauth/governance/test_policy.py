@@ -128,9 +128,7 @@ def test_any_other_model_is_not(names):
 def test_the_refusal_of_a_model_names_it_the_caller_and_what_is_allowed():
     with pytest.raises(ModelNotAllowed) as caught:
         judge_model(caller(), only(models=("a*", "b")).allowance(caller()), "gpt-5-pro")
-    assert caught.value.sentence == (
-        f"Model gpt-5-pro is not allowed for alice (key ci). Allowed: a*, b. {ASK}"
-    )
+    assert caught.value.sentence == (f"Model gpt-5-pro is not allowed for alice (key ci). Allowed: a*, b. {ASK}")
 
 
 def test_what_only_reads_names_no_model():

@@ -111,7 +111,7 @@ def test_a_request_hears_nothing_of_what_goes_wrong(caplog):
 def test_a_collector_that_hangs_ends_no_process_late(monkeypatch):
     monkeypatch.setattr(module, "_LAST_WORDS", 0.05)
     gate = threading.Event()
-    exporter = Exporter(lambda *_: gate.wait(5) and None, known=str, count=lambda *_: None, interval=3600.0)
+    exporter = Exporter(lambda *_: None if gate.wait(5) else "late", known=str, count=lambda *_: None, interval=3600.0)
     exporter.start()
     exporter.tell([outcome()])
     exporter.stop()

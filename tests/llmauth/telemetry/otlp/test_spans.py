@@ -1,19 +1,26 @@
 """A span a request: its name, its parent, and nothing of what the client wrote."""
 
 import json
+from typing import Any
 
 import pytest
 
 from llmauth.chat.messages import Usage
 from llmauth.errors import CredentialRejected
 from llmauth.http import Door
-from llmauth.telemetry.otlp.spans import span_of
+from llmauth.telemetry.otlp import spans
 from tests.fixtures.outcomes import ARRIVED, outcome, request, routed
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
-def facts(span):
+def span_of(*told: Any, **more: Any) -> dict[str, Any]:
+    found = spans.span_of(*told, **more)
+    assert found is not None
+    return found
+
+
+def facts(span: Any) -> dict[str, Any]:
     return {one["key"]: next(iter(one["value"].values())) for one in span["attributes"]}
 
 
@@ -62,7 +69,7 @@ def test_the_clients_trace_is_continued():
 
 
 def test_a_trace_that_the_client_does_not_record_is_not_recorded():
-    assert span_of(outcome(request=request(("traceparent", f"00-{TRACE}-{SPAN}-00")))) is None
+    assert spans.span_of(outcome(request=request(("traceparent", f"00-{TRACE}-{SPAN}-00")))) is None
 
 
 @pytest.mark.parametrize(
@@ -92,7 +99,7 @@ def test_two_traces_are_none():
 
 @pytest.mark.parametrize("path", ["/health", "/ready", "/metrics"])
 def test_probes_are_no_spans(path):
-    assert span_of(outcome(ARRIVED, request=request(path=path, method="GET", door=Door.GATEWAY))) is None
+    assert spans.span_of(outcome(ARRIVED, request=request(path=path, method="GET", door=Door.GATEWAY))) is None
 
 
 @pytest.mark.parametrize("model", ["tell me a story", "llmauth_0123456789_" + "a" * 38, "x" * 200, "a\nb", "\x1b[31m"])
