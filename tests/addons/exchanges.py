@@ -40,8 +40,9 @@ def plan(
     settings = SimpleNamespace(upstream=upstream)
     mode, limits = SimpleNamespace(shape_of=lambda _: shape), limits or Limits()
     governor = SimpleNamespace(prices=Prices({}))
+    auth = SimpleNamespace(judged=lambda request: frozenset({"x-session-token"}))
     made = SimpleNamespace(
-        settings=settings, mode=mode, limits=limits, head_limits=limits.head, governor=governor, way=Way()
+        settings=settings, mode=mode, limits=limits, head_limits=limits.head, governor=governor, auth=auth, way=Way()
     )
     return cast(Plan, made)
 

@@ -35,8 +35,7 @@ class House:
         self.memory = Memory()
         governor = Governor(Policies(), Prices(), MemoryLimiter())
         parts = {"metrics": Metrics(models=()), "governor": governor, "memory": self.memory}
-        auth = SimpleNamespace(judged=lambda request: frozenset({"x-session-token"}))
-        gateway = cast(Gateway, SimpleNamespace(**parts, auth=auth))
+        gateway = cast(Gateway, SimpleNamespace(**parts))
         self.report = Report(gateway, self.exchanges, (), Remembering(gateway, self.exchanges).keep)
 
     def ended(self, flow: http.HTTPFlow) -> Remembered:

@@ -31,7 +31,7 @@ async def gateway(tmp_path: Path, request: pytest.FixtureRequest):
 
 
 def who(gateway: Gateway, token: str) -> Any:
-    return gateway.sessions.authenticate(Presented(slot=Slot.PROXY, value=token))
+    return gateway.plan.callers.sessions.authenticate(Presented(slot=Slot.PROXY, value=token))
 
 
 async def test_how_programs_reach_it(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
