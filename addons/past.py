@@ -17,10 +17,10 @@ from addons.exchange import Exchange, Exchanges
 from addons.login import at_gateway
 from addons.stage import stage
 from llmauth.context import Authenticated
-from llmauth.errors import BadRequest, MethodNotAllowed, NotFound, Unavailable
+from llmauth.errors import BadRequest, MethodNotAllowed, Unavailable, UnknownRequest
 from llmauth.gateway import Gateway
-from llmauth.hindsight.facts import newest_last
-from llmauth.hindsight.memory import MOST, REQUEST_UNKNOWN
+from llmauth.hindsight.ids import newest_last
+from llmauth.hindsight.memory import MOST
 from llmauth.http import Headers, Response
 
 PATH = "/auth/requests"
@@ -77,9 +77,8 @@ class Past:
         answers = await self._ask("explain", {"user": user, "id": name}) if 0 < len(name) <= _LONGEST_ID else []
         found = sum(answer["found"] for answer in answers)
         if not found:
-            raise NotFound(
+            raise UnknownRequest(
                 "No request of yours that is remembered has this id.",
-                code=REQUEST_UNKNOWN,
                 hint=f"The last {MOST} of each process are; the operator's audit record goes back further.",
             )
         convert.answer(flow, _answer({"requests": newest_last(answers), "found": found}))

@@ -15,9 +15,8 @@ from mitmproxy import http
 from addons.exchange import Exchange, Exchanges, exchange_of, peer_of
 from llmauth.context import Authenticated, Carried, Credentialed, Decision, ProtocolRoute, Routed
 from llmauth.credentials.cache import Leased
-from llmauth.errors import GatewayError, Unauthenticated
+from llmauth.errors import GatewayError, Unauthenticated, UnknownRequest
 from llmauth.gateway import Gateway
-from llmauth.hindsight.memory import REQUEST_UNKNOWN
 from llmauth.hindsight.remembered import Body, Head, Lent, Refusal, Remembered
 from llmauth.http import Door, Field, Headers, Request
 from llmauth.storage.key_text import may_hold_key
@@ -147,7 +146,7 @@ def so_far(exchange: Exchange, now: float) -> SoFar:
 def _is_worth_it(exchange: Exchange) -> bool:
     """Whether anybody will ask for it: probes of health and questions about oneself say nothing of requests."""
     if exchange.error is not None:
-        return exchange.error.code != REQUEST_UNKNOWN
+        return not isinstance(exchange.error, UnknownRequest)
     return (
         exchange.route is not None
         or exchange.claimed_by is not None

@@ -16,7 +16,8 @@ GatewayError
 │   └── ModelNotAllowed 403
 ├── NotFound 404
 │   ├── UnknownInstance 404
-│   └── UnknownModel 404
+│   ├── UnknownModel 404
+│   └── UnknownRequest 404
 ├── RateLimited 429
 │   └── InsufficientQuota 429
 ├── InternalError 500
@@ -219,6 +220,12 @@ class UnknownModel(NotFound):
     """No model of that name."""
 
     code = "model_not_found"
+
+
+class UnknownRequest(NotFound):
+    """No request of this caller's that is remembered has this id."""
+
+    code = "request_not_found"
 
 
 class RateLimited(GatewayError):

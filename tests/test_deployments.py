@@ -46,7 +46,8 @@ def in_folder() -> list[Manifest]:
 
 def the(kind: str, name: str = NAME, *, of: list[Manifest] | None = None) -> Manifest:
     found = [one for one in of or in_folder() if (one["kind"], one["metadata"]["name"]) == (kind, name)]
-    assert len(found) == 1, f"{kind} {name}: {len(found)}"
+    assert found, f"no {kind} {name}"
+    assert all(one == found[0] for one in found), f"{kind} {name} is told differently"
     return found[0]
 
 
@@ -85,12 +86,21 @@ def test_the_files_are_those_of_the_pages_that_name_them() -> None:
     assert not list(FOLDER.glob("[Kk]ustomization*"))  # kubectl would apply it as an object, and fail
 
 
-def test_each_object_stands_once_and_there_is_one_deployment() -> None:
-    """But for the namespace: it comes first as well, since kubectl goes by the names of files."""
+def test_no_two_files_say_different_things_and_there_is_one_deployment() -> None:
+    """The namespace comes first as well, since kubectl goes by the names of files; the Deployment is in two of them."""
     keys = Counter((one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"]) for one in in_folder())
-    assert {key for key, times in keys.items() if times > 1} == {("Namespace", None, NAMESPACE)}
+    twice = {key for key, times in keys.items() if times > 1}
+    assert twice == {("Namespace", None, NAMESPACE), ("Deployment", NAMESPACE, NAME)}
+    for kind, _, name in twice:
+        the(kind, name)
     assert in_folder()[0]["kind"] == "Namespace"
     assert [name for kind, _, name in keys if kind in ("Deployment", "StatefulSet", "DaemonSet")] == [NAME]
+
+
+@pytest.mark.parametrize("name", ["deployment", "deployment-with-auth"])
+def test_either_file_has_the_deployment(name: str) -> None:
+    found = documents((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+    assert the("Deployment", of=found) == the("Deployment")
 
 
 def test_all_of_it_is_in_the_one_namespace() -> None:
@@ -101,7 +111,10 @@ def test_all_of_it_is_in_the_one_namespace() -> None:
 
 def test_links_and_kustomize_have_the_same_files() -> None:
     files = {file.name for file in KUSTOMIZE.rglob("*.yaml") if file.name != "kustomization.yaml"}
-    assert {file.resolve().name for file in FOLDER.glob("*.yaml")} == files
+    whole = {"deployment-with-auth.yaml"}
+    assert {file.resolve().name for file in FOLDER.glob("*.yaml")} - whole == files - {"auth.yaml"}
+    base = documents((KUSTOMIZE / "base" / "auth.yaml").read_text(encoding="utf-8"))
+    assert [one for one in documents((FOLDER / whole.pop()).read_text(encoding="utf-8")) if one in base] == base
 
 
 # ---- the configuration -----------------------------------------------------------------------------------------------
@@ -135,12 +148,14 @@ def _pause() -> float:
     return float(script.partition("sleep(")[2].partition(")")[0])
 
 
-def test_arguments_and_mounts_are_of_files_that_are_there() -> None:
+def test_mounts_and_files_are_there() -> None:
     mounts = {one["mountPath"]: one["name"] for one in container()["volumeMounts"]}
     volumes = {one["name"]: one for one in pod()["volumes"]}
     assert set(mounts.values()) == set(volumes)
-    for argument in container()["args"][1:]:
-        folder, _, file = argument.partition("=")[2].rpartition("/")
+    (files,) = [one["value"] for one in container()["env"] if one["name"] == "LLMAUTH_CONFIG"]
+    assert container()["args"] == ["serve"]  # commands in the pod read the same files
+    for path in files.split(":"):
+        folder, _, file = path.rpartition("/")
         assert file in the("ConfigMap", volumes[mounts[folder]]["configMap"]["name"])["data"]
 
 

@@ -38,7 +38,7 @@ from tests.llmauth.demo.clients import interpreter
 from tests.sources import ROOT, modules
 from tests.test_architecture import FLOORS
 
-FIRST = (ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "certs" / "README.md")
+FIRST = (ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "certs" / "README.md", ROOT / "deployments" / "README.md")
 PAGES = sorted([*FIRST, *(ROOT / "docs").rglob("*.md")])
 README, ARCHITECTURE = ROOT / "README.md", ROOT / "docs" / "ARCHITECTURE.md"
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -57,11 +57,15 @@ READ_BY_CLIENTS = {
     **dict.fromkeys(("JAVA_HOME", "JAVA_TOOL_OPTIONS"), "Java"),
     **dict.fromkeys(("OPENAI_BASE_URL", "AZURE_OPENAI_ENDPOINT"), "openai"),
     "GOOGLE_VERTEX_BASE_URL": "google-genai",
+    **dict.fromkeys(("CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX"), "Claude Code"),
+    **dict.fromkeys(("CLAUDE_CODE_SKIP_VERTEX_AUTH", "ANTHROPIC_VERTEX_PROJECT_ID", "CLOUD_ML_REGION"), "Claude Code"),
+    "CODEX_HOME": "Codex",
     **dict.fromkeys(("ANTHROPIC_BASE_URL", "ANTHROPIC_VERTEX_BASE_URL"), "anthropic"),
     "LLMAUTH_KEY": "nobody: an example of certs/README.md",
     "CLIENT_ID": "nobody: what stands for an id in docs/credentials/azure.md",
     "COLLECTOR_TOKEN": "nobody: an example of docs/OBSERVABILITY.md",
     "VAULT_SKIP_VERIFY": "vault",
+    "PYTHON_IMAGE": "build/Dockerfile",
 }
 # Options of other programs: curl, gcloud.
 OF_OTHERS = {"--cacert", "--impersonate-service-account", "--issuer-uri"}
@@ -207,7 +211,8 @@ def click_command(words: list[str]) -> tuple[Any, list[str]]:
 @each_page
 def test_commands_that_are_shown_exist(page: Path) -> None:
     for line in command_lines(page):
-        words = shlex.split(line)
+        # Behind ` -- ` stands a command of somebody else's.
+        words = shlex.split(re.split(r" --(?: |$)", line)[0])
         if not words or words[0].startswith("-") or words[0] == "COMMAND":
             continue
         command, rest = click_command(words)

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 HOST = "127.0.0.1"
 PORT = 8081
 TOKEN_FILE = "web-token"
-_WARNING = "Prompts and answers of every caller are visible on that page; it is for debugging"
+_WARNING = "The page shows the prompts and answers of every caller; it is for debugging"
 
 
 def viewer(chain: Iterable[Any], listed: Listed, exchanges: Exchanges) -> Shown:
@@ -91,7 +91,7 @@ class Web:
 
 
 class WebOfMitmweb:
-    """The same page in the place of mitmweb's own, which can edit, replay and upload, and shows the flows themselves."""
+    """The same page in the place of mitmweb's own, which edits, replays and uploads, and shows the flows themselves."""
 
     def __init__(self, master: Master) -> None:
         self._master = master

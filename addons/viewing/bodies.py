@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import unquote_to_bytes
 
-from addons.viewing.masks import MASKED, Ambiguous, Masks, is_secret_name
+from addons.viewing.masks import MASKED, Ambiguous, Masks, is_secret_name, needs_parser
 from llmauth.authenticators.stripping import holds_foreign
 from llmauth.framing.eventstream import Decoder, Message
 from llmauth.http import Headers
@@ -34,8 +34,10 @@ _TEXTS = (
 # Others are read by views as what the masks have not looked for.
 _CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
 # No credential has these in it: what stands behind the last of them is left out where more was to come.
-_BREAKS = re.compile(rb"[\s\"'&,;<>{}\[\]]")
-_PART = re.compile(rb'(?i)(name="?([^"\r\n;]*)"?[^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n)(.*?)(?=\r\n--|\Z)', re.DOTALL)
+_BREAKS = (b"\n", b" ", b'"', b"'", b"&", b",", b";", b"<", b">", b"{", b"}", b"[", b"]", b"\r", b"\t")
+_HEAD = 4096
+_PARTS = 5000
+_PART_NAME = re.compile(rb'(?i)\bname="?([^"\r\n;]{0,200})')
 
 
 def shown(content: bytes, total: int, headers: Headers, masks: Masks, *, over: bool = True) -> bytes:
@@ -116,10 +118,7 @@ def _decoded(content: bytes, headers: Headers) -> tuple[bytes | None, bool]:
 
 def _cut(text: bytes) -> bytes:
     """The text up to where its last word begins, which may be the beginning of a secret."""
-    for place in range(len(text) - 1, -1, -1):
-        if _BREAKS.match(text, place):
-            return text[: place + 1]
-    return b""
+    return text[: max(map(text.rfind, _BREAKS)) + 1]
 
 
 def _is_utf8(text: bytes, *, whole: bool) -> bool:
@@ -135,11 +134,16 @@ def _is_utf8(text: bytes, *, whole: bool) -> bool:
 
 def _masked(text: bytes, kind: str, masks: Masks, *, whole: bool) -> bytes:
     if kind == _FORM:
-        return masks.value(b"&".join([_parameter(each, masks) for each in text.split(b"&")]))
+        return masks.value(b"&".join([_parameter(each, masks) for each in _few(text.split(b"&"))]))
     if kind == _MULTIPART:
-        return masks.text(_PART.sub(_part, text))
+        return masks.text(b"\r\n--".join(map(_part, _few(text.split(b"\r\n--")))))
     if kind == "text/event-stream" or kind.startswith(("application/x-ndjson", "application/jsonl")):
-        return masks.text(b"\n".join([_line(each, masks) for each in text.split(b"\n")]))
+        if needs_parser(text):
+            lines = text.split(b"\n")
+            for place in _few([place for place, line in enumerate(lines) if needs_parser(line)]):
+                lines[place] = _line(lines[place], masks)
+            text = b"\n".join(lines)
+        return masks.text(text)
     return _document(text, masks) if whole else masks.text(text)
 
 
@@ -153,7 +157,14 @@ def _document(text: bytes, masks: Masks) -> bytes:
 def _line(line: bytes, masks: Masks) -> bytes:
     """A line of a stream: what stands in it as JSON is read as such."""
     head, mark, data = line.partition(b"data:") if line.startswith(b"data:") else (b"", b"", line)
-    return head + mark + _document(data, masks) if data.lstrip().startswith((b"{", b"[")) else line
+    return head + mark + _document(data, masks)
+
+
+def _few[Part](parts: list[Part]) -> list[Part]:
+    """Not more than may be looked at one by one while others wait."""
+    if len(parts) > _PARTS:
+        raise Ambiguous
+    return parts
 
 
 def _parameter(text: bytes, masks: Masks) -> bytes:
@@ -165,9 +176,11 @@ def _parameter(text: bytes, masks: Masks) -> bytes:
     return name + mark + MASKED if masks.text(plain) != plain else text
 
 
-def _part(found: re.Match[bytes]) -> bytes:
-    secret = is_secret_name(found[2].decode("utf-8", "replace"))
-    return found[1] + (MASKED if secret else found[3])
+def _part(part: bytes) -> bytes:
+    """A part of a form, between two lines that may be boundaries."""
+    head, mark, data = part.partition(b"\r\n\r\n")
+    names = [found.decode("utf-8", "replace") for found in _PART_NAME.findall(head[:_HEAD])]
+    return head + mark + (MASKED if data and any(map(is_secret_name, names)) else data)
 
 
 def _events(content: bytes) -> bytes:

@@ -39,7 +39,7 @@ def draw(seen: Seen, *, last: bool) -> None:
     exchange, real, copy = seen.exchange, seen.flow, seen.copy
     if real is None:
         return
-    masks = Masks(known(exchange))
+    masks = Masks([*known(exchange), *presented(Headers(real.request.headers.fields), "")])
     request, answer = seen.request, seen.answer
     secret = exchange is not None and exchange.claimed_by is not None
     _draw_connections(real, copy, masks)

@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -15,6 +16,7 @@ from llmauth.secrets import MASK
 MASKED = MASK.encode("ascii")
 # What is shorter stands in honest texts by chance. A one-time code has six digits.
 _SHORTEST = 6
+_LONGEST = 16 * 1024  # a token; what is longer is looked for as it is
 
 # Keys, tokens and proofs that are known by their form, whoever sent them and wherever they stand. Each behind letters,
 # in lower case, that are looked for first: that costs next to nothing.
@@ -23,7 +25,7 @@ _FORMS: tuple[tuple[bytes, re.Pattern[bytes]], ...] = tuple(
     for beginning, form in (
         (b"llmauth_", rb"llmauth_[0-9A-Za-z]+_[0-9A-Za-z]+"),
         (PRESIGNED.encode("ascii"), re.escape(PRESIGNED.encode("ascii")) + rb"[\w.=-]*"),
-        (b"eyj", rb"eyJ[\w-]{6,}\.[\w.-]*"),
+        (b"eyj", rb"(?<![\w-])eyJ[\w-]{6,}\.[\w.-]*"),
         (b"k-", rb"\b(?:sk|rk|pk)-[\w-]{12,}"),
         (b"ia", rb"(?:AKIA|ASIA)[0-9A-Z]{12,}"),
         (b"aiza", rb"AIza[\w-]{20,}"),
@@ -55,8 +57,8 @@ _MEMBER = re.compile(rf'("(?:{_CALLED})"\s*:\s*")(?:[^"\\]|\\.)*'.encode(), re.I
 _NESTED = re.compile(
     rf'(\\"(?:{_CALLED})\\"\s*:\s*\\")(?:[^"\\]|\\\\(?:\\.|[^\\]))*'.encode(), re.IGNORECASE | re.DOTALL
 )
-# What only a parser can tell: a member that holds more than a text, or an object in a string in a string.
-_STRUCTURED = re.compile(rf'"(?:{_CALLED})"\s*:\s*[\[{{\d-]|\\\\\\"'.encode(), re.IGNORECASE)
+# What only a parser can tell: a member that holds more than a text, an object in a text in a text, escapes in one.
+_STRUCTURED = re.compile(rf'"(?:{_CALLED})\\*"\s*:\s*[\[{{\d-]|\\\\(?:\\"|u[0-9a-f])'.encode(), re.IGNORECASE)
 _MARKS = (
     b"secret",
     b"token",
@@ -74,8 +76,8 @@ _MARKS = (
     b"pin",
     b"sig",
 )
-# Letters, digits and signs that nobody needs to escape; a view would show them as what they are.
-_ESCAPED = re.compile(rb"\\u00(2[013-9a-fA-F]|[3-46-7][0-9a-fA-F]|5[0-9abd-fABD-F])")
+# A view would show them as what they are.
+_ESCAPED = re.compile(rb"(?<!\\)((?:\\\\)*)\\u([0-9a-fA-F]{4})")
 
 
 def is_secret_name(name: str) -> bool:
@@ -83,8 +85,13 @@ def is_secret_name(name: str) -> bool:
     return _SECRET_NAME.fullmatch(name) is not None
 
 
+def needs_parser(text: bytes) -> bool:
+    """Whether something secret may stand in this JSON that only a parser finds."""
+    return _STRUCTURED.search(_ESCAPED.sub(_plain, text)) is not None
+
+
 class Ambiguous(Exception):
-    """A name stands twice in an object: what one reader takes is not what another does."""
+    """A name stands twice in an object, which readers take differently; or there is too much to look at."""
 
 
 class Masks:
@@ -92,13 +99,12 @@ class Masks:
 
     def __init__(self, known: Iterable[bytes] = ()) -> None:
         texts = {form for secret in known if len(secret) >= _SHORTEST for form in _spellings(secret)}
-        longest_first = sorted(texts, key=len, reverse=True)
-        self._known = re.compile(b"|".join(map(re.escape, longest_first))) if texts else None
+        self._known = sorted(texts, key=len, reverse=True)
 
     def value(self, text: bytes) -> bytes:
         """A text that is no body: what is known of it, or has the form of a credential."""
-        if self._known is not None:
-            text = self._known.sub(MASKED, text)
+        for known in self._known:
+            text = text.replace(known, MASKED)
         lowered = text.lower()
         for beginning, form in _FORMS:
             if beginning in lowered:
@@ -122,7 +128,7 @@ class Masks:
 
         Raises ValueError for what is none, RecursionError and Ambiguous for what cannot be judged.
         """
-        if _STRUCTURED.search(_ESCAPED.sub(_plain, text)) is None:
+        if not needs_parser(text):
             return self.text(text)
         read = json.loads(text, object_pairs_hook=_unique)
         masked = self._member(read, within=False)
@@ -134,7 +140,7 @@ class Masks:
         """`within` a member that is called like a credential every text is one."""
         match value:
             case dict():
-                return {self.line(name): self._named(name, each, within) for name, each in value.items()}
+                return {name: self._named(name, each, within) for name, each in value.items()}
             case list():
                 return [self._member(each, within=within) for each in value]
             case str():
@@ -149,9 +155,15 @@ class Masks:
         return self._member(value, within=within or secret)
 
     def _string(self, value: str) -> str:
-        if '\\"' not in value:
-            return value  # one object in it is seen by the look at the whole
-        return self.text(value.encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
+        """A text, in which an object may stand."""
+        if value.lstrip().startswith(("{", "[")):
+            with suppress(ValueError):
+                read = json.loads(value, object_pairs_hook=_unique)
+                masked = self._member(read, within=False)
+                return value if masked == read else json.dumps(masked, ensure_ascii=False)
+        raw = value.encode("utf-8", "surrogatepass")
+        masked = self.text(raw) if '\\"' in value else self.value(raw)
+        return value if masked == raw else masked.decode("utf-8", "replace")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -162,12 +174,20 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _plain(found: re.Match[bytes]) -> bytes:
-    return bytes([int(found[1], 16)])
+    """A character as itself, where that neither ends a text nor is half of one."""
+    character = chr(int(found[2], 16))
+    return found[1] + character.encode("utf-8") if _stands_for_itself(character) else found[0].lower()
+
+
+def _stands_for_itself(character: str) -> bool:
+    return character not in '"\\' and character.isprintable() and character <= "\uffff"
 
 
 def _spellings(secret: bytes) -> Iterator[bytes]:
     """The ways in which a secret may stand in a text."""
     yield secret
+    if len(secret) > _LONGEST:
+        return
     yield secret.replace(b"/", b"\\/")
     yield quote(secret, safe="").encode("ascii")
     yield base64.b64encode(secret).rstrip(b"=")
@@ -175,3 +195,4 @@ def _spellings(secret: bytes) -> Iterator[bytes]:
     text = secret.decode("utf-8", "replace")
     yield json.dumps(text)[1:-1].encode("ascii")
     yield json.dumps(text, ensure_ascii=False)[1:-1].encode("utf-8", "replace")
+    yield "".join(c if _stands_for_itself(c) else json.dumps(c)[1:-1] for c in text).encode("utf-8", "replace")

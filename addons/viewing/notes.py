@@ -23,6 +23,7 @@ from llmauth.context import (
     Routed,
 )
 from llmauth.errors import GatewayError
+from llmauth.http import Door
 from llmauth.telemetry.access import Outcome
 
 _ATTRIBUTE = "llmauth_notes"
@@ -95,7 +96,7 @@ def _facts(seen: Seen, exchange: Exchange, masks: Masks) -> dict[str, Any]:
         "provider's id": exchange.provider_request_id,
         "door": exchange.door.value,
         "asked": f"{request.method} {shown_path(request.url.path.partition('?')[0], masks)}",
-        "state": _state(seen, outcome),
+        "state": _state(seen, exchange, outcome),
         "refused": _refusal(exchange.error) if exchange.error is not None else None,
         "decisions": [_decision(one) for one in exchange.judged],
         **_who(_identity(context)),
@@ -107,7 +108,9 @@ def _facts(seen: Seen, exchange: Exchange, masks: Masks) -> dict[str, Any]:
     }
 
 
-def _state(seen: Seen, outcome: Outcome | None) -> str:
+def _state(seen: Seen, exchange: Exchange, outcome: Outcome | None) -> str:
+    if exchange.door is Door.CONNECT and exchange.error is None:
+        return "a tunnel; its bytes pass unread"
     if seen.ended_at is None:
         return "running"
     return "cut: the answer had begun, and did not end" if outcome is not None and outcome.cut else "over"

@@ -93,8 +93,13 @@ class Seen:
         waiting += len(self.answer.body) if self.answer is not None else 0
         waiting += len(self.onlooker) if self.onlooker is not None else 0
         messages = (self.copy.request, self.copy.response)
-        kept = sum(len(message.raw_content or b"") for message in messages if message is not None)
-        return _HEAD + waiting + kept
+        kept = sum(_weight(message) for message in messages if message is not None)
+        return _NOTES + waiting + kept
 
 
-_HEAD = 4 * 1024
+_NOTES = 4 * 1024
+
+
+def _weight(message: http.Message) -> int:
+    fields = message.headers.fields
+    return len(message.raw_content or b"") + sum(len(name) + len(value) for name, value in fields)

@@ -16,6 +16,7 @@ import typer
 
 from llmauth import providers
 from llmauth.ca import CERTIFICATE_FILE, KEY_FILE, Authority
+from llmauth.cli.domains import in_words
 from llmauth.cli.places import short
 from llmauth.cli.waiting import waiting
 from llmauth.config.environment import default_file
@@ -41,8 +42,6 @@ from llmauth.storage.home import StateUnusable, prepare, state_folder
 app = typer.Typer(
     help="Write a configuration, and make what belongs to it.", add_completion=False, pretty_exceptions_enable=False
 )
-
-_SHOWN_DOMAINS = 3
 
 
 @app.command()
@@ -240,17 +239,11 @@ def _facts_of(made: Authority, folder: Path) -> Mapping[str, Any]:
 
 
 def _of_authority(made: Authority, folder: Path, *, is_new: bool) -> str:
-    domains = [*(name for name in _FIRST if name in made.domains), *(set(made.domains) - set(_FIRST))]
-    rest = len(domains) - _SHOWN_DOMAINS
-    more = f" and {rest} more of providers (llmauth ca show)" if rest > 0 else ""
     name = made.certificate.subject.rfc4514_string().partition("CN=")[2].partition(",")[0]
     days = math.ceil((made.expires_at - time.time()) / 86_400)
-    limits = f"limited to: {', '.join(domains[:_SHOWN_DOMAINS])}{more}"
+    limits = f"limited to: {in_words(made.domains)} (llmauth ca show)"
     return (
         f'{"Created" if is_new else "Uses the"} CA "{name}" valid {days} d, {limits}\n'
         f"  file {short(folder / CERTIFICATE_FILE)} (public)   key {short(folder / KEY_FILE)} (0600)   "
         f"SHA-256 {made.fingerprint()}"
     )
-
-
-_FIRST = ("api.openai.com", "api.anthropic.com", "amazonaws.com")

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from llmauth.cli import login, token
+from llmauth.cli import domains, login, token
 from llmauth.cli.allowed import in_words, plain
 from llmauth.cli.asking import confirmed, is_person
 from llmauth.cli.device import LoginFailed
@@ -30,7 +30,6 @@ from llmauth.sources import SourceFailed
 app = typer.Typer(help="Join a proxy that others run.", add_completion=False, pretty_exceptions_enable=False)
 
 _SECOND_FACTOR = "second_factor_required"
-_SHOWN_DOMAINS = 3
 
 
 @app.command()
@@ -103,15 +102,11 @@ def _met(place: ProxyPlace, ca_file: Path | None, fingerprint: str | None) -> In
 
 
 def _described(place: ProxyPlace, met: Introduction) -> str:
-    domains, days = met.domains, int((met.expires_at - time.time()) // 86_400)
-    more = f" and {len(domains) - _SHOWN_DOMAINS} more" if len(domains) > _SHOWN_DOMAINS else ""
+    days = int((met.expires_at - time.time()) // 86_400)
     how = "checked by a public CA, or the one you gave" if met.verified else "checked by the CA below, once confirmed"
     if place.scheme == "http":
         how = "none: what is sent there can be read on the way"
-    return (
-        f"Proxy {place.url}   TLS: {how}\n"
-        f"Its CA is valid {days} d, limited to: {', '.join(map(plain, domains[:_SHOWN_DOMAINS]))}{more}"
-    )
+    return f"Proxy {place.url}   TLS: {how}\nIts CA is valid {days} d, limited to: {domains.in_words(met.domains)}"
 
 
 class _Believed:

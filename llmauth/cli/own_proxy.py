@@ -28,7 +28,10 @@ _LEAKS = ("SSLKEYLOGFILE", "MITMPROXY_SSLKEYLOGFILE")
 
 def settings_for(port: int, files: Sequence[Path], environ: Mapping[str, str]) -> Settings:
     """The user's configuration, with the one door that is wanted here. ConfigError."""
-    settings = read_settings(files, environ, {"server.host": "127.0.0.1", "server.port": port, **outside(environ)})
+    door: dict[str, object] = {"server.host": "127.0.0.1", "server.port": port}
+    settings = read_settings(files, environ, door)
+    if settings.upstream.proxy is None:
+        settings = read_settings(files, environ, {**door, **outside(environ)})
     # What answers to others may be another server's already, and what is streamed ends with the command.
     server = settings.server.model_copy(update={"tls_cert_file": None, "tls_key_file": None, "drain_timeout": 2.0})
     return dataclasses.replace(settings, server=server, metrics=None)

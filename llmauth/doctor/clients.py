@@ -9,6 +9,7 @@ from llmauth.ca import CERTIFICATE_FILE, KEY_FILE
 from llmauth.clients.served import ServedInstance, ServedProxy
 from llmauth.config.settings import Settings
 from llmauth.doctor.findings import Finding, fail, skip
+from llmauth.doctor.joining import joined_here
 from llmauth.doctor.lent import NotLent, lent
 from llmauth.doctor.patient import Patient, Running, standing
 from llmauth.doctor.proxy import reached_at
@@ -23,6 +24,9 @@ _AT_ONCE = 4
 
 def examine(patient: Patient) -> Iterator[Finding]:
     """Each in a process of its own. No provider is asked: the page is the proxy's, and the session may do nothing."""
+    if not patient.running and joined_here(patient) is not None:
+        yield skip("clients were tried through the proxy that was joined")
+        return
     target = target_of(patient)
     if target is None:
         yield skip("clients not tried; no provider's tunnel ends at this proxy")
@@ -65,15 +69,17 @@ def _through(patient: Patient, running: Running, target: str) -> Iterator[Findin
             authority_pem=pem,
             credential=session,
             served=served(patient, session),
+            restricted=session is not None,
         )
-        yield from _tried(patient, proxied)
+        yield from tried(patient, proxied)
 
 
-def _tried(patient: Patient, proxied: Proxied) -> Iterator[Finding]:
+def tried(patient: Patient, proxied: Proxied) -> Iterator[Finding]:
+    """Every stack that is here, a few at a time."""
     environ = dict(patient.environ)
     found, missing = stacks_here(environ)
-    # Refused without a credential is what git's own path would not be: it would go on to the provider.
-    asked = [stack for stack in found if not stack.needs_credential or proxied.credential is not None]
+    # git's own path would go on to the provider, were the session one that may use it.
+    asked = [stack for stack in found if not stack.needs_restriction or proxied.restricted]
     yield from side_by_side(lambda stack: _one(stack, proxied, environ), asked, _AT_ONCE)
     if missing:
         yield skip(f"not on this machine: {', '.join(missing)}")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llmauth.control.checking import of_accepted, of_permissions
+from llmauth.credentials.keyring import KeyringOptions
 from llmauth.doctor.findings import Finding, fail, ok, skip, warn
 from llmauth.doctor.patient import Patient
 from llmauth.doctor.wording import span
@@ -33,7 +34,7 @@ def _of_instance(patient: Patient, name: str) -> Iterator[Finding]:
         yield fail(f"{name} has no credential ({reasons or 'no strategy is configured'})", _fix(patient, name))
         return
     yield from _in_use(name, told)
-    yield _of_provider(name, acceptance(patient, name))
+    yield _of_provider(patient, name, acceptance(patient, name))
 
 
 def _in_use(name: str, told: Mapping[str, Any]) -> Iterator[Finding]:
@@ -50,13 +51,20 @@ def _in_use(name: str, told: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _fix(patient: Patient, name: str) -> str:
-    provider = patient.handlers[name].provider
-    if provider in ("openai", "anthropic", "azure"):
-        return f"llmauth secret set {name}"
+    if patient.handlers[name].provider in ("openai", "anthropic", "azure"):
+        return keep_key(patient, name)
     return f"llmauth creds, then instances: {{{name}: {{authentication: {{strategies: [{{type: …}}]}}}}}}"
 
 
-def _of_provider(name: str, told: Mapping[str, Any] | None) -> Finding:
+def keep_key(patient: Patient, name: str) -> str:
+    """How a key of this instance is put where it looks: into the keyring, or where its first strategy says."""
+    kept = any(isinstance(one, KeyringOptions) for one in patient.settings.instances[name].strategies)
+    setting = f"instances: {{{name}: {{authentication: {{strategies: [{{type: keyring}}]}}}}}}"
+    before = "" if kept else f"{setting}, then "
+    return f"{before}llmauth secret set {name}"
+
+
+def _of_provider(patient: Patient, name: str, told: Mapping[str, Any] | None) -> Finding:
     if told is None:
         return skip(f"{name}: its credential was not shown to the provider")
     call, status, outcome = told["call"], told["status"], told["outcome"]

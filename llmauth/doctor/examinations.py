@@ -17,6 +17,7 @@ from llmauth.doctor import (
     proxy,
     shell,
     state,
+    team,
     upstream,
 )
 from llmauth.doctor.examining import Examination
@@ -28,6 +29,7 @@ EXAMINATIONS: Sequence[Examination] = (
     Examination(name="cluster", about="API server, TokenReview", examine=cluster.examine, limit=15, pod=True),
     Examination(name="memory", about="memory limit of the pod", examine=memory.examine, pod=True),
     Examination(name="proxy", about="the proxy answers, and lets a key in", examine=proxy.examine, limit=20),
+    Examination(name="joined", about="the proxy that was joined", examine=team.examine, limit=120),
     Examination(name="configuration", about="files and their warnings", examine=configuration.examine),
     Examination(name="state", about="state folder, keys, audit record", examine=state.examine, limit=30),
     Examination(name="ports", about="ours, free, or taken", examine=ports.examine),
@@ -42,7 +44,7 @@ EXAMINATIONS: Sequence[Examination] = (
     Examination(name="bedrock", about="the four actions of IAM", examine=bedrock.examine, limit=90),
 )
 
-_OF_A_SHELL = ("clients", "shell", "programs")
+_OF_A_SHELL = ("joined", "clients", "shell", "programs")
 """A pod has neither users nor their clients."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from llmauth.addresses import HostPort
 from llmauth.doctor.findings import Finding, fail, ok, skip, warn
+from llmauth.doctor.joining import joined_here
 from llmauth.doctor.lent import NotLent, lent
 from llmauth.doctor.patient import Patient, Running
 from llmauth.doctor.stacks.probing import CHECKUP
@@ -20,6 +21,10 @@ _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 def examine(patient: Patient) -> Iterator[Finding]:
     """Asked at its plain port, from this machine."""
     running = patient.running
+    profile = joined_here(patient)
+    if not running and profile is not None:
+        yield skip(f"no proxy runs on this machine; {profile.authority} was joined")
+        return
     if not running:
         yield warn("no proxy runs on this state folder", _SERVE)
         return

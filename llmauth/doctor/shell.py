@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from llmauth.ca import CERTIFICATE_FILE
+from llmauth.doctor.credentials import keep_key
 from llmauth.doctor.findings import Finding, ok, warn
 from llmauth.doctor.patient import Patient
 from llmauth.storage.key_text import PREFIX
@@ -86,7 +87,7 @@ def _keys(patient: Patient) -> Iterator[Finding]:
         if not form.fullmatch(value) or PREFIX in value:
             continue
         if name in read:
-            fix = f"llmauth secret set {read[name]}, then unset {name}"
+            fix = f"{keep_key(patient, read[name])}, then unset {name}"
             yield warn(f"{name} holds a real key, for every program of this shell", fix)
         else:
             yield warn(f"{name} holds what looks like a real key", f"unset {name}; {_RUN} sets a placeholder")

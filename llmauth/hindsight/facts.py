@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from llmauth.authenticators.stripping import CREDENTIAL_HEADERS
@@ -214,8 +214,3 @@ def _ms(seconds: float | None) -> float | None:
 
 def _text(text: str | None) -> str | None:
     return None if text is None else unkeyed(text)[:_LONGEST_PATH]
-
-
-def newest_last(answers: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The requests of several answers, in the order in which they came in."""
-    return sorted((one for answer in answers for one in answer["requests"]), key=lambda one: one["at"])

@@ -9,14 +9,12 @@ from contextlib import suppress
 from itertools import islice
 from secrets import token_hex
 
+from llmauth.hindsight.ids import begins, shortener
 from llmauth.hindsight.remembered import Remembered
 
 KEPT = 1000
 """Requests that are remembered: about two megabytes."""
 MOST = KEPT
-OURS = "req_"
-REQUEST_UNKNOWN = "request_not_found"
-"""The code of the refusal to tell of a request: of another's, of none, and of one that is forgotten."""
 
 Running = Callable[[], Iterable[Remembered]]
 
@@ -109,28 +107,3 @@ def matching(name: str, every: Sequence[Remembered]) -> list[Remembered]:
     """Those among these that an id means; see `Memory.find`."""
     whole = [one for one in every if name in (one.request_id, one.provider_request_id)]
     return whole or [one for one in every if begins(one.request_id, name)]
-
-
-def begins(request_id: str, name: str) -> bool:
-    """Whether this is the beginning of an id; of one of ours `req_` may be left out."""
-    return bool(name) and request_id.startswith((name, f"{OURS}{name}"))
-
-
-_SHORTEST = 8
-
-
-def shortener(ids: Sequence[str]) -> Callable[[str], str]:
-    """A function that cuts any of these ids to a beginning that no other has, of at least eight characters."""
-    ordered = sorted(set(ids))
-    enough = {}
-    for place, one in enumerate(ordered):
-        around = ordered[max(0, place - 1) : place] + ordered[place + 1 : place + 2]
-        enough[one] = max([_SHORTEST, *(_common(one, other) + 1 for other in around)])
-    return lambda one: one[: enough.get(one, len(one))]
-
-
-def _common(one: str, other: str) -> int:
-    """How many characters both begin with."""
-    return next(
-        (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
-    )

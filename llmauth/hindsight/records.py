@@ -11,7 +11,7 @@ from typing import Any
 
 from llmauth.audit.chain import LONGEST_LINE, parsed
 from llmauth.audit.survey import files_in, open_regular
-from llmauth.hindsight.memory import begins
+from llmauth.hindsight.ids import begins
 
 NOT_KEPT = "path, client, header changes, the credential's age and times but the whole"
 """What a request's record does not hold, in words."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import ClassVar, Literal, Self
 from urllib.parse import unquote
@@ -131,17 +131,19 @@ class BedrockHandler(BoundHandler[BedrockOptions]):
 
     def __init__(self, name: str, options: BedrockOptions, clock: Clock | None = None) -> None:
         super().__init__(name, options, clock)
-        self._control = None if options.control_plane_url is None else parse_base_url(options.control_plane_url)
-        self.links = tuple(self._linked())
+        control = None if options.control_plane_url is None else parse_base_url(options.control_plane_url)
+        planes = [url for url in (self.base, control) if url is not None]
+        self.links = tuple(self._linked(planes))
         self._services = {link.place: link.service for link in self.links}
         if options.base_url is not None:
-            named = {self.base.origin} if self._control is None else {self.base.origin, self._control.origin}
-            self.hosts = frozenset(named.union(self._services.values()))
+            self.hosts = frozenset({url.origin for url in planes}.union(self._services.values()))
+        self.base = self.signed_for(self.base)
+        self._control = None if control is None else self.signed_for(control)
 
-    def _linked(self) -> Iterator[Link]:
-        for url in (self.base, self._control):
-            found = None if url is None else endpoint(url.host)
-            if url is not None and found is not None:
+    def _linked(self, planes: Iterable[Url]) -> Iterator[Link]:
+        for url in planes:
+            found = endpoint(url.host)
+            if found is not None:
                 yield Link(place=url.origin, service=HostPort(self._service_host(found.service), 443))
 
     def _service_host(self, service: str) -> str:

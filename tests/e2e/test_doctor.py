@@ -5,20 +5,28 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
 from llmauth.ca import Authority
 from llmauth.cli import main
+from llmauth.clients import joined
+from llmauth.clients.introduction import fingerprint_of
+from llmauth.clients.joined import Joined
 from llmauth.config.settings import ca_domains, read_settings
 from llmauth.control.client import ask_one
 from llmauth.control.place import folder_of, sockets
 from llmauth.demo.behaviour import Behaviour
 from llmauth.demo.emulators import Emulators
+from llmauth.secrets import Secret
 from llmauth.storage.stores import open_keys
+from tests.fixtures.keyrings import none_here
 from tests.fixtures.raw import Wire, tunnel
 from tests.fixtures.serving import Serving, provider_environment, start
 from tests.llmauth.demo.clients import interpreter
@@ -41,6 +49,12 @@ def own_gateway(tmp_path_factory: pytest.TempPathFactory, shared_emulators: Emul
 @pytest.fixture
 def gateway(own_gateway: Serving, emulators: Emulators) -> Serving:
     return own_gateway
+
+
+@pytest.fixture
+def no_keyring(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with none_here(monkeypatch):
+        yield
 
 
 @pytest.fixture
@@ -156,6 +170,31 @@ def test_what_is_lent_for_a_check_opens_nothing_else(gateway: Serving, emulators
         afterwards = wire.request("GET", "/.well-known/llmauth", [("Host", "gateway"), key])
     assert (page.status, models.status, other.status, afterwards.status) == (200, 403, 403, 401)
     assert statuses == [403, 403, 403]
+    assert emulators.connections == ()
+
+
+def test_a_proxy_that_was_joined_is_looked_at_from_the_callers_machine(
+    gateway: Serving, doctor: Doctor, emulators: Emulators, tmp_path: Path, no_keyring: None
+) -> None:
+    environ = {
+        "HOME": str(tmp_path),
+        "LLMAUTH_HOME": str(tmp_path / "elsewhere"),
+        "XDG_CONFIG_HOME": str(tmp_path / "c"),
+    }
+    pem = gateway.ca_file.read_text()
+    right = fingerprint_of(x509.load_pem_x509_certificate(pem.encode()))
+    profile = Joined(url=gateway.url, ca_pem=pem, fingerprint=right, user="alice", expires_at=time.time() + 7200)
+    joined.write(profile, Secret(gateway.key()), environ)
+    code, found = doctor("--only", "joined", "--only", "proxy", programs=("curl",), environ=environ)
+    assert (code, said(found, "fail")) == (0, [])
+    authority = f"127.0.0.1:{gateway.port}"
+    told = said(found, "ok")
+    assert {f"{authority} answers", "curl"} <= set(told)
+    assert any(one.startswith(f"alice at {authority}, session ends in 1 h 59 min") for one in told)
+    joined.write(replace(profile, fingerprint="00:11"), Secret("llmauth_aaaaaaaa_bbb"), environ)
+    code, found = doctor("--only", "joined", environ=environ)
+    assert code == 1
+    assert [one.split(" ")[1:3] for one in said(found, "fail")] == [["signs", "with"], ["does", "not"]]
     assert emulators.connections == ()
 
 

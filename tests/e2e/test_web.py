@@ -198,8 +198,8 @@ def test_no_credential_is_ever_shown(page: Watched, providers: Emulators) -> Non
         echo = json.dumps(
             {"error": {"message": f"wrong: {given.openai_key}", "again": coded}, "access_token": "canary-in-json"}
         )
-        fields = ((b"Set-Cookie", b"s=canary-set-cookie"), (b"X-Echo", given.openai_key.encode()))
-        providers.behave(OPENAI, Behaviour(body=echo.encode(), fields=fields))
+        repeated = ((b"Set-Cookie", b"s=canary-set-cookie"), (b"X-Echo", given.openai_key.encode()))
+        providers.behave(OPENAI, Behaviour(body=echo.encode(), fields=repeated))
         call(gateway)
         canaries["coded"] = coded
         eventually(lambda: "/v1/models?limit=9" in json.dumps(page.flows()))

@@ -146,7 +146,7 @@ def _git(path: str, _: Mapping[str, str]) -> Iterator[Stack]:
             answer="error: 403",
         ),
         trust="GIT_SSL_CAINFO",
-        needs_credential=True,
+        needs_restriction=True,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import ssl
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -46,7 +47,10 @@ _MOST = 64 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxied:
-    """The proxy that is asked through, a host whose tunnels it ends, and the session that was lent for it."""
+    """The proxy that is asked through, a host whose tunnels it ends, and the session that is shown to it.
+
+    `restricted` says that the session may use nothing; `tls` is how the proxy's own port is spoken to, None in plain.
+    """
 
     host: str
     port: int
@@ -54,6 +58,8 @@ class Proxied:
     authority_pem: str
     credential: Secret | None
     served: ServedProxy
+    restricted: bool = False
+    tls: ssl.SSLContext | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +73,12 @@ def probed(stack: Stack, proxied: Proxied, environ: dict[str, str]) -> Finding:
     """What came of it; blocks for the stack's limit at most, and leaves nothing behind."""
     with (
         tempfile.TemporaryDirectory(prefix="llmauth-doctor-") as folder,
-        Witness(proxied.host, proxied.port) as witness,
+        Witness(proxied.host, proxied.port, proxied.tls) as witness,
     ):
         place = _place(proxied, witness, Path(folder), environ)
         program = stack.program(place)
         done = _run(program, place, stack.limit)
+        witness.settle()
         return _judged(stack, proxied, program, witness, done)
 
 

@@ -40,4 +40,4 @@ class Stack:
     limit: float = 10.0
     older: str | None = None  # what is to be known of this version where it works under `llmauth run` alone
     older_fix: str = ""
-    needs_credential: bool = False
+    needs_restriction: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import select
 import socket
+import ssl
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 _TIME_LIMIT = 20.0
+_SETTLED = 1.0
 _HEAD_LIMIT = 64 * 1024
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
 
@@ -28,14 +30,18 @@ class Seen:
 
 
 class Witness:
-    """Listens on loopback while it is open, and passes everything on to the proxy as it came."""
+    """Listens on loopback while it is open, and passes everything on to the proxy as it came, by TLS where given."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
         self._proxy = (host, port)
+        self._tls = tls
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._server.getsockname()[1]
         self.connections = 0
         self.seen: list[Seen] = []
+        self._met: list[threading.Thread] = []
+        self._last: int | None = None  # the port of a connection of our own, behind all others
+        self._reached = threading.Event()
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._listen, name="doctor-witness", daemon=True).start()
@@ -48,15 +54,31 @@ class Witness:
             self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
 
+    def settle(self) -> None:
+        """Wait until all is noted of a client that has ended: what it did last may still stand in the queue."""
+        with suppress(OSError), socket.socket() as barrier:
+            barrier.bind(("127.0.0.1", 0))
+            self._last = barrier.getsockname()[1]
+            barrier.connect(("127.0.0.1", self.port))
+            self._reached.wait(_SETTLED)
+        for thread in self._met:
+            thread.join(_SETTLED / 4)
+
     def _listen(self) -> None:
         with suppress(OSError):
             while True:
-                client, _ = self._server.accept()
+                client, address = self._server.accept()
+                if address[1] == self._last:
+                    client.close()
+                    self._reached.set()
+                    continue
                 self.connections += 1
-                threading.Thread(target=self._meet, args=(client,), name="doctor-witness", daemon=True).start()
+                met = threading.Thread(target=self._meet, args=(client,), name="doctor-witness", daemon=True)
+                self._met.append(met)
+                met.start()
 
     def _meet(self, client: socket.socket) -> None:
-        with client, suppress(OSError), socket.create_connection(self._proxy, _TIME_LIMIT) as proxy:
+        with client, suppress(OSError), self._connected() as proxy:
             client.settimeout(_TIME_LIMIT)
             head = _head(client)
             seen = _of_head(head)
@@ -64,6 +86,16 @@ class Witness:
                 self.seen.append(seen)
             proxy.sendall(head)
             _pass(client, proxy, seen)
+
+    def _connected(self) -> socket.socket:
+        plain = socket.create_connection(self._proxy, _TIME_LIMIT)
+        if self._tls is None:
+            return plain
+        try:
+            return self._tls.wrap_socket(plain, server_hostname=self._proxy[0])
+        except BaseException:
+            plain.close()
+            raise
 
 
 def _head(client: socket.socket) -> bytes:

@@ -47,7 +47,7 @@ async def test_without_a_terminal_the_token_is_in_a_file_for_its_owner(
     assert (await asyncio.to_thread(ask, web.port, "GET", "/flows", by_token(token))).status == 200
     assert token not in caplog.text + "".join(capsys.readouterr())
     assert str(file) in caplog.text
-    assert "Prompts and answers of every caller are visible" in caplog.text
+    assert "shows the prompts and answers of every caller" in caplog.text
     web.close()
     web.close()
     assert not file.exists()

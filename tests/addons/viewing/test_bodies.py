@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import struct
+import time
 import zlib
 from zlib import crc32
 
@@ -128,3 +129,36 @@ def test_binary_frames_become_lines() -> None:
     assert b'event: chunk\ndata: {"text": "hi", "api_key": "********"}\n' in found
     assert b'event: stop\ndata: {"a":1}' in found
     assert b"checksum" in see(b"\0" * 40, "application/vnd.amazon.eventstream")
+
+
+EVIL = [
+    b"eyJ" * 90_000,
+    b"sk-" * 90_000,
+    b"llmauth_" * 30_000,
+    b"Bearer " + b" " * 250_000,
+    b"name=" * 50_000,
+    b"-----BEGIN " + b"A" * 100_000 + b"-----BEGIN PRIVATE KEY-----" * 5_000,
+    b"?" + b"token" * 50_000,
+    b"?token" * 40_000,
+    b'"token' * 40_000,
+    b'\\"token' * 30_000,
+    b'"' + b"token" * 50_000,
+    b"{" * 100_000,
+    b'{"a":1,"key":[' + b'{"k":1},' * 30_000 + b"1]}",
+    b"x" * 260_000,
+    b"a=b&" * 60_000,
+    b"a=b&" * 4_900 + b"c" * 230_000,
+    b'data: {"key":[1]}\n' * 14_000,
+    (b'data: {"key":[1]}' + b" " * 35 + b"\n") * 4_900,
+]
+
+
+@pytest.mark.parametrize("body", EVIL, ids=range(len(EVIL)))
+@pytest.mark.parametrize(
+    "kind", [JSON, "text/event-stream", "multipart/form-data", "application/x-www-form-urlencoded"]
+)
+def test_no_body_holds_the_loop_up(body: bytes, kind: str) -> None:
+    """What a client can choose must not take longer than it is long."""
+    began = time.process_time()
+    see(body, kind)
+    assert time.process_time() - began < 1.5

@@ -7,8 +7,10 @@ import json
 from urllib.parse import quote
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from addons.viewing.masks import MASKED, Ambiguous, Masks, is_secret_name
+from addons.viewing.masks import MASKED, Ambiguous, Masks, is_secret_name, needs_parser
 from llmauth.authenticators.tokens import FORM
 from llmauth.secrets import MASK
 from llmauth.storage.key_text import new_key
@@ -129,3 +131,43 @@ def test_what_is_no_document_or_two_is_told() -> None:
         Masks().json(b'{"key": [')
     with pytest.raises(Ambiguous):
         Masks().json(b'{"a": 1, "a": {"key": 1}, "key": [1]}')
+
+
+# ---- whatever the document ---------------------------------------------------------------------------------------
+
+NAMES = ("api_key", "apiKey", "password", "Authorization", "client_secret", "access_token", "key")
+PLAIN = ("model", "content", "n", "messages", "")
+TEXTS = ("CANARY", 'CAN"ARY', "CANARY\\", "CANARY/x", "CANARY\n", "CANÄRY", "a CANARY b")
+
+
+def texts(secret: bool) -> st.SearchStrategy[object]:
+    return st.sampled_from(TEXTS) if secret else st.sampled_from(("hello", "", 'say "x"', "a\\b", 12, None, True))
+
+
+def nested(inner: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    secret = st.dictionaries(st.sampled_from(NAMES), texts(True) | st.lists(texts(True), max_size=2), max_size=2)
+    both = st.tuples(secret, st.dictionaries(st.sampled_from(PLAIN), inner, max_size=3)).map(lambda p: {**p[0], **p[1]})
+    return both | st.lists(inner, max_size=3) | both.map(json.dumps)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.recursive(texts(False), nested, max_leaves=12), st.booleans(), st.sampled_from([None, 1]))
+def test_no_document_shows_what_stands_under_such_a_name(
+    document: object, ascii_only: bool, indent: int | None
+) -> None:
+    """Objects in texts in objects too, and read again by whoever looks."""
+    text = json.dumps({"x": document}, ensure_ascii=ascii_only, indent=indent).encode()
+    for found in (Masks().json(text), Masks().text(text)) if not needs_parser(text) else (Masks().json(text),):
+        assert b"ARY" not in found
+        assert "ARY" not in repr(json.loads(found))
+        assert b"hello" in found or b"hello" not in text
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(min_size=6, max_size=20), st.booleans(), st.sampled_from(("", "a ", "b")), st.sampled_from(("", " a")))
+def test_no_document_shows_what_is_known(secret: str, ascii_only: bool, before: str, after: str) -> None:
+    document = {"a": [f"{before}{secret}{after}"], "b": {secret: 1}}
+    text = json.dumps(document, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+    masked = Masks([secret.encode("utf-8", "surrogatepass")]).json(text)
+    assert f'"{before}{secret}{after}"' not in masked.decode("utf-8", "replace")
+    assert secret not in json.loads(masked)["b"]

@@ -15,6 +15,7 @@ from addons.viewing.seen import Seen
 from llmauth.chat.messages import Usage
 from llmauth.context import Credentialed, Decision, Identity, Target, TransparentRoute, complete
 from llmauth.errors import BadRequest, UpstreamUnreachable
+from llmauth.http import Door
 from llmauth.storage.key_text import new_key
 from llmauth.telemetry.access import Outcome
 from tests.addons.exchanges import exchange
@@ -99,6 +100,10 @@ def test_one_that_was_refused_says_whose_fault_it_was(error: Exception, marked: 
 def test_one_that_was_cut_and_one_that_the_provider_refused() -> None:
     assert told(outcome={"cut": True})[0] == ":scissors:"
     assert "state: cut" in told(outcome={"cut": True})[2]
+
+
+def test_a_tunnel_that_nobody_reads() -> None:
+    assert "state: a tunnel; its bytes pass unread\n" in told(door=Door.CONNECT)[2]
 
 
 def test_the_words_of_others_are_one_plain_line_without_a_key() -> None:

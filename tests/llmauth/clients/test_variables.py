@@ -10,6 +10,7 @@ from llmauth.clients.trust import ADDING, REPLACING, TrustFiles
 from llmauth.clients.values import PLACEHOLDER, Ambient
 from llmauth.clients.variables import BYPASSES, TABLE, secret_names
 from llmauth.secrets import Secret
+from tests.fixtures.serving import ROOT
 from tests.llmauth.clients.conftest import INSTANCES, KEY, Made
 
 PROXY = f"http://you:{KEY}@127.0.0.1:8080"
@@ -127,3 +128,9 @@ def test_a_credential_with_signs_of_its_own_is_encoded_in_the_url_alone(made: Ma
     child = made(credential=Secret("a/b@c"))
     assert child["HTTPS_PROXY"] == "http://you:a%2Fb%40c@127.0.0.1:8080"
     assert child["OPENAI_API_KEY"] == "a/b@c"
+
+
+def test_the_page_shows_every_variable_and_its_reader() -> None:
+    page = (ROOT / "docs" / "clients" / "README.md").read_text(encoding="utf-8")
+    rows = [f"| {', '.join(f'`{name}`' for name in row.names)} | {row.reader} |" for row in TABLE]
+    assert [row for row in rows if row not in page] == []

@@ -170,6 +170,7 @@ async def test_a_client_sees_labels_and_the_log_the_reasons(clock, lines) -> Non
     assert error.status == 500
     assert error.code == "credential_unavailable"
     assert error.message == "Cannot authenticate to provider one (tried workload_identity (aws), file)."
+    assert error.hint == "Not your key. Tell whoever runs this gateway."
     assert "EACCES" not in error.sentence
     assert error.detail == "workload_identity (aws): not here; file: /etc/key cannot be read: EACCES"
 

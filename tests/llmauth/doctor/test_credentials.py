@@ -13,7 +13,8 @@ from llmauth.doctor.credentials import examine
 from llmauth.doctor.patient import Running
 from tests.llmauth.doctor.conftest import Make
 
-INSTANCES = {"openai": {"type": "openai"}}
+STRATEGIES = [{"type": "environment"}, {"type": "keyring", "username": "nobody-of-this-name"}]
+INSTANCES = {"openai": {"type": "openai", "authentication": {"strategies": STRATEGIES}}}
 RUNNING = (Running(process=1, host="127.0.0.1", port=1, tls_port=None, ca=""),)
 
 
@@ -45,6 +46,12 @@ def test_an_instance_without_one_tells_each_strategys_reason(patient: Make) -> N
     (found,) = examine(patient(instances=INSTANCES))
     assert (found.verdict, found.fix) == ("fail", "llmauth secret set openai")
     assert "environment: " in found.what
+
+
+def test_a_key_is_kept_where_the_instance_looks(patient: Make) -> None:
+    (found,) = examine(patient(instances={"openai": {"type": "openai"}}))
+    setting = "instances: {openai: {authentication: {strategies: [{type: keyring}]}}}"
+    assert found.fix == f"{setting}, then llmauth secret set openai"
 
 
 def running(monkeypatch: pytest.MonkeyPatch, answers: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from llmauth.chat.messages import Usage
 from llmauth.context import Target
-from llmauth.hindsight.facts import brief, newest_last, own, own_brief, whole
+from llmauth.hindsight.facts import brief, own, own_brief, whole
 from llmauth.hindsight.remembered import Body, Refusal
 from tests.llmauth.hindsight.requests import remembered
 
@@ -95,8 +95,3 @@ def test_the_number_of_an_account_is_not_its_callers_to_know() -> None:
 def test_what_no_price_or_token_tells_is_left_out() -> None:
     told = brief(remembered(usage=Usage(input=0, output=0), cost=Decimal(0)))
     assert (told["input_tokens"], told["cost"]) == (0, "0")
-
-
-def test_several_processes_are_one_row_in_time() -> None:
-    answers = [{"requests": [{"at": 1}, {"at": 4}]}, {"requests": [{"at": 2}]}]
-    assert [one["at"] for one in newest_last(answers)] == [1, 2, 4]

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from llmauth.context import Identity
-from llmauth.hindsight.memory import Memory, begins, matching, shortener
+from llmauth.hindsight.memory import Memory, matching
 from tests.llmauth.hindsight.requests import remembered
 
 BOB = Identity(user="bob", method="api_key")
@@ -67,13 +67,6 @@ def test_an_id_is_ours_or_the_providers_and_may_be_shortened(name: str, found: l
 def test_a_whole_id_is_no_beginning_of_another() -> None:
     memory = filled("trace", "trace-7", "trace")
     assert ids(memory.find("trace")) == ["trace", "trace"]
-
-
-def test_ids_are_cut_to_what_tells_them_apart() -> None:
-    short = shortener(["req_91c2aaaa", "req_91c2abbb", "req_00000000", "t", "trace-of-a-client"])
-    told = [short(one) for one in ("req_91c2aaaa", "req_91c2abbb", "req_00000000", "t", "trace-of-a-client", "other")]
-    assert told == ["req_91c2aa", "req_91c2ab", "req_0000", "t", "trace-of", "other"]
-    assert begins("req_91c2aaaa", short("req_91c2aaaa"))
 
 
 async def test_who_waits_is_woken_by_the_next_end() -> None:

@@ -65,7 +65,7 @@ def test_a_pod_is_what_the_manifests_are_for(tmp_path: Path) -> None:
     assert (made.ca.create, str(made.ca.folder)) == (False, "/etc/llmauth/ca")
     assert made.metrics is not None
     assert (made.metrics.host, made.metrics.port) == ("0.0.0.0", 9090)
-    (manifest,) = (ROOT / "deployments").glob("kustomize/base/configmap.yaml")
+    manifest = sorted((ROOT / "deployments").rglob("configmap.yaml"))[0]
     written = YAML(typ="safe").load(manifest.read_text())
     assert written["metadata"]["name"] == "bedrock-proxy-config"
     (tmp_path / "theirs.yaml").write_text(written["data"]["gateway.yaml"])

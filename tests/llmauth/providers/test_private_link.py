@@ -70,9 +70,9 @@ def test_a_link_tells_where_its_service_is_dialled():
 def test_the_control_plane_has_an_endpoint_of_its_own():
     handler = bedrock(control_plane_url=f"https://{CONTROL}")
     url = handler.forward("/foundation-models?byProvider=x", "GET")
-    assert url == Url("https", CONTROL, 443, "/foundation-models?byProvider=x")
-    assert handler.signed_for(url).host == "bedrock.us-east-1.amazonaws.com"
-    assert handler.forward("/model/x/converse", "POST").host == LINK
+    assert url == Url("https", "bedrock.us-east-1.amazonaws.com", 443, "/foundation-models?byProvider=x")
+    assert handler.forward("/model/x/converse", "POST").host == RUNTIME
+    assert [link.place.host for link in handler.links] == [LINK, CONTROL]
 
 
 def test_mantle_is_signed_by_its_own_name():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 
 import pytest
 
+from llmauth.demo.certificates import Authority, Certificate, server_context
 from llmauth.doctor.stacks.witness import Witness
 
 PROXY = b"HTTP/1.1 %d Said\r\n\r\n"
@@ -25,7 +28,7 @@ def proxy() -> Iterator[tuple[int, list[bytes]]]:
                     client, _ = server.accept()
                 except OSError:
                     return
-                with client:
+                with client, contextlib.suppress(OSError):
                     head = client.recv(4096)
                     heard.append(head)
                     client.sendall(PROXY % (200 if b"roxy-Authorization" in head else 407))
@@ -62,8 +65,48 @@ def test_what_is_no_tunnel_is_passed_on_and_not_noted(proxy: tuple[int, list[byt
         assert (witness.seen, witness.connections) == ([], 1)
 
 
+def test_one_that_came_and_left_at_once_is_counted(proxy: tuple[int, list[bytes]]) -> None:
+    port, _ = proxy
+    for _ in range(10):
+        with Witness("127.0.0.1", port) as witness:
+            socket.create_connection(("127.0.0.1", witness.port), 5).close()
+            witness.settle()
+            assert witness.connections == 1
+
+
 def test_it_stops_listening_when_it_is_over() -> None:
     with Witness("127.0.0.1", 1) as witness:
         port = witness.port
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), 2)
+
+
+def test_a_proxy_that_speaks_tls_is_spoken_to_by_tls_and_its_certificate_is_checked() -> None:
+    authority = Authority.create()
+    with tls_server(authority) as port:
+        good, bad = ssl.create_default_context(cadata=authority.pem.decode()), ssl.create_default_context()
+        with Witness("localhost", port, good) as witness:
+            assert said(witness.port, b"CONNECT a.test:443 HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 200")
+            assert [one.status for one in witness.seen] == [200]
+        with Witness("localhost", port, bad) as witness, socket.create_connection(("127.0.0.1", witness.port), 5) as c:
+            assert c.recv(1) == b""
+            assert witness.seen == []
+
+
+@contextlib.contextmanager
+def tls_server(authority: Authority) -> Iterator[int]:
+    """Answers a CONNECT, and echoes once."""
+    context = server_context(authority, ["localhost"], Certificate.VALID)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    plain, _ = server.accept()
+                    with contextlib.suppress(OSError), context.wrap_socket(plain, server_side=True) as client:
+                        client.recv(4096)
+                        client.sendall(PROXY % 200)
+                        client.sendall(client.recv(4096))
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield server.getsockname()[1]

@@ -1,0 +1,112 @@
+"""Which proxy is taken: the one that is named, else the one that was joined, and never one that serves another run."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmauth.ca import Authority
+from llmauth.cli import finding
+from llmauth.cli.finding import Wish, found, login_name
+from llmauth.cli.proxy import ProxyFailed
+from llmauth.clients import joined
+from llmauth.secrets import Secret
+
+KEY = "llmauth_key"
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    return {"HOME": str(tmp_path), "LLMAUTH_HOME": str(tmp_path / "home"), "XDG_CONFIG_HOME": str(tmp_path / "config")}
+
+
+@pytest.fixture
+def pem(tmp_path: Path) -> Path:
+    folder = tmp_path / "ca"
+    folder.mkdir(mode=0o700)
+    Authority.load_or_create(folder, ["api.openai.com"], create=True)
+    return folder / "ca.pem"
+
+
+def wish(**more: Any) -> Wish:
+    return Wish(**{"url": None, "ca_file": None, "configs": (), "seconds": 60.0, **more})
+
+
+@pytest.fixture
+def profile(monkeypatch: pytest.MonkeyPatch, pem: Path) -> joined.Joined:
+    one = joined.Joined(url="https://joined.corp:8443", ca_pem=pem.read_text(), fingerprint="4F", user="alice")
+    monkeypatch.setattr(joined, "read", lambda environ: one)
+    monkeypatch.setattr(joined, "session", lambda one, environ: Secret("llmauth_joined"))
+    return one
+
+
+def test_one_that_is_named(environ: dict[str, str], pem: Path, profile: joined.Joined) -> None:
+    with found(wish(url=f"http://me:{KEY}@127.0.0.1:9", ca_file=pem), environ, may_start=False) as one:
+        assert (one.proxy.url, one.authority_pem) == ("http://127.0.0.1:9", pem.read_text())
+        assert one.credential == Secret(KEY)
+        assert one.proxy.user == login_name() == pwd.getpwuid(os.getuid()).pw_name
+
+
+def test_one_that_a_run_around_this_one_named(environ: dict[str, str], pem: Path, profile: joined.Joined) -> None:
+    """`llmauth run -- sh`, and inside of it once more."""
+    inside = {**environ, "LLMAUTH_PROXY": "http://127.0.0.1:9", "LLMAUTH_KEY": KEY, "LLMAUTH_CA_FILE": str(pem)}
+    with found(wish(), inside, may_start=False) as one:
+        assert (one.proxy.url, one.credential) == ("http://127.0.0.1:9", Secret(KEY))
+
+
+def test_one_that_was_joined(environ: dict[str, str], profile: joined.Joined) -> None:
+    with found(wish(), environ, may_start=False) as one:
+        assert (one.proxy.url, one.proxy.user, one.credential) == (profile.url, "alice", Secret("llmauth_joined"))
+    with found(wish(url=profile.url), environ, may_start=False) as named:
+        assert named.credential == Secret("llmauth_joined")
+
+
+def test_a_configuration_means_this_machine(environ: dict[str, str], profile: joined.Joined) -> None:
+    with (
+        pytest.raises(ProxyFailed, match="No proxy runs here"),
+        found(wish(configs=(Path("c.yaml"),)), environ, may_start=False),
+    ):
+        pass
+
+
+def test_a_proxy_whose_ca_nobody_names(environ: dict[str, str]) -> None:
+    with pytest.raises(ProxyFailed, match="llmauth join http"), found(wish(url="http://p:1"), environ, may_start=False):
+        pass
+
+
+def test_a_ca_file_that_is_not_there(environ: dict[str, str]) -> None:
+    asked = wish(url=f"http://me:{KEY}@p:1", ca_file=Path("/nowhere.pem"))
+    with pytest.raises(ProxyFailed, match=r"nowhere\.pem cannot be read"), found(asked, environ, may_start=False):
+        pass
+
+
+def test_a_session_that_is_gone(environ: dict[str, str], profile: joined.Joined, monkeypatch) -> None:
+    monkeypatch.setattr(joined, "session", lambda one, environ: None)
+    with pytest.raises(ProxyFailed, match="llmauth join https"), found(wish(), environ, may_start=False):
+        pass
+
+
+def test_the_proxy_of_another_run_is_passed_over(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends with that one's command."""
+    monkeypatch.setattr(finding, "sockets", lambda folder: [(1, folder / "1.sock"), (2, folder / "2.sock")])
+    answers = {1: {"runner": 4711, "port": 1}, 2: {"runner": None, "port": 0}}
+    monkeypatch.setattr(finding, "ask_one", lambda number, file, question: answers[number])
+    with pytest.raises(ProxyFailed, match="No proxy runs here"), found(wish(), environ, may_start=False):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:80"),
+        ("::", "http://[::1]:80"),
+        ("10.1.2.3", "http://10.1.2.3:80"),
+        ("localhost", "http://127.0.0.1:80"),
+    ],
+)
+def test_where_a_listener_is_reached(host: str, url: str) -> None:
+    assert finding._url(host, 80) == url
