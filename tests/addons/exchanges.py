@@ -42,13 +42,7 @@ def plan(
     governor = SimpleNamespace(prices=Prices({}))
     auth = SimpleNamespace(judged=lambda request: frozenset({"x-session-token"}))
     made = SimpleNamespace(
-        settings=settings,
-        mode=mode,
-        limits=limits,
-        head_limits=limits.head,
-        governor=governor,
-        way=Way(),
-        auth=auth,
+        settings=settings, mode=mode, limits=limits, head_limits=limits.head, governor=governor, auth=auth, way=Way()
     )
     return cast(Plan, made)
 

@@ -17,7 +17,7 @@ from tests.fixtures.serving import ROOT, environment
 STANDIN = """
 import json, os, resource, ssl, sys, time, types
 
-def serve(settings, environ, started):
+def serve(settings, environ, started, *web, overrides):
     from mitmproxy.net import tls
     umask = os.umask(0)
     print(json.dumps({
@@ -92,7 +92,7 @@ def test_no_core_file_and_no_file_for_others(handed):
 def refused(monkeypatch, tmp_path, capsys):
     """What `llmauth serve` says when it must not come to serving."""
 
-    def serve(*_: object) -> None:
+    def serve(*_: object, **more: object) -> None:
         raise AssertionError("it came to serving")
 
     standin = types.ModuleType("addons.launch.serve")
@@ -128,8 +128,8 @@ def test_there_are_from_one_to_64_workers(refused, workers):
 def test_several_workers_are_served_by_another_and_their_status_is_ours(refused, monkeypatch):
     given: list[object] = []
 
-    def serve(settings, environ, workers, started) -> int:
-        given.extend([settings.server.port, environ is os.environ, workers, time.monotonic() >= started])
+    def serve(settings, environ, workers, started, *, overrides) -> int:
+        given.extend([settings.server.port, environ is os.environ, workers, time.monotonic() >= started, overrides])
         return 2
 
     standin = types.ModuleType("addons.launch.workers.serve")
@@ -137,7 +137,7 @@ def test_several_workers_are_served_by_another_and_their_status_is_ours(refused,
     monkeypatch.setitem(sys.modules, "addons.launch.workers.serve", standin)
     monkeypatch.setattr(os, "umask", lambda mask: 0o022)
     assert cli.main(["serve", "--workers=3", "--port=1234"]) == 2
-    assert given == [1234, True, 3, True]
+    assert given == [1234, True, 3, True, {"server.port": 1234}]
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_a_page_is_off_in_a_pod(refused, monkeypatch):
 @pytest.mark.parametrize("pod", [(), ("--web-in-pod",)])
 def test_a_page_is_handed_to_the_server(refused, monkeypatch, pod):
     given: list[object] = []
-    monkeypatch.setattr(sys.modules["addons.launch.serve"], "serve", lambda *words: given.extend(words))
+    monkeypatch.setattr(sys.modules["addons.launch.serve"], "serve", lambda *words, **more: given.extend(words))
     monkeypatch.setattr(os, "umask", lambda mask: 0o022)
     web = types.ModuleType("addons.launch.web")
     monkeypatch.setattr(web, "Web", lambda settings, port: ("page", settings.server.port, port), raising=False)
