@@ -26,6 +26,7 @@ TABLE = {
     "NotFound": (404, "not_found", "caller", False),
     "UnknownInstance": (404, "instance_not_found", "caller", False),
     "UnknownModel": (404, "model_not_found", "caller", False),
+    "UnknownRequest": (404, "request_not_found", "caller", False),
     "RateLimited": (429, "rate_limit_exceeded", "policy", True),
     "InsufficientQuota": (429, "insufficient_quota", "policy", False),
     "InternalError": (500, "internal_error", "proxy", False),

@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 import tornado.httpclient
 import tornado.netutil
 import tornado.websocket
-from mitmproxy import options
+from mitmproxy import io, options
 from mitmproxy.test import tflow, tutils
 
 from addons.viewing import page as module
@@ -238,6 +239,13 @@ async def test_there_are_so_many_viewers_and_none_that_does_not_read(
     while await asyncio.wait_for(first.read_message(), 5) is not None:
         heard += 1
     assert heard < 20, "it was sent away before all was told"
+    first.close()
+    second.close()
+
+
+async def test_what_is_saved_can_be_read_by_mitmproxy(site: Site) -> None:
+    flows = io.FlowReader(BytesIO((await site.ask("GET", "/flows/dump")).body)).stream()
+    assert [flow.id for flow in flows] == [flow.id for flow in site.listed]
 
 
 async def test_its_own_looks(site: Site) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -58,6 +60,17 @@ def shared_clouds(tmp_path_factory: pytest.TempPathFactory, shared_emulators: Em
     serving = _with_every_door(folder, shared_emulators, instances=CLOUDS, environ=environ)
     yield serving
     serving.stop()
+
+
+@pytest.fixture(scope="session")
+def java_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the compiled programs that know no proxy of their own."""
+    if shutil.which("javac") is None:
+        pytest.skip("there is no JDK here")
+    folder = tmp_path_factory.mktemp("java")
+    sources = [str(Path(__file__).with_name("java") / f"{name}.java") for name in ("Plain", "Handshake")]
+    subprocess.run(["javac", "-d", str(folder), *sources], check=True, capture_output=True, timeout=60)
+    return folder
 
 
 @pytest.fixture

@@ -48,6 +48,7 @@ FETCH = """
     const headers = {authorization: "Bearer " + process.env.OPENAI_API_KEY};
     const answer = await fetch("https://api.openai.com/v1/models", {headers});
     console.log("fetch", answer.status, (await answer.json()).data.length > 0);
+    await fetch("https://stranger.example").catch((error) => console.log(error.cause.message));
     const https = await import("node:https");
     const told = (one) => console.log("https", one.statusCode, one.resume().statusCode);
     https.get("https://api.openai.com/v1/models", {headers}, told);
@@ -96,6 +97,7 @@ def test_node_without_a_proxy_agent(gateway: Serving, emulators: Emulators, tmp_
     ran = run(gateway, tmp_path, "node", str(tmp_path / "call.mjs"))
     assert ran.said.splitlines()[0] == "fetch 200 true", ran.said
     assert "https 200" in ran.said
+    assert "The proxy refused the way to stranger.example:443 with status 403." in ran.said
     assert nothing_of_ours_arrived(emulators)
 
 
@@ -120,22 +122,19 @@ def test_tools_of_the_shell(gateway: Serving, emulators: Emulators, tmp_path: Pa
     assert nothing_of_ours_arrived(emulators)
 
 
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("javac") is None:
-        pytest.skip("there is no JDK here")
-    folder = tmp_path_factory.mktemp("java")
-    sources = [str(FOLDER.parent / "java" / f"{name}.java") for name in ("Plain", "Handshake")]
-    subprocess.run(["javac", "-d", str(folder), *sources], check=True, capture_output=True, timeout=60)
-    return folder
-
-
-def test_java(gateway: Serving, emulators: Emulators, tmp_path: Path, compiled: Path) -> None:
+def test_java(gateway: Serving, emulators: Emulators, tmp_path: Path, java_programs: Path) -> None:
     """Neither of its clients sends a proxy's credentials before it is asked; the key stands in the provider's slot."""
-    ran = run(gateway, tmp_path, "java", "-cp", str(compiled), "Plain", MODELS)
+    ran = run(gateway, tmp_path, "java", "-cp", str(java_programs), "Plain", MODELS)
     assert ran.status == 0, ran.said
     assert ran.said.endswith("HttpClient 200\nHttpURLConnection 200\n")
     assert "llmauth_" not in ran.said  # a JVM prints its options
+    assert nothing_of_ours_arrived(emulators)
+
+
+def test_a_base_url_for_what_knows_no_proxy(gateway: Serving, emulators: Emulators, tmp_path: Path) -> None:
+    script = 'curl -sS --noproxy "*" "$OPENAI_BASE_URL/models" -H "Authorization: Bearer $OPENAI_API_KEY"'
+    ran = run(gateway, tmp_path, "sh", "-c", script, options=("--base-url",))
+    assert '"gpt-4o"' in ran.said
     assert nothing_of_ours_arrived(emulators)
 
 

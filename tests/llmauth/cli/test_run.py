@@ -177,6 +177,7 @@ def _nobody_listens(url: str) -> bool:
     return subprocess.run(["curl", "-s", f"{url}/health"], check=False).returncode == 7
 
 
+@pytest.mark.soak
 def test_one_that_does_not_start_says_why(alone: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "home" / "ca").mkdir(mode=0o777)
     (tmp_path / "home" / "ca").chmod(0o777)

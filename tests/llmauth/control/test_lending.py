@@ -10,7 +10,7 @@ import pytest
 from llmauth.authenticators.base import Presented, Slot
 from llmauth.config.settings import read_settings
 from llmauth.control import lending
-from llmauth.errors import Unauthenticated
+from llmauth.errors import Forbidden, Unauthenticated
 from llmauth.gateway import Gateway
 
 CONFIG = """
@@ -59,6 +59,12 @@ async def test_a_session_is_lent_and_taken_back(gateway: Gateway) -> None:
 async def test_of_many_runs_none_ends_another(gateway: Gateway) -> None:
     lent = [await lending.lend(gateway, {"user": "alice", "seconds": 60}) for _ in range(25)]
     assert {who(gateway, one["token"]).user for one in lent} == {"alice"}
+
+
+async def test_it_opens_no_session_that_would_outlive_it(gateway: Gateway) -> None:
+    lent = await lending.lend(gateway, {"user": "alice", "seconds": 60})
+    with pytest.raises(Forbidden, match="No session is opened by the method 'session'"):
+        gateway.sessions.open(who(gateway, lent["token"]))
 
 
 async def test_both_are_in_the_audit_record_without_the_token(gateway: Gateway) -> None:
