@@ -71,3 +71,18 @@ def test_json_for_scripts(capsys):
     assert main(["config", "check", "--json", "f.yaml"]) == 2
     (problem,) = json.loads(capsys.readouterr().out)["problems"]
     assert (problem["file"], problem["line"], problem["path"]) == ("f.yaml", 2, "x")
+
+
+@pytest.mark.parametrize("words", [["reload"], ["log-level"], ["log-level", "debug", "--for", "10m"]])
+def test_where_no_proxy_runs_nothing_can_be_asked(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LLMAUTH_HOME", str(tmp_path))
+    assert main(["config", *words]) == 1
+    assert capsys.readouterr().err.endswith("Error: no proxy runs on this state folder.\n")
+
+
+@pytest.mark.parametrize("words", [["--for", "10m"], ["debug", "--for", "soon"]])
+def test_a_time_is_one_and_for_a_level(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMAUTH_HOME", str(tmp_path))
+    assert main(["config", "log-level", *words]) == 2
