@@ -103,6 +103,13 @@ def test_either_file_has_the_deployment(name: str) -> None:
     assert the("Deployment", of=found) == the("Deployment")
 
 
+def test_the_operator_is_given_the_very_same_alerts() -> None:
+    (rule,) = documents((FOLDER / "variants" / "prometheusrule.yaml").read_text(encoding="utf-8"))
+    (plain,) = documents((ROOT / "deployments" / "monitoring" / "alerts.yaml").read_text(encoding="utf-8"))
+    assert (rule["kind"], rule["metadata"]["namespace"], rule["spec"]) == ("PrometheusRule", NAMESPACE, plain)
+    assert the("ServiceMonitor")["spec"]["endpoints"][0]["honorLabels"] is True
+
+
 def test_all_of_it_is_in_the_one_namespace() -> None:
     cluster = ("Namespace", "ClusterRole", "ClusterRoleBinding")
     wrong = [one for one in in_folder() if one["kind"] not in cluster and one["metadata"]["namespace"] != NAMESPACE]

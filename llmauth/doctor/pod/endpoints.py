@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from llmauth.addresses import HostPort, is_private
 from llmauth.doctor.findings import Finding, fail, ok, skip, warn
@@ -13,6 +13,7 @@ from llmauth.doctor.upstream import TIME_LIMIT
 from llmauth.outbound import Answer, Outbound
 from llmauth.outbound.aws import configured_endpoint, partition_of
 from llmauth.providers.base import ProviderHandler
+from llmauth.providers.private_link import Link
 from llmauth.sources import SourceFailed
 
 _SUFFIX = {"aws-cn": "amazonaws.com.cn", "aws-eusc": "amazonaws.eu"}
@@ -52,8 +53,9 @@ def _is_needed(patient: Patient) -> bool:
 def _runtime(patient: Patient, handler: ProviderHandler) -> Finding:
     """Where it is dialled may be another name; it is signed for the service's own."""
     service = handler.base.origin
-    link = getattr(handler, "link", None)
-    dialled = link.place if link is not None else patient.settings.upstream.resolve.get(service.host, service)
+    links: Sequence[Link] = getattr(handler, "links", ())
+    linked = next((link.place for link in links if link.service == service), service)
+    dialled = patient.settings.upstream.resolve.get(linked.host, linked)
     signing = f" (signing host {service.host})"
     return _judged(patient, "bedrock-runtime", service, dialled, str(handler.region), signing)
 
