@@ -64,7 +64,7 @@ async def test_of_many_runs_none_ends_another(gateway: Gateway) -> None:
 async def test_it_opens_no_session_that_would_outlive_it(gateway: Gateway) -> None:
     lent = await lending.lend(gateway, {"user": "alice", "seconds": 60})
     with pytest.raises(Forbidden, match="No session is opened by the method 'session'"):
-        gateway.sessions.open(who(gateway, lent["token"]))
+        gateway.plan.callers.sessions.open(who(gateway, lent["token"]))
 
 
 async def test_both_are_in_the_audit_record_without_the_token(gateway: Gateway) -> None:
