@@ -7,7 +7,8 @@ import math
 import os
 import shlex
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,10 +31,12 @@ from llmauth.installation.profiles import (
     NAME,
     NAMESPACE,
     OFFERED,
+    PRICES,
     PROFILES,
     USUAL,
     Choices,
     instance_name,
+    price_table,
     text,
 )
 from llmauth.installation.written import AlreadyThere, draft, remember, settle
@@ -74,6 +77,8 @@ def init(
     ca = _authority(choices, settings)
     made = _Made(path=path, choices=choices, settings=settings, authority=ca, is_new=not there)
     remember(settings.home, path)
+    if settings.prices_file is not None:
+        remember(settings.home, settings.prices_file)
     if as_json:
         typer.echo(json.dumps(made.facts(), indent=2, ensure_ascii=False))
     else:
@@ -131,7 +136,7 @@ def _tls(files: tuple[Path | None, Path | None]) -> tuple[str, str] | None:
 
 def _write(path: Path, choices: Choices, *, force: bool) -> Settings:
     """Nothing is put in its place that `serve` would refuse; ConfigError says why."""
-    with draft(path, text(choices)) as new:
+    with _prices(path.with_name(PRICES), choices), draft(path, text(choices)) as new:
         try:
             read_settings([new], os.environ)
         except ConfigError as error:
@@ -141,6 +146,24 @@ def _write(path: Path, choices: Choices, *, force: bool) -> Settings:
     settings = read_settings([path], os.environ)
     prepare(settings.home)
     return settings
+
+
+@contextmanager
+def _prices(path: Path, choices: Choices) -> Iterator[None]:
+    """The table that a laptop's configuration names; taken away again where that one is not written.
+
+    One that is there already is somebody's own, and stays.
+    """
+    if choices.profile != "laptop" or path.exists():
+        yield
+        return
+    with draft(path, price_table()) as new:
+        settle(new, path, force=False)
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _authority(choices: Choices, settings: Settings) -> Authority | None:

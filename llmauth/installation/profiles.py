@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Literal, get_args
 
 from llmauth.context import ProviderType
@@ -14,6 +15,8 @@ from llmauth.installation.found import Found
 Profile = Literal["laptop", "server", "pod"]
 PROFILES: tuple[Profile, ...] = get_args(Profile)
 
+PRICES = "prices.yaml"
+"""The price table, beside the configuration of a laptop."""
 MARK = "# Written by `llmauth init`"
 """How such a file begins, by which `llmauth uninstall` knows it."""
 
@@ -68,6 +71,12 @@ def instance_name(provider: ProviderType, region: str) -> str:
     return f"bedrock_{region.split('-')[0]}{region[-1]}" if provider == "bedrock" else provider
 
 
+def price_table() -> str:
+    """The table that comes with this version, as a file of ours."""
+    table = files("llmauth.installation").joinpath(PRICES).read_text(encoding="utf-8")
+    return f"{MARK} (prices).\n#\n{table}"
+
+
 def text(choices: Choices) -> str:
     """The whole file."""
     parts = [_head(choices), _server(choices), *_EXTRA[choices.profile], _instances(choices)]
@@ -107,6 +116,8 @@ def _server(choices: Choices) -> str:
 _LAPTOP = """\
 egress:
   default: tunnel  # hosts that are no provider below pass unread; `deny` refuses them"""
+_PRICES = f"""\
+prices: {PRICES}  # what tokens cost, for `llmauth last`; an example, so check the lines that you rely on"""
 _KEYS = """\
 auth:
   methods: [api_key]  # llmauth keys create NAME"""
@@ -133,7 +144,7 @@ metrics:
   host: 0.0.0.0"""
 
 _EXTRA: dict[Profile, tuple[str, ...]] = {
-    "laptop": (_LAPTOP,),
+    "laptop": (_LAPTOP, _PRICES),
     "server": (_KEYS, _DENY, _AUDIT, _METRICS),
     "pod": (_POD_CA, _POD_STORAGE, _DENY, _POD_METRICS),
 }

@@ -48,6 +48,7 @@ async def test_what_runs_is_waited_for(exchanges: Exchanges) -> None:
 
 
 async def test_the_limit_ends_the_wait(exchanges: Exchanges, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING")
     drain, _ = made(exchanges, limit=0.1)
     exchanges.open.add(tflow.tflow())
     began = time.monotonic()

@@ -9,7 +9,18 @@ from ruamel.yaml import YAML
 
 from llmauth.config.settings import Settings, read_settings
 from llmauth.installation.found import Found, look
-from llmauth.installation.profiles import MARK, OFFERED, PROFILES, USUAL, Choices, Profile, instance_name, text
+from llmauth.installation.profiles import (
+    MARK,
+    OFFERED,
+    PRICES,
+    PROFILES,
+    USUAL,
+    Choices,
+    Profile,
+    instance_name,
+    price_table,
+    text,
+)
 from tests.sources import ROOT
 
 WHOLE = {
@@ -28,6 +39,7 @@ def choices(profile: Profile, found: Found | None = None, **more: object) -> Cho
 def settings(tmp_path: Path, made: Choices) -> Settings:
     file = tmp_path / "config.yaml"
     file.write_text(text(made))
+    (tmp_path / PRICES).write_text(price_table())
     return read_settings([file], {"HOME": str(tmp_path)})
 
 
@@ -47,6 +59,8 @@ def test_a_laptop(tmp_path: Path) -> None:
     kinds = {name: [one.type for one in each.strategies] for name, each in made.instances.items()}  # type: ignore[attr-defined]
     assert kinds["openai"] == ["keyring", "environment"]
     assert kinds["bedrock_us1"] == ["workload_identity", "aws_profile", "environment"]
+    assert "gpt-5-mini*" in made.prices, "what a first answer costs is told"
+    assert price_table().startswith(MARK)
     keys = look({"HOME": str(tmp_path), "AWS_ACCESS_KEY_ID": "AKIA"})
     (first, *_) = settings(tmp_path, choices("laptop", keys)).instances["bedrock_us1"].strategies
     assert first.type == "environment", "whoever has set keys means them"  # type: ignore[attr-defined]
@@ -82,7 +96,7 @@ def test_what_the_environment_holds_is_a_value_and_nothing_else(value: str) -> N
     made = choices("laptop", Found(options={"vertex": {"project": value}}), providers=("vertex",))
     written = YAML(typ="safe").load(text(made))
     assert written["instances"]["vertex"]["project"] == value.replace("${", "$${")
-    assert written.keys() == {"server", "egress", "instances"}
+    assert written.keys() == {"server", "egress", "prices", "instances"}
 
 
 def test_names_of_instances() -> None:
