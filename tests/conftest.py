@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import signal
 import socket
 import sys
+from collections.abc import Generator
 
+import pytest
 from hypothesis import settings
 
 # Servers that one start serves the whole run with; a test asks for them by name.
@@ -53,3 +56,17 @@ def _stay_here(event: str, args: tuple[object, ...]) -> None:
 
 
 sys.addaudithook(_stay_here)
+
+
+_LOGGERS = (None, "llmauth", "addons", "mitmproxy", "asyncio", "llmauth.access", "llmauth.decisions")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """A command that ran in the tests' own process sets levels of the log; the next test finds them as they were."""
+    before = [(logger := logging.getLogger(name), logger.level) for name in _LOGGERS]
+    try:
+        return (yield)
+    finally:
+        for logger, level in before:
+            logger.setLevel(level)

@@ -64,9 +64,13 @@ class Control:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             self._folder.chmod(0o700)
             sweep(self._folder)
-            with short(self._folder, self._name) as path:
+            # Between bind and listen it looks like one that a killed process left, and whoever starts then would sweep
+            # it away: it gets its name when somebody listens.
+            new = f"{self._name}.new"
+            with short(self._folder, new) as path:
                 self._server = await asyncio.start_unix_server(self._meet, path, limit=_QUESTION_LIMIT)
-            (self._folder / self._name).chmod(0o600)
+            (self._folder / new).chmod(0o600)
+            (self._folder / new).rename(self._folder / self._name)
         except (OSError, AttributeError, NotImplementedError) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             logger.warning("No control socket, so `llmauth creds` cannot ask this process: %s", why)

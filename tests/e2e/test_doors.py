@@ -214,7 +214,6 @@ UNKNOWN = {
     "https without a tunnel": (f"GET https://{OPENAI}/v1/models", 400, "bad_request"),
     "an instance that is not configured": ("GET /transparent/azure/v1/models", 404, "instance_not_found"),
     "a path that is none": ("GET /v2/nothing", 404, "not_found"),
-    "the root": ("GET /", 404, "not_found"),
 }
 
 

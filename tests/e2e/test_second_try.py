@@ -166,11 +166,12 @@ def test_many_that_are_refused_together_cause_one_fetch(house: House) -> None:
         answers = list(pool.map(lambda _: call(house.gateway).status, range(120)))
     assert answers == [200] * 120
     text = get(house.gateway, "/metrics", ("X-API-Key", house.gateway.key())).body.decode()
+    lines = text.splitlines()
     (fetches,) = [
-        line for line in text.splitlines() if line.startswith("credential_refresh_total{") and "openai" in line
+        line for line in lines if line.startswith('credential_refresh_total{instance="openai",result="success"}')
     ]
     assert fetches.endswith(" 2.0")  # the one of the start, and the one of the rotation
-    (retries,) = [line for line in text.splitlines() if line.startswith("credential_retries_total{")]
+    (retries,) = [line for line in lines if line.startswith('credential_retries_total{instance="openai"}')]
     assert float(retries.rpartition(" ")[2]) == house.statuses(OPENAI).count(401) > 0
 
 
