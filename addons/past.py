@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote
 
 from mitmproxy import http
@@ -17,7 +18,7 @@ from addons.exchange import Exchange, Exchanges
 from addons.login import at_gateway
 from addons.stage import stage
 from llmauth.context import Authenticated
-from llmauth.errors import BadRequest, MethodNotAllowed, Unavailable, UnknownRequest
+from llmauth.errors import BadRequest, MethodNotAllowed, RateLimited, Unavailable, UnknownRequest
 from llmauth.gateway import Gateway
 from llmauth.hindsight.ids import newest_last
 from llmauth.hindsight.memory import MOST
@@ -29,11 +30,13 @@ _USUAL = 20
 # One part for each process: the name of its run, and the number of the last request that was told of.
 _CURSOR = re.compile(r"[0-9a-f]{8}:\d{1,18}(?:,[0-9a-f]{8}:\d{1,18}){0,63}")
 _LONGEST_ID = 128
-# Others are asked in threads of their own, of which callers hold no more than these.
+_MOST = 100
+# What is told is made in threads: at the event loop everybody waits. Callers hold no more of them than these.
 _THREADS = 4
 
 Question = Mapping[str, Any]
 Answers = list[dict[str, Any]]
+Made = TypeVar("Made")
 
 
 class Past:
@@ -47,7 +50,8 @@ class Past:
     def __init__(self, gateway: Gateway, exchanges: Exchanges) -> None:
         self.gateway = gateway
         self.exchanges = exchanges
-        self._threads = asyncio.Semaphore(_THREADS)
+        # One question each, until its thread is free again: whoever leaves before has it still.
+        self._asking: set[str] = set()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="past")
 
     def done(self) -> None:
@@ -67,38 +71,74 @@ class Past:
         return self._explain(flow, user, unquote(path.removeprefix(f"{PATH}/")))
 
     async def _list(self, flow: http.HTTPFlow, user: str, query: str) -> None:
+        self._admit(user)
         limit, cursor = _asked(query)
-        answers = await self._ask("recent", {"user": user, "limit": limit, "cursor": cursor})
-        requests = newest_last(answers)[-limit:]
-        said = ",".join(f"{answer['run']}:{answer['last']}" for answer in answers)
-        convert.answer(flow, _answer({"requests": requests, "cursor": said}))
+        asked = self._ask("recent", {"user": user, "limit": limit, "cursor": cursor})
+
+        def listed() -> Response:
+            answers = asked()
+            said = ",".join(f"{answer['run']}:{answer['last']}" for answer in answers)
+            requests = newest_last(answers)
+            # What a cursor has passed by is told; each process keeps to the limit of its own.
+            return _answer({"requests": requests[-limit:] if cursor is None else requests, "cursor": said})
+
+        convert.answer(flow, await self._apart(user, listed))
 
     async def _explain(self, flow: http.HTTPFlow, user: str, name: str) -> None:
-        answers = await self._ask("explain", {"user": user, "id": name}) if 0 < len(name) <= _LONGEST_ID else []
-        found = sum(answer["found"] for answer in answers)
-        if not found:
-            raise UnknownRequest(
-                "No request of yours that is remembered has this id.",
-                hint=f"The last {MOST} of each process are; the operator's audit record goes back further.",
-            )
-        convert.answer(flow, _answer({"requests": newest_last(answers), "found": found}))
+        if not 0 < len(name) <= _LONGEST_ID:
+            raise _unknown()
+        self._admit(user)
+        asked = self._ask("explain", {"user": user, "id": name})
 
-    async def _ask(self, what: str, question: Question) -> Answers:
+        def explained() -> Response:
+            answers = asked()
+            found = sum(answer["found"] for answer in answers)
+            if not found:
+                raise _unknown()
+            return _answer({"requests": newest_last(answers), "found": found})
+
+        convert.answer(flow, await self._apart(user, explained))
+
+    def _ask(self, what: str, question: Question) -> Callable[[], Answers]:
+        """What is to be done in a thread; the memory of this process is the event loop's and read at once."""
         hindsight, ask_all = self.gateway.hindsight, self.gateway.ask_all
-        if ask_all is None:
-            return [hindsight.recent(question) if what == "recent" else hindsight.explain(question)]
-        if self._threads.locked():
+        if ask_all is not None:
+            return partial(ask_all, {"ask": what, **question})
+        told = hindsight.recently(question) if what == "recent" else hindsight.explained(question)
+        return lambda: [told()]
+
+    async def _apart(self, user: str, make: Callable[[], Made]) -> Made:
+        future = asyncio.get_running_loop().run_in_executor(self._pool, make)
+        self._asking.add(user)
+
+        def free(done: asyncio.Future[Made]) -> None:
+            self._asking.discard(user)
+            done.exception()  # heard of, where nobody waits any more
+
+        future.add_done_callback(free)
+        return await asyncio.shield(future)
+
+    def _admit(self, user: str) -> None:
+        """RateLimited or Unavailable where this one has to wait."""
+        if user in self._asking:
+            raise RateLimited("Another question for your requests is not answered yet.", retry_after=1)
+        if len(self._asking) >= _THREADS:
             raise Unavailable("Many ask for their requests at the moment.", retry_after=1)
-        async with self._threads:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, ask_all, {"ask": what, **question})
+
+
+def _unknown() -> UnknownRequest:
+    return UnknownRequest(
+        "No request of yours that is remembered has this id.",
+        hint=f"The last {MOST} of each process are; the operator's audit record goes back further.",
+    )
 
 
 def _asked(query: str) -> tuple[int, dict[str, int] | None]:
     """How many requests, and how far each process has told already. BadRequest for what is neither."""
     given = dict(parse_qsl(query, keep_blank_values=True, max_num_fields=20))
     limit, after = given.get("limit", str(_USUAL)), given.get("after")
-    if not (limit.isascii() and limit.isdigit() and 0 < int(limit[:9]) <= MOST):
-        raise BadRequest(f"'limit' is a number from 1 to {MOST}.", param="limit")
+    if not (limit.isascii() and limit.isdigit() and 0 < int(limit[:9]) <= _MOST):
+        raise BadRequest(f"'limit' is a number from 1 to {_MOST}.", param="limit")
     if after is None:
         return int(limit), None
     if after == "":  # nothing had been told by anybody

@@ -32,6 +32,7 @@ _LONGEST_PATH = 300
 _LONGEST_METHOD = 20
 _LONGEST_ID = 128
 _MOST_NAMES = 60
+_LONGEST_NAME = 64
 # Of a body that nobody had to read only its ends are looked at, where SDKs write the model.
 _LOOKED_AT = 2048
 _MODEL = re.compile(rb'"model"\s*:\s*"([\x21\x23-\x5b\x5d-\x7e]{1,100})"')
@@ -215,7 +216,11 @@ def _told(flow: http.HTTPFlow, exchange: Exchange, judged: Judged) -> Head:
     removed = [field[0].lower() for field in came if field not in left]
     added = [field[0].lower() for field in sent if field not in had]
     proved = _proved(exchange, request, judged)
-    return Head(tuple(removed[:_MOST_NAMES]), tuple(added[:_MOST_NAMES]), proved, _client(came))
+    return Head(_names(removed), _names(added), proved, _client(came))
+
+
+def _names(names: Sequence[bytes]) -> tuple[bytes, ...]:
+    return tuple([name[:_LONGEST_NAME] for name in names[:_MOST_NAMES]])
 
 
 def _proved(exchange: Exchange, request: Request, judged: Judged) -> frozenset[str]:

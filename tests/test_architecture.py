@@ -24,6 +24,7 @@ FLOORS = {
     "llmauth.errors": 1,
     "llmauth.http": 1,
     "llmauth.platform": 1,
+    "llmauth.regular": 1,
     "llmauth.rules": 1,
     "llmauth.secrets": 1,
     "llmauth.sources": 1,

@@ -19,6 +19,7 @@ from addons.wire.certificates import read_listener
 from llmauth.addresses import HostPort
 from llmauth.config.problems import ConfigError, Place, Problem
 from llmauth.config.settings import Settings
+from llmauth.regular import read_regular
 from llmauth.storage.home import prepare
 
 
@@ -100,7 +101,7 @@ def _roots(ca_file: Path | None, state: Path) -> str | None:
     """The public roots with a private CA added. mitmproxy's option would put the file in their place."""
     if ca_file is None:
         return None
-    added = ca_file.read_bytes()
+    added = read_regular(ca_file)
     try:
         x509.load_pem_x509_certificates(added)
     except ValueError:

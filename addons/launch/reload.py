@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mitmproxy.master import Master
 
@@ -115,7 +117,7 @@ class Reload:
         while True:
             await asyncio.sleep(LOOK_EVERY)
             async with self._turn:
-                changed = await asyncio.to_thread(watch.look)
+                changed = await _aside(watch.look)
             if changed:
                 await self.reload("a file changed")
 
@@ -125,7 +127,7 @@ class Reload:
         """Read it again and follow it; what changed, or why nothing did. Never raises."""
         async with self._turn:
             try:
-                settings = await asyncio.to_thread(self._whole)
+                settings = await _aside(self._whole)
                 prepared = await self._prepare(settings)
             except Exception as error:
                 answer = why_not(error)
@@ -144,14 +146,14 @@ class Reload:
     async def prepare(self, read: str) -> Prepared:
         """Read it, and make all of it ready, beside the requests. Raises what keeps a server from starting, and
         FilesChanged where the files have another mark than when somebody else read them."""
-        settings = await asyncio.to_thread(self._read)
-        if read != await asyncio.to_thread(mark, files_of(settings)):
+        settings = await _aside(self._read)
+        if read != await _aside(lambda: mark(files_of(settings))):
             raise FilesChanged
         return await self._prepare(settings)
 
     async def _prepare(self, settings: Settings) -> Prepared:
         changes = between(self._gateway.settings, settings)
-        ports = await asyncio.to_thread(renewed, self._ports, changes.settings)
+        ports = await _aside(lambda: renewed(self._ports, changes.settings))
         plan = await self._gateway.prepare(changes.settings)
         return Prepared(changes=changes, plan=plan, ports=ports, contents=tuple(self._contents(plan, ports)))
 
@@ -180,6 +182,32 @@ class Reload:
             self._set_roots(ports.roots)
         self._ports = ports
         self._follow(settings)
+
+
+Result = TypeVar("Result")
+
+
+async def _aside(call: Callable[[], Result]) -> Result:
+    """In a thread of its own that nobody waits for at the end: files may lie where reading them never comes back, and
+    the interpreter waits for every thread of an executor."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Result] = loop.create_future()
+
+    def tell_it(set_it: Callable[[], None]) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody asks any more
+            loop.call_soon_threadsafe(lambda: None if done.done() else set_it())
+
+    def run() -> None:
+        try:
+            result = call()
+        except Exception as error:
+            failure = error
+            tell_it(lambda: done.set_exception(failure))
+        else:
+            tell_it(lambda: done.set_result(result))
+
+    threading.Thread(target=run, name="reload", daemon=True).start()
+    return await done
 
 
 _running: set[asyncio.Task[Any]] = set()

@@ -21,6 +21,7 @@ from addons.exchange import Exchanges
 from addons.wire.chained import chained
 from addons.wire.client_certificate import asking, forget_contexts, shown_by
 from llmauth.ca import Authority, Leaf
+from llmauth.regular import read_regular
 
 
 class GatewayTls(tlsconfig.TlsConfig):
@@ -118,7 +119,7 @@ def read_listener(certificate: Path, key: Path) -> certs.CertStoreEntry:
 
 
 def _chain(file: Path) -> list[x509.Certificate]:
-    content = file.read_bytes()
+    content = read_regular(file)
     try:
         return x509.load_pem_x509_certificates(content)
     except ValueError:
@@ -126,7 +127,7 @@ def _chain(file: Path) -> list[x509.Certificate]:
 
 
 def _key(file: Path) -> PrivateKeyTypes:
-    content = file.read_bytes()
+    content = read_regular(file)
     try:
         return load_pem_private_key(content, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from llmauth.regular import read_regular
+
 log = logging.getLogger(__name__)
 
 FOLLOW_SECONDS = 0.5
@@ -80,10 +82,7 @@ class FollowedFiles:
 
 def _read(file: Path) -> bytes:
     try:
-        with file.open("rb") as opened:
-            content = opened.read(LONGEST + 1)
+        content = read_regular(file, LONGEST)
     except OSError as error:
         raise ValueError(f"{file} cannot be read: {error.strerror}") from None
-    if len(content) > LONGEST:
-        raise ValueError(f"{file} has more than {LONGEST} bytes")
     return content

@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 # One file holds key and certificate, so that there is never one without the other; the second is for distribution.
 KEY_FILE = "ca-key.pem"
 CERTIFICATE_FILE = "ca.pem"
+_LONGEST = 1024 * 1024
 
 
 def create(folder: Path, content: bytes) -> None:
@@ -61,10 +62,10 @@ def read(folder: Path) -> tuple[tuple[x509.Certificate, ...], ec.EllipticCurvePr
     others can read it or it is none, and OSError.
     """
     path = folder / KEY_FILE
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe in its place has no writer to wait for
     with open(descriptor, "rb") as file:
         _require_private(path, os.fstat(descriptor))
-        content = file.read()
+        content = file.read(_LONGEST)
     try:
         key = serialization.load_pem_private_key(content, password=None)
         chain = tuple(x509.load_pem_x509_certificates(content))

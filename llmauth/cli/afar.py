@@ -11,18 +11,23 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from llmauth.cli.meant import sound_key_for
 from llmauth.cli.proxy import SERVICE, ProxyFailed, ProxyPlace, ask, place_of
 from llmauth.clients import joined
 from llmauth.clients.joined import Joined
 from llmauth.credentials import entries
-from llmauth.errors import UnknownRequest
+from llmauth.errors import RateLimited, Unavailable, UnknownRequest
 from llmauth.secrets import Secret
 
 Request = Mapping[str, Any]
 
 _USED = ("HTTPS_PROXY", "https_proxy")
 _PATH = "/auth/requests"
-_MOST = 1000
+# So many are told at once.
+_MOST = 100
+_MOST_PAGES = 200
+_BUSY = (RateLimited.code, Unavailable.code)
+_TRIES = 4
 # It is asked again so soon after something was over, and later and later while nothing is.
 _SOON, _SELDOM = 1.0, 5.0
 
@@ -40,11 +45,26 @@ class There:
         return f"the proxy at {self.place.url}"
 
     def recent(self, limit: int, user: str | None) -> Sequence[Request]:
-        return _only(_requests(self._ask(limit=limit)), user)
+        newest = _requests(self._ask(limit=min(limit, _MOST)))
+        if limit <= _MOST or len(newest) < _MOST:
+            return _only(newest, user)
+        running = [one for one in newest if one.get("running")]
+        every = {one.get("request_id"): one for one in (*running, *self._over())}
+        return _only(sorted(every.values(), key=_at)[-limit:], user)
+
+    def _over(self) -> Iterator[Request]:
+        """All that it remembers, from the beginning, as much at a time as it tells."""
+        cursor = ""
+        for _ in range(_MOST_PAGES):
+            told = self._ask(limit=_MOST, after=cursor)
+            if not (page := _requests(told)):
+                return
+            yield from page
+            cursor = told["cursor"]
 
     def find(self, name: str) -> Sequence[Request]:
         try:
-            told = ask(self.place, "GET", f"{_PATH}/{quote(name, safe='')}", self.credential, ca_file=self.ca_file)
+            told = self._get(f"{_PATH}/{quote(name, safe='')}")
         except ProxyFailed as failure:
             if failure.code == UnknownRequest.code:
                 return ()
@@ -63,10 +83,21 @@ class There:
 
     def _ask(self, **query: Any) -> Mapping[str, Any]:
         path = f"{_PATH}?{urlencode(query)}"
-        told = ask(self.place, "GET", path, self.credential, ca_file=self.ca_file)
+        told = self._get(path)
         if not isinstance(told.get("requests"), list) or not isinstance(told.get("cursor"), str):
             raise ProxyFailed(f"the proxy answered {_PATH} with something else; is it of this version?")
         return told
+
+    def _get(self, path: str) -> Mapping[str, Any]:
+        """It answers one question of a user at a time; another command of ours may have asked just now."""
+        for left in reversed(range(_TRIES)):
+            try:
+                return ask(self.place, "GET", path, self.credential, ca_file=self.ca_file)
+            except ProxyFailed as failure:
+                if failure.code not in _BUSY or not left:
+                    raise
+            time.sleep(_SOON)
+        raise AssertionError
 
 
 def found(named: str | None, ca_file: Path | None) -> There | None:
@@ -86,18 +117,13 @@ def found(named: str | None, ca_file: Path | None) -> There | None:
 
 def _there(place: ProxyPlace, ca_file: Path | None, profile: Joined | None) -> There:
     known = profile if profile is not None and profile.authority == place.authority else None
-    credential = _key() or place.password or (_saved(place) if known is None else _session(known))
+    credential = (
+        sound_key_for(place, os.environ) or place.password or (_saved(place) if known is None else _session(known))
+    )
     if credential is None:
         raise ValueError("There is no credential: set LLMAUTH_KEY, or run: llmauth join, or llmauth login")
     trusted = ca_file or (joined.trusted(known, os.environ) if known is not None else None)
     return There(place=place, credential=credential, ca_file=trusted)
-
-
-def _key() -> Secret | None:
-    key = os.environ.get("LLMAUTH_KEY")
-    if key and not (key.isascii() and key.isprintable()):
-        raise ValueError("LLMAUTH_KEY holds what is no key.")
-    return Secret(key) if key else None
 
 
 def _session(profile: Joined) -> Secret | None:
@@ -121,3 +147,8 @@ def _requests(told: Mapping[str, Any]) -> Sequence[Request]:
 
 def _only(requests: Sequence[Request], user: str | None) -> Sequence[Request]:
     return [one for one in requests if user in (None, one.get("user"))]
+
+
+def _at(one: Request) -> float:
+    at = one.get("at")
+    return at if isinstance(at, int | float) else 0.0

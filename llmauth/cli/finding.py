@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import pwd
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from llmauth.addresses import HostPort
+from llmauth.addresses import HostPort, is_private
+from llmauth.cli.meant import PROXY, key_for
 from llmauth.cli.own import OwnProxy
 from llmauth.cli.proxy import SERVICE, ProxyFailed, ProxyPlace, place_of
 from llmauth.clients import joined
@@ -19,11 +22,13 @@ from llmauth.config.settings import read_settings
 from llmauth.control.client import ControlFailed, ask_one
 from llmauth.control.place import folder_of, sockets
 from llmauth.credentials.entries import KeyringRefused
+from llmauth.regular import read_regular
 from llmauth.secrets import Secret
 from llmauth.storage.home import StateError, state_folder
 
-PROXY, KEY, CA_FILE = "LLMAUTH_PROXY", "LLMAUTH_KEY", "LLMAUTH_CA_FILE"
+CA_FILE = "LLMAUTH_CA_FILE"
 
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _NOTHING_HERE = (
     "There is no proxy to go through: none was named or joined, none runs here, and no configuration says how to start "
     "one. Write one: llmauth init"
@@ -102,15 +107,20 @@ def _elsewhere(wish: Wish, environ: Mapping[str, str]) -> Found | None:
     if url is None:
         return None if profile is None else _joined(profile, environ)
     place = place_of(url)
-    same = profile is not None and profile.authority == place.authority
-    if same and profile is not None and wish.ca_file is None and place.password is None and not environ.get(KEY):
+    key = key_for(place, environ)
+    # By the scheme as well: what was joined over TLS is not to be shown in clear text.
+    same = profile is not None and profile.url == place.url
+    if same and profile is not None and wish.ca_file is None and place.password is None and key is None:
         return _joined(profile, environ)
-    credential = place.password or _given(environ) or _saved(place)
+    credential = place.password or key or _saved(place)
     proxy = ServedProxy(url=place.url, user=login_name(), authenticates=credential is not None)
     file = wish.ca_file or (Path(environ[CA_FILE]) if environ.get(CA_FILE) else None)
     if file is not None:
-        return Found(proxy=proxy, credential=credential, authority_pem=_read(file))
+        pem = _read(file)
+        _require_beside(place)
+        return Found(proxy=proxy, credential=credential, authority_pem=pem)
     if same and profile is not None:
+        _require_beside(place)
         return Found(proxy=proxy, credential=credential, authority_pem=profile.ca_pem, more=_own_tls(profile, environ))
     raise ProxyFailed(
         f"Whose certificates does {place.authority} sign? Give the file that `llmauth ca export` prints there: "
@@ -127,11 +137,12 @@ def _profile(environ: Mapping[str, str]) -> joined.Joined | None:
 
 def _joined(profile: joined.Joined, environ: Mapping[str, str]) -> Found:
     try:
-        session = _given(environ) or joined.session(profile, environ)
+        session = key_for(place_of(profile.url), environ) or joined.session(profile, environ)
     except (KeyringRefused, StateError) as error:
         raise ProxyFailed(f"The session at {profile.authority} cannot be read: {error}") from None
     if session is None:
         raise ProxyFailed(f"There is no session at {profile.authority} any more. Run: llmauth join {profile.url}")
+    _require_beside(place_of(profile.url))
     proxy = ServedProxy(url=profile.url, user=profile.user)
     return Found(proxy=proxy, credential=session, authority_pem=profile.ca_pem, more=_own_tls(profile, environ))
 
@@ -141,15 +152,32 @@ def _own_tls(profile: joined.Joined, environ: Mapping[str, str]) -> tuple[str, .
     return () if file is None else (_read(file),)
 
 
-def _given(environ: Mapping[str, str]) -> Secret | None:
-    key = environ.get(KEY)
-    return Secret(key) if key else None
+def _require_beside(place: ProxyPlace) -> None:
+    """In clear text the credential goes to a private address alone."""
+    if place.scheme != "http":
+        return
+    host = _host(place)
+    try:
+        addresses = {str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except (OSError, UnicodeError):
+        raise ProxyFailed(f"{host} cannot be found, and would be asked in clear text.") from None
+    if not all(map(is_private, addresses)):
+        raise ProxyFailed(
+            f"{host} is not beside this machine, and would be asked in clear text; its URL must begin with https://"
+        )
+
+
+def _host(place: ProxyPlace) -> str:
+    return urlsplit(place.url).hostname or ""
 
 
 def _saved(place: ProxyPlace) -> Secret | None:
     """What `llmauth login --save` kept. A machine without a keyring has kept nothing."""
     import keyring
 
+    # An entry does not say for which scheme it was kept: in clear text it goes to this machine itself alone.
+    if place.scheme == "http" and _host(place) not in _LOOPBACK:
+        return None
     try:
         kept = keyring.get_password(SERVICE, f"session@{place.authority}")
     except Exception:
@@ -159,8 +187,10 @@ def _saved(place: ProxyPlace) -> Secret | None:
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text(encoding="ascii")
-    except (OSError, ValueError) as error:
+        return read_regular(file).decode("ascii")
+    except OSError as error:
+        raise ProxyFailed(f"The CA file {file} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
         raise ProxyFailed(f"The CA file {file} cannot be read: {type(error).__name__}.") from None
 
 
@@ -182,11 +212,11 @@ def _started(wish: Wish, environ: Mapping[str, str]) -> Iterator[Found]:
         raise ProxyFailed(_NOTHING_HERE)
     with OwnProxy(wish.configs, environ) as own:
         folder = folder_of(state_folder(environ))
-        number, file = next(one for one in sockets(folder) if one[0] == own.number)
-        told = _asked(number, file, {"ask": "served"})
-        if told is None:
+        file = next((file for number, file in sockets(folder) if number == own.number), None)
+        told = None if file is None else _asked(own.number, file, {"ask": "served"})
+        if file is None or told is None:
             raise ProxyFailed("The proxy that was started for this command ended at once.")
-        with _lent(number, file, told, wish, own) as here:
+        with _lent(own.number, file, told, wish, own) as here:
             yield here
 
 

@@ -18,12 +18,14 @@ from llmauth.cli import domains, login, token
 from llmauth.cli.allowed import in_words, plain
 from llmauth.cli.asking import confirmed, is_person
 from llmauth.cli.device import LoginFailed
+from llmauth.cli.meant import key_for
 from llmauth.cli.places import short
 from llmauth.cli.proxy import ProxyFailed, ProxyPlace, ask, place_of
 from llmauth.cli.waiting import waiting
 from llmauth.clients import joined
 from llmauth.clients.introduction import Introduction, NotIntroduced, introduced, same
 from llmauth.clients.joined import Joined
+from llmauth.regular import read_regular
 from llmauth.secrets import Secret
 from llmauth.sources import SourceFailed
 
@@ -63,6 +65,7 @@ def join(
         raise typer.BadParameter("say which proxy: https://HOST:PORT", param_hint="URL")
     try:
         place = place_of(url)
+        _require_readable(proxy_ca_file)
         met = _met(place, proxy_ca_file, fingerprint)
         credential = _credential(place, (issuer, client_id), (server_id, region, profile) if aws else None)
         with _Believed(place, met, proxy_ca_file) as ca_file:
@@ -77,6 +80,15 @@ def join(
 
 
 # ---- whom do we meet? ----------------------------------------------------------------------------------------------
+
+
+def _require_readable(ca_file: Path | None) -> None:
+    """OpenSSL would wait for the writer of a pipe."""
+    try:
+        if ca_file is not None:
+            read_regular(ca_file)
+    except OSError as error:
+        raise ValueError(f"The CA file {ca_file} cannot be read: {error.strerror}.") from None
 
 
 def _met(place: ProxyPlace, ca_file: Path | None, fingerprint: str | None) -> Introduction:
@@ -145,14 +157,16 @@ def _credential(
         return token.of_aws(server_id or place.authority.rpartition(":")[0] or place.authority, region, profile)
     if openid[0] is not None or openid[1] is not None:
         return login.token_of(*openid)
-    return place.password or _key()
+    return place.password or _key(place)
 
 
-def _key() -> Secret:
-    """LLMAUTH_KEY, what is typed, or the line on standard input."""
-    text = os.environ.get("LLMAUTH_KEY") or (
-        getpass.getpass("Key (hidden): ") if is_person() else sys.stdin.readline(4096)
-    )
+def _key(place: ProxyPlace) -> Secret:
+    """LLMAUTH_KEY where it is meant for this proxy, what is typed, or the line on standard input."""
+    given = key_for(place, os.environ)
+    if given is not None:
+        text = given.reveal()
+    else:
+        text = getpass.getpass("Key (hidden): ") if is_person() else sys.stdin.readline(4096)
     key = text.strip()
     if not key or not key.isascii() or not key.isprintable():
         raise ValueError("There is no key: set LLMAUTH_KEY, or give it on standard input.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
-import socket
+import selectors
 import subprocess
 import sys
 import tempfile
@@ -25,7 +25,7 @@ START_LIMIT = 30.0
 CREDENTIAL_LIMIT = 10.0
 STOP_LIMIT = 5.0
 _POLL = 0.03
-_PLACE = Path(llmauth.__file__).parents[1]
+_PLACE = Path(llmauth.__file__).absolute().parents[1]
 _PROXIES = ("HTTPS_PROXY", "https_proxy")
 _EXCEPTIONS = ("NO_PROXY", "no_proxy")
 
@@ -47,23 +47,21 @@ class OwnProxy:
         self._environ = environ
 
     def __enter__(self) -> Self:
-        self._port = _free_port()
         self._log = tempfile.TemporaryFile()
-        words = [sys.executable, "-m", "llmauth.cli.own_proxy", str(self._port)]
-        self._process = subprocess.Popen(
-            [*words, *(str(path.absolute()) for path in self._configs)],
-            env=_surroundings(self._environ),
-            stdin=subprocess.PIPE,
-            stdout=self._log,
-            stderr=self._log,
-            text=True,
-            start_new_session=True,
-        )
+        told, tells = os.pipe()
         try:
-            self._wait_until_it_serves()
-        except BaseException:
-            self._end()
-            raise
+            try:
+                self._process = self._begun(tells)
+            finally:
+                os.close(tells)
+            try:
+                self._port = self._told_port(told)
+                self._wait_until_it_serves()
+            except BaseException:
+                self._end()
+                raise
+        finally:
+            os.close(told)
         return self
 
     def __exit__(
@@ -82,6 +80,32 @@ class OwnProxy:
             assert self._process.stdin is not None
             self._process.stdin.write(f"{what}\n")
             self._process.stdin.flush()
+
+    def _begun(self, tells: int) -> subprocess.Popen[str]:
+        # -P: else `-m` looks for modules in the current folder first, and a project's own `json.py` would run where the
+        # provider's keys are. The folder itself stays the user's: a configuration may name files by it.
+        words = [sys.executable, "-P", "-m", "llmauth.cli.own_proxy", str(tells)]
+        return subprocess.Popen(
+            [*words, *(str(path.absolute()) for path in self._configs)],
+            env=_surroundings(self._environ),
+            stdin=subprocess.PIPE,
+            stdout=self._log,
+            stderr=self._log,
+            text=True,
+            start_new_session=True,
+            pass_fds=(tells,),
+        )
+
+    def _told_port(self, told: int) -> int:
+        """The port that it listens on, as it says itself once it does: nobody else can have taken that one."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(told, selectors.EVENT_READ)
+            said = os.read(told, 16).strip() if selector.select(START_LIMIT) else b""
+        if not said.isdigit():
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_LIMIT)  # its last words come before its end
+            raise ProxyFailed(f"The proxy for this command did not start: {self._last_words()}")
+        return int(said)
 
     def _wait_until_it_serves(self) -> None:
         """Until some instance has its credential, or none has got one in time: then the caller is told by the proxy."""
@@ -127,7 +151,9 @@ class OwnProxy:
 
 def _surroundings(environ: Mapping[str, str]) -> Mapping[str, str]:
     """The user's variables, and what is found in them of the way outside."""
-    python_path = os.pathsep.join(path for path in (str(_PLACE), environ.get("PYTHONPATH", "")) if path)
+    # An empty entry, or a relative one, is a folder below the current one, whatever lies there.
+    inherited = [path for path in environ.get("PYTHONPATH", "").split(os.pathsep) if os.path.isabs(path)]
+    python_path = os.pathsep.join((str(_PLACE), *inherited))
     more = {RUNNER: str(os.getpid()), "PYTHONPATH": python_path, "PYTHONUTF8": "1"}
     url = outside_proxy(environ)
     if url is not None:
@@ -139,9 +165,3 @@ def _surroundings(environ: Mapping[str, str]) -> Mapping[str, str]:
 def shown(url: str) -> str:
     """Host and port of a proxy's URL, without what stands before them."""
     return urlsplit(url).netloc.rpartition("@")[2]
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port

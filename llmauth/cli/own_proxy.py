@@ -1,7 +1,8 @@
 """The proxy that `llmauth run` starts for one command: as `llmauth serve`, on loopback, and gone with who started it.
 
-A program of its own: `python -m llmauth.cli.own_proxy PORT [FILE]…`. It lives as long as its standard input; what is
-written there are paths of folders, and ids of sessions, which are taken away where nobody else did.
+A program of its own: `python -P -m llmauth.cli.own_proxy DESCRIPTOR [FILE]…`. It takes a free port, and writes it to
+that descriptor once it listens. It lives as long as its standard input; what is written there are paths of folders, and
+ids of sessions, which are taken away where nobody else did.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from llmauth.config.settings import Settings, read_settings
 from llmauth.config.stores import open_store
@@ -50,7 +53,8 @@ def main(words: Sequence[str]) -> int:
     from llmauth.config.failures import explained
 
     try:
-        settings = settings_for(int(words[0]), [Path(word) for word in words[1:]], os.environ)
+        port = free_port()
+        settings = settings_for(port, [Path(word) for word in words[1:]], os.environ)
         logs.configure(settings.log.level, "console")
         for name in _LEAKS:
             os.environ.pop(name, None)
@@ -60,12 +64,43 @@ def main(words: Sequence[str]) -> int:
 
         from addons.launch.serve import serve
 
-        serve(settings, os.environ, started)
+        serve(settings, os.environ, started, Teller(port, int(words[0])))
     except Exception as error:
         code, text = explained(error)
         sys.stderr.write(f"{text}\n")
         return code
     return 0
+
+
+class Teller:
+    """Beside the gateway: writes the port to a descriptor as soon as this process listens on it, and not before, since
+    until then somebody else might."""
+
+    def __init__(self, port: int, descriptor: int) -> None:
+        self.port = port
+        self._descriptor = descriptor
+
+    def chain(self, chain: Callable[..., Sequence[Any]]) -> Callable[..., Sequence[Any]]:
+        """The same chain, and what hears when it runs."""
+        return lambda gateway, exchanges: [*chain(gateway, exchanges), self]
+
+    def running(self) -> None:
+        """The listeners are open."""
+        with open(self._descriptor, "wb") as told:
+            told.write(b"%d\n" % self.port)
+
+    def open(self, _: object) -> None:
+        """Nothing is shown."""
+
+    def close(self) -> None:
+        """Nothing was."""
+
+
+def free_port() -> int:
+    """One of loopback that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def _follow(settings: Settings) -> None:

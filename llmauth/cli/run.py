@@ -98,6 +98,7 @@ def _run(command: Sequence[str], wish: Wish, *, base_url: bool) -> int:
             program=program,
             base_urls=base_url,
         )
+        _tell_of_what_stays(one, environ, child)
         return run_in_foreground(command, child)
 
 
@@ -132,6 +133,13 @@ def _tell(one: Found, trust: TrustFiles, environ: Mapping[str, str]) -> None:
     _tell_of_proxy(one, environ)
     for path in trust.unread:
         _say(f"{path} holds no certificate that can be read: what needs it will not be able to connect")
+
+
+def _tell_of_what_stays(one: Found, environ: Mapping[str, str], child: Mapping[str, str]) -> None:
+    """An identity at AWS opens more than models, so it is not taken away; its user should know."""
+    names = {*one.proxy.variables(), *(("AWS_SECRET_ACCESS_KEY",) if one.proxy.serves("bedrock") else ())}
+    for name in sorted(name for name in names if environ.get(name) and child.get(name) == environ[name]):
+        _say(f"{name} stays in the command's environment")
 
 
 def _tell_of_proxy(one: Found, environ: Mapping[str, str]) -> None:

@@ -13,6 +13,7 @@ import typer
 
 from llmauth.cli.allowed import in_words
 from llmauth.cli.allowed import plain as _plain
+from llmauth.cli.meant import sound_key_for
 from llmauth.cli.proxy import SERVICE, ProxyFailed, ProxyPlace, ask, place_of
 from llmauth.clients import joined
 from llmauth.clients.joined import Joined
@@ -50,12 +51,8 @@ def whoami(
 
 def _credential(place: ProxyPlace, known: Joined | None) -> Secret:
     """ValueError where there is none."""
-    key = os.environ.get("LLMAUTH_KEY")
-    if key:
-        if not key.isascii() or not key.isprintable():
-            raise ValueError("LLMAUTH_KEY holds what is no key.")
-        return Secret(key)
-    found = place.password or (joined.session(known, os.environ) if known is not None else _saved(place))
+    found = sound_key_for(place, os.environ) or place.password
+    found = found or (joined.session(known, os.environ) if known is not None else _saved(place))
     if found is None:
         raise ValueError("There is no credential: set LLMAUTH_KEY, or run: llmauth join, or llmauth login")
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import warnings
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from ruamel.yaml.nodes import Node as YamlNode
 from llmauth.config.expansion import expand
 from llmauth.config.problems import Place, Problem
 from llmauth.config.tree import Node, Value, join
+from llmauth.regular import read_regular
 
 MAX_BYTES = 1 << 20
 MAX_VALUES = 50_000  # aliases count each time they are used, so that a few lines cannot grow to gigabytes
@@ -60,12 +62,11 @@ class _Unreadable(Exception):
 def _read_text(file: Path) -> str:
     root = Place(source=str(file))
     try:
-        with file.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
+        data = read_regular(file, MAX_BYTES)
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise _Unreadable(root, "the file is larger than 1 MiB, which no configuration is") from None
         raise _Unreadable(root, f"the file cannot be read: {error.strerror or type(error).__name__}") from None
-    if len(data) > MAX_BYTES:
-        raise _Unreadable(root, "the file is larger than 1 MiB, which no configuration is")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

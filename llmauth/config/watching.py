@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 from llmauth.ca import KEY_FILE
 from llmauth.config.problems import ConfigError
 from llmauth.config.settings import Settings
+from llmauth.regular import read_regular
 
 # What it would hold otherwise is read by whoever is given its name, and followed there: lists of users, secrets.
 _ROOTS = "ca_file"
@@ -55,8 +57,7 @@ def mark(files: Iterable[Path]) -> str:
     """
     whole = hashlib.sha256()
     for file in files:
-        content = _content(file)
-        whole.update(b"-" if content is None else b"%d:" % len(content) + content)
+        whole.update(_content(file))
     return whole.hexdigest()
 
 
@@ -66,11 +67,19 @@ def mark_of_roots(section: Any) -> str:
     return mark(files) if files else ""
 
 
-def _content(file: Path) -> bytes | None:
+def _content(file: Path) -> bytes:
+    """What it holds. Of one that is not to be read, a pipe or one that fills the memory, what tells it from another."""
     try:
-        return file.read_bytes()
+        seen = file.stat()
     except OSError:
-        return None
+        return b"-"
+    try:
+        if stat.S_ISREG(seen.st_mode):
+            content = read_regular(file)
+            return b"%d:" % len(content) + content
+    except OSError:
+        pass
+    return b"?%d.%d.%d.%d.%d;" % (seen.st_dev, seen.st_ino, seen.st_mode, seen.st_size, seen.st_mtime_ns)
 
 
 class FilesChanged(OSError):

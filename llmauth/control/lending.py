@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 
 from llmauth.audit.records import Administered
 from llmauth.authenticators.sessions import Opened
@@ -60,12 +60,15 @@ async def lend(gateway: Gateway, question: dict[str, Any]) -> dict[str, Any]:
     nothing there, for a check. Of all answers this one alone holds a secret: the owner of the state folder,
     who is the only one to hear it, could make any number of keys."""
     user, seconds = question.get("user"), question.get("seconds")
-    if not isinstance(user, str) or not isinstance(seconds, int | float) or not 0 < seconds <= LONGEST:
+    if not isinstance(user, str) or not _is_time(seconds):
         return {"error": "a session is lent to a user, for at most 30 days"}
+    rules = _rules(question)
+    if rules is None:
+        return {"error": "shown_at is a list of host names"}
     try:
         gateway.recording.require_usable()
         opened: Opened = await gateway.plan.auth.run(
-            partial(gateway.plan.callers.sessions.lend, user, float(seconds), _rules(question))
+            partial(gateway.plan.callers.sessions.lend, user, float(seconds), rules)
         )
         await _record(gateway, "session lent", user, opened.id)
     except (GatewayError, StateError, ValueError) as error:
@@ -73,11 +76,18 @@ async def lend(gateway: Gateway, question: dict[str, Any]) -> dict[str, Any]:
     return {"id": opened.id, "token": opened.token.reveal(), "seconds": opened.expires_in}
 
 
-def _rules(question: dict[str, Any]) -> Rules:
-    hosts = question.get("shown_at")
-    if not isinstance(hosts, list):
+def _is_time(seconds: Any) -> TypeGuard[float]:
+    return isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds <= LONGEST
+
+
+def _rules(question: dict[str, Any]) -> Rules | None:
+    """None for hosts that are none: a session that was to be less than the user's must not become all of it."""
+    if "shown_at" not in question:
         return NO_RULES
-    return Rules(models=(), instances=(), hosts=tuple(map(str, hosts)), methods=("session",))
+    hosts = question["shown_at"]
+    if not isinstance(hosts, list) or not all(isinstance(host, str) for host in hosts):
+        return None
+    return Rules(models=(), instances=(), hosts=tuple(hosts), methods=("session",))
 
 
 async def take_back(gateway: Gateway, question: dict[str, Any]) -> dict[str, Any]:

@@ -126,7 +126,7 @@ class Control:
         return {**self._process(), **await change(self._gateway, question)}
 
     async def _recent(self, question: dict[str, Any]) -> dict[str, Any]:
-        return {**self._process(), **self._gateway.hindsight.recent(question)}
+        return {**self._process(), **await asyncio.to_thread(self._gateway.hindsight.recently(question))}
 
     async def _follow(self, question: dict[str, Any]) -> dict[str, Any]:
         return {**self._process(), **await self._gateway.hindsight.follow(question)}

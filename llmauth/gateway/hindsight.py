@@ -7,9 +7,11 @@ from typing import Any
 
 from llmauth.governance.governor import Governor
 from llmauth.hindsight.facts import brief, own, own_brief, whole
-from llmauth.hindsight.memory import MOST, Memory
+from llmauth.hindsight.ids import shortener
+from llmauth.hindsight.memory import MOST, Memory, is_of
 from llmauth.hindsight.remembered import Remembered
 
+Answer = Callable[[], dict[str, Any]]
 LONGEST_WAIT = 20.0
 """Seconds that an answer may keep whoever asked waiting, for a request that is over."""
 _MOST_MATCHES = 20
@@ -30,17 +32,31 @@ class Hindsight:
         """The last requests; `cursor` leads from runs to the numbers of the last ones that are known already.
 
         Those that run are told of where nothing is known already. Whoever knows other runs alone hears all of this one.
+        Where more is new than the `limit`, the oldest of it is told, and `last` is the number of the last one of these.
         """
+        return self.recently(question)()
+
+    def recently(self, question: Mapping[str, Any]) -> Answer:
+        """The same in two steps: this one on the event loop, and what it returns in any thread."""
         memory, user = self._memory, _text(question.get("user"))
         memory.settle()
         after, of = self._after(question), user if user is not None else _text(question.get("of"))
         limit = _number(question.get("limit"))
-        told = brief if user is None else own_brief
-        short = memory.short()
-        over = memory.recent(MOST if limit is None else limit, after=after, user=of)
-        running = memory.running(user=of) if after is None else []
-        requests = [{**told(one), "short": short(one.request_id)} for one in (*(one for _, one in over), *running)]
-        return {"run": memory.run, "last": memory.last, "requests": requests}
+        limit = MOST if limit is None else limit
+        over = memory.recent(limit, user=of) if after is None else memory.next(limit, after, user=of)
+        runs = memory.running(user=user) if after is None or user is None else []
+        running = [one for one in runs if is_of(one, of)] if after is None else []
+        last = over[-1][0] if after is not None and over and len(over) == limit else memory.last
+        found = [*(one for _, one in over), *running]
+        # A caller's ids need be told from its own alone, and say nothing of anybody else's.
+        ids = [*memory.ids(user=user), *(one.request_id for one in runs)]
+
+        def told() -> dict[str, Any]:
+            short, row = shortener(ids), brief if user is None else own_brief
+            requests = [{**row(one), "short": short(one.request_id)} for one in found]
+            return {"run": memory.run, "last": last, "requests": requests}
+
+        return told
 
     async def follow(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """The same, after the next request is over; or without one, after some seconds."""
@@ -52,11 +68,19 @@ class Hindsight:
 
     def explain(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """Every request that an id means, the newest last, and how many there are."""
+        return self.explained(question)()
+
+    def explained(self, question: Mapping[str, Any]) -> Answer:
+        """The same in two steps. Of a `user` alone may it be told in any thread: the operator hears of rules."""
         name, user = _text(question.get("id")) or "", _text(question.get("user"))
         self._memory.settle()
         found = self._memory.find(name, user=user)
-        told = [whole(one, self._origin) if user is None else own(one) for one in found[-_MOST_MATCHES:]]
-        return {"requests": told, "found": len(found)}
+
+        def told() -> dict[str, Any]:
+            requests = [whole(one, self._origin) if user is None else own(one) for one in found[-_MOST_MATCHES:]]
+            return {"requests": requests, "found": len(found)}
+
+        return told
 
     def _after(self, question: Mapping[str, Any]) -> int | None:
         cursor = question.get("cursor")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,11 +18,13 @@ def begins(request_id: str, name: str) -> bool:
 def shortener(ids: Sequence[str]) -> Callable[[str], str]:
     """A function that cuts any of these ids to a beginning that no other has, of at least eight characters."""
     ordered = sorted(set(ids))
-    enough = {}
-    for place, one in enumerate(ordered):
+
+    def short(one: str) -> str:
+        place = bisect_left(ordered, one)
         around = ordered[max(0, place - 1) : place] + ordered[place + 1 : place + 2]
-        enough[one] = max([_SHORTEST, *(_common(one, other) + 1 for other in around)])
-    return lambda one: one[: enough.get(one, len(one))]
+        return one[: max([_SHORTEST, *(_common(one, other) + 1 for other in around)])]
+
+    return short
 
 
 def _common(one: str, other: str) -> int:

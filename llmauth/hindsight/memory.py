@@ -9,7 +9,7 @@ from contextlib import suppress
 from itertools import islice
 from secrets import token_hex
 
-from llmauth.hindsight.ids import begins, shortener
+from llmauth.hindsight.ids import begins
 from llmauth.hindsight.remembered import Remembered
 
 KEPT = 1000
@@ -59,9 +59,13 @@ class Memory:
         """The last requests that are over, the oldest first: those of this user, with a number beyond `after`."""
         return list(islice(self._newest(after, user), min(limit, MOST)))[::-1]
 
+    def next(self, limit: int, after: int, *, user: str | None = None) -> list[tuple[int, Remembered]]:
+        """The first ones with a number beyond `after`, the oldest first."""
+        return list(self._newest(after, user))[::-1][:limit]
+
     def running(self, *, user: str | None = None) -> list[Remembered]:
         """Those that run, the oldest first."""
-        return [one for one in sorted(self._running(), key=lambda one: one.at) if _is_of(one, user)]
+        return [one for one in sorted(self._running(), key=lambda one: one.at) if is_of(one, user)]
 
     def find(self, name: str, *, user: str | None = None) -> list[Remembered]:
         """The requests that an id means, ours or the provider's, the newest last.
@@ -78,20 +82,23 @@ class Memory:
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(future, seconds)
+        try:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(future, seconds)
+        finally:
+            with suppress(ValueError):  # whoever is woken is in the list no more
+                self._waiting.remove(future)
 
-    def short(self) -> Callable[[str], str]:
-        """What of an id is enough to tell it from all others that are remembered."""
-        ids = [one.request_id for one in (*self._over, *self._running())]
-        return shortener(ids)
+    def ids(self, *, user: str | None = None) -> list[str]:
+        """Of all requests that are over, or of this user's."""
+        return [one.request_id for one in self._over if is_of(one, user)]
 
     def _newest(self, after: int | None, user: str | None) -> Iterator[tuple[int, Remembered]]:
         for back, one in enumerate(reversed(self._over)):
             number = self.last - back
             if after is not None and number <= after:
                 return
-            if _is_of(one, user):
+            if is_of(one, user):
                 yield number, one
 
 
@@ -99,7 +106,8 @@ def _nothing() -> None:
     """All is told at once."""
 
 
-def _is_of(one: Remembered, user: str | None) -> bool:
+def is_of(one: Remembered, user: str | None) -> bool:
+    """Whether it is this user's; without one, whatever it is."""
     return user is None or (one.identity is not None and one.identity.user == user)
 
 

@@ -44,6 +44,7 @@ STATE = Shelf(
         "control": Shelf(files=r"\d{1,10}-[0-9a-f]+\.sock"),
         "audit": Shelf(files=r"[\w-]+\.jsonl|\.cli\.lock"),
         "heads": Shelf(files=r"[\w-]+\.head"),
+        "clients": Shelf(files=r"(bundle|extra|ca)\.pem|java\.p12|wgetrc|google\.json"),
     },
 )
 

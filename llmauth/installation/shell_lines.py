@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from secrets import token_hex
 
+from llmauth.regular import read_regular
+
 LINES: Mapping[str, str] = {
     "bash": 'eval "$(llmauth completion bash)"',
     "zsh": 'eval "$(llmauth completion zsh)"',
@@ -26,7 +28,7 @@ def take_out(path: Path) -> bool:
     if path.is_symlink() or not _holds(path):
         return False
     before = path.stat()
-    lines = path.read_bytes().splitlines(keepends=True)
+    lines = read_regular(path, _LONGEST).splitlines(keepends=True)
     kept = b"".join(line for line in lines if not _is_ours(line))
     new = path.with_name(f".{path.name}.{token_hex(8)}")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -42,7 +44,7 @@ def take_out(path: Path) -> bool:
 
 def _holds(path: Path) -> bool:
     try:
-        return path.stat().st_size <= _LONGEST and any(map(_is_ours, path.read_bytes().splitlines()))
+        return any(map(_is_ours, read_regular(path, _LONGEST).splitlines()))
     except OSError:
         return False
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from mitmproxy import http
 
+from addons import past as module_
 from addons.arrive import Arrive
 from addons.authenticate import Authenticate
 from addons.past import PATH, Past
 from llmauth.context import Identity
 from llmauth.errors import Unavailable
+from llmauth.gateway import hindsight
 from tests.addons import flows
 from tests.addons.conftest import House
 from tests.llmauth.hindsight.requests import remembered
@@ -70,7 +73,7 @@ async def test_anothers_is_as_unknown_as_one_that_never_was(house: House, past: 
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=1001", "limit=x", "limit=-1", "limit=%c2%b2", "after=x", "after=0000000g:1", "after=,"]
+    "query", ["limit=0", "limit=101", "limit=x", "limit=-1", "limit=%c2%b2", "after=x", "after=0000000g:1", "after=,"]
 )
 async def test_what_is_no_question_is_refused(house: House, past: Past, query: str) -> None:
     flow = await ask(house, past, f"{PATH}?{query}")
@@ -109,9 +112,45 @@ async def test_workers_that_do_not_answer_hold_few_threads_and_nobody_else(house
         raise Unavailable("no answer")
 
     house.gateway.ask_all = hang
-    waiting = [asyncio.create_task(ask(house, past)) for _ in range(4)]
+    others = [replace(house, key=house.keys.create(f"user{number}")[1].reveal()) for number in range(4)]
+    waiting = [asyncio.create_task(ask(other, past)) for other in others]
     await asyncio.sleep(0.05)
     refused = await ask(house, past)
     assert (refused.response.status_code, refused.response.headers["retry-after"]) == (503, "1")
     go_on.set()
     assert {one.response.status_code for one in await asyncio.gather(*waiting)} == {503}
+
+
+async def test_a_caller_asks_one_question_at_a_time(house: House, past: Past) -> None:
+    go_on = threading.Event()
+    house.gateway.ask_all = lambda _: [{}] * (not go_on.wait(5))
+    leaving = asyncio.create_task(ask(house, past))
+    await asyncio.sleep(0.05)
+    for path in (PATH, f"{PATH}/req_x"):
+        refused = await ask(house, past, path)
+        assert (refused.response.status_code, refused.response.headers["retry-after"]) == (429, "1")
+        assert told(refused)["error"]["code"] == "rate_limit_exceeded"
+    leaving.cancel()  # whoever leaves is still worked for, and asks no more before that is done
+    await asyncio.wait([leaving])
+    assert (await ask(house, past)).response.status_code == 429
+    go_on.set()
+    await asyncio.sleep(0.05)
+    assert (await ask(house, past)).response.status_code == 200
+
+
+async def test_what_is_told_is_made_in_another_thread(
+    house: House, past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    me = await caller(house, past)
+    house.gateway.memory.keep(remembered(request_id=f"req_{number}", identity=me) for number in range(150))
+    made: Any = set()
+
+    def noting(say: Any) -> Any:
+        return lambda *given, **more: made.add(threading.current_thread()) or say(*given, **more)
+
+    for module, name in ((hindsight, "own_brief"), (hindsight, "own"), (hindsight, "shortener"), (module_, "_answer")):
+        monkeypatch.setattr(module, name, noting(getattr(module, name)))
+    assert len(told(await ask(house, past, f"{PATH}?limit=100"))["requests"]) == 100
+    assert told(await ask(house, past, f"{PATH}/req_149"))["found"] == 1
+    assert made
+    assert threading.main_thread() not in made

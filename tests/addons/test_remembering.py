@@ -78,6 +78,15 @@ async def test_what_was_sent_in_its_place_is_told_by_size(house: House) -> None:
     assert one.head.removed == (b"x-old",)
 
 
+async def test_of_headers_is_kept_neither_every_name_nor_a_whole_one(house: House) -> None:
+    long = tuple((b"X" * 30_000 + str(number).encode(), b"1") for number in range(100))
+    flow = sent(house, came=Came(long, 9, unchanged=False))
+    flow.request.headers = http.Headers([(b"y" * 30_000, b"1")])
+    head = house.ended(flow).head
+    assert (len(head.removed), set(map(len, head.removed))) == (60, {64})
+    assert head.added == (b"y" * 64,)
+
+
 async def test_a_hash_is_counted_where_somebody_looks_closely(house: House, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG", "llmauth.decisions")
     assert len(house.ended(sent(house)).body.digest or "") == 64

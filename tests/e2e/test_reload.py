@@ -150,6 +150,41 @@ def test_a_mounted_configmap_is_followed(tmp_path: Path, emulators: Emulators) -
         gateway.stop(signal.SIGKILL)
 
 
+@pytest.mark.parametrize("options", [[], ["--workers", "2"]])
+def test_what_cannot_be_read_keeps_nobody_waiting(
+    tmp_path: Path,
+    emulators: Emulators,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+) -> None:
+    """A pipe without a writer in place of the file, and one that would fill the memory."""
+    gateway = serving.start(tmp_path, emulators, level="info", options=options)
+    try:
+        whole = gateway.config.read_text()
+        os.truncate(gateway.config, 700_000_000)
+        assert command(gateway, monkeypatch, "reload") == 2
+        gateway.config.unlink()
+        os.mkfifo(gateway.config)
+        began = time.monotonic()
+        assert command(gateway, monkeypatch, "reload") == 2
+        assert time.monotonic() - began < 2
+        told = capsys.readouterr().err
+        assert "larger than 1 MiB" in told
+        assert "is no regular file" in told
+        other = gateway.config.with_suffix(".new")
+        other.write_text(whole)
+        other.replace(gateway.config)
+        assert command(gateway, monkeypatch, "reload") == 0
+        gateway.config.unlink()
+        os.mkfifo(gateway.config)
+        time.sleep(1.2)
+        gateway.process.send_signal(signal.SIGTERM)
+        assert gateway.process.wait(10) == 0
+    finally:
+        gateway.stop(signal.SIGKILL)
+
+
 # ---- what was judged before ----------------------------------------------------------------------------------------
 
 

@@ -6,14 +6,17 @@ import json
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
+from llmauth.clients.variables import secret_names
 from llmauth.doctor.stacks.java import java
 from llmauth.doctor.stacks.stack import Place, Program, Stack
 
 LOOKED_FOR = ("python", "node", "curl", "wget", "git", "java", "go", "openssl")
 _TIME_LIMIT = 5.0
+_SECRETS = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL|CUSTOM_HEADERS", re.IGNORECASE)
 _MODULES = ("openai", "anthropic", "httpx", "requests", "boto3")
 _KNOWS_PROXIES = (22, 21)
 
@@ -59,10 +62,21 @@ def _which(name: str, environ: Mapping[str, str]) -> str | None:
 
 
 def _told(command: list[str], environ: Mapping[str, str]) -> str:
+    """In an empty folder, since interpreters look for modules in the current one first; and without secrets."""
+    known = secret_names()
+    child = {name: value for name, value in environ.items() if name not in known and not _SECRETS.search(name)}
     try:
-        done = subprocess.run(
-            command, env=dict(environ), capture_output=True, timeout=_TIME_LIMIT, text=True, check=False
-        )
+        with tempfile.TemporaryDirectory(prefix="llmauth-doctor-") as folder:
+            done = subprocess.run(
+                command,
+                env=child,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_TIME_LIMIT,
+                text=True,
+                check=False,
+            )
     except (OSError, subprocess.TimeoutExpired, ValueError):
         return ""
     return done.stdout.strip()

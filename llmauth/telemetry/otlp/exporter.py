@@ -7,12 +7,12 @@ import secrets
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Literal
 
 from llmauth import __version__
 from llmauth.telemetry.access import Outcome
 from llmauth.telemetry.otlp.encoding import metrics_request, traces_request
+from llmauth.telemetry.otlp.kept import kept
 from llmauth.telemetry.otlp.measures import Measures, resource_of
 from llmauth.telemetry.otlp.spans import span_of
 
@@ -83,7 +83,7 @@ class Exporter:
         if len(self._ended) >= MOST_WAITING:
             self._count("traces", "dropped")
         else:
-            self._ended.append(replace(outcome, request=outcome.request.altered(body=b"")))
+            self._ended.append(kept(outcome))
 
     def _run(self) -> None:
         while not self._ends:

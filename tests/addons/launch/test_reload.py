@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -65,6 +67,13 @@ def test_what_somebody_else_read_must_be_the_same(running: Running, tmp_path: Pa
     with pytest.raises(FilesChanged):
         on_loop(running, lambda: reload.prepare("another"))
     assert running.master.gateway.settings is settings
+
+
+@pytest.mark.timeout(20)
+def test_a_reading_that_never_comes_back_keeps_no_process_from_ending() -> None:
+    code = "import asyncio,threading;from addons.launch.reload import _aside\nasync def main():\n"
+    code += " t=asyncio.create_task(_aside(threading.Event().wait));await asyncio.sleep(0.1);t.cancel()\n"
+    assert subprocess.run([sys.executable, "-c", code + "asyncio.run(main())"], timeout=15).returncode == 0
 
 
 def test_what_the_command_line_said_goes_on(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -54,4 +55,47 @@ def test_from_afar_is_asked_more_seldom_while_nothing_happens(monkeypatch: pytes
 def test_something_else_that_answers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(afar, "ask", lambda *_, **__: {"hello": 1})
     with pytest.raises(ProxyFailed, match="something else"):
+        there().recent(1, None)
+
+
+def test_more_than_is_told_at_once_is_asked_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    over = [{"request_id": str(number), "at": number, "user": "alice"} for number in range(250)]
+    runs = {"request_id": "r", "at": 300, "user": "alice", "running": True}
+    asked: list[dict[str, str]] = []
+
+    def ask(_place: Any, _method: str, path: str, *_: Any, **__: Any) -> Any:
+        query = dict(parse_qsl(path.partition("?")[2], keep_blank_values=True))
+        asked.append(query)
+        limit, after = int(query["limit"]), query.get("after")
+        assert limit <= 100
+        if after is None:
+            return {"requests": [*over[-limit:], runs][-limit:], "cursor": "250"}
+        page = over[int(after or 0) :][:limit]
+        return {"requests": page, "cursor": str(int(after or 0) + len(page))}
+
+    monkeypatch.setattr(afar, "ask", ask)
+    assert [one["at"] for one in there().recent(200, "alice")] == [*range(51, 250), 300]
+    assert [one["at"] for one in there().recent(1000, None)] == [*range(250), 300]
+    asked.clear()
+    assert len(there().recent(100, None)) == 100
+    assert asked == [{"limit": "100"}]
+
+
+@pytest.mark.parametrize("code", ["rate_limit_exceeded", "unavailable"])
+def test_a_proxy_that_is_busy_is_asked_again(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    said: Any = [ProxyFailed("busy", code), ProxyFailed("busy", code), {"requests": [], "cursor": ""}]
+
+    def ask(*_: Any, **__: Any) -> Any:
+        one = said.pop(0)
+        if isinstance(one, Exception):
+            raise one
+        return one
+
+    slept: list[float] = []
+    monkeypatch.setattr(afar, "ask", ask)
+    monkeypatch.setattr("time.sleep", slept.append)
+    assert there().recent(1, None) == []
+    assert slept == [1, 1]
+    said += [ProxyFailed("busy", code)] * 4
+    with pytest.raises(ProxyFailed):
         there().recent(1, None)

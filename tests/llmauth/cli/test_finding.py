@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from llmauth.cli.finding import Wish, found, login_name
 from llmauth.cli.proxy import ProxyFailed
 from llmauth.clients import joined
 from llmauth.secrets import Secret
+from tests.fixtures.keyrings import in_place
 
 KEY = "llmauth_key"
 
@@ -96,6 +98,64 @@ def test_the_proxy_of_another_run_is_passed_over(environ: dict[str, str], monkey
     answers = {1: {"runner": 4711, "port": 1}, 2: {"runner": None, "port": 0}}
     monkeypatch.setattr(finding, "ask_one", lambda number, file, question: answers[number])
     with pytest.raises(ProxyFailed, match="No proxy runs here"), found(wish(), environ, may_start=False):
+        pass
+
+
+# ---- to whom a credential is shown ---------------------------------------------------------------------------------
+
+
+def test_what_the_proxy_of_a_run_has_lent_is_for_no_stranger(environ: dict[str, str], pem: Path) -> None:
+    inside = {**environ, "LLMAUTH_PROXY": "http://127.0.0.1:9", "LLMAUTH_KEY": KEY, "LLMAUTH_CA_FILE": str(pem)}
+    for url in ("http://127.0.0.1:10", "https://127.0.0.1:9", "https://stranger.example"):
+        with found(wish(url=url), inside, may_start=False) as one:
+            assert one.credential is None
+
+
+def test_what_was_kept_for_https_is_not_shown_in_clear_text(
+    environ: dict[str, str], pem: Path, profile: joined.Joined, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(0, 0, 0, "", ("10.0.0.1", 0))])
+    with in_place(monkeypatch) as ring:
+        for authority in ("joined.corp:8443", "127.0.0.1:9"):
+            ring.set_password("llmauth", f"session@{authority}", "kept")
+        for url, credential in {
+            "http://joined.corp:8443": None,
+            "https://joined.corp:8443": Secret("kept"),
+            "http://127.0.0.1:9": Secret("kept"),
+        }.items():
+            with found(wish(url=url, ca_file=pem), environ, may_start=False) as one:
+                assert one.credential == credential
+
+
+@pytest.mark.parametrize("host", ["1.1.1.1", "[2606:4700::1111]"])
+def test_no_public_address_in_clear_text(environ: dict[str, str], pem: Path, host: str) -> None:
+    asked = wish(url=f"http://me:{KEY}@{host}:8080", ca_file=pem)
+    with pytest.raises(ProxyFailed, match="must begin with https://"), found(asked, environ, may_start=False):
+        pass
+
+
+@pytest.mark.timeout(10)
+def test_a_ca_file_that_is_a_pipe(environ: dict[str, str], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    asked = wish(url="http://127.0.0.1:1", ca_file=tmp_path / "pipe")
+    with pytest.raises(ProxyFailed, match="is no regular file"), found(asked, environ, may_start=False):
+        pass
+
+
+def test_one_that_was_started_and_has_gone(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone:
+        number = 4711
+
+        def __init__(self, *_: object) -> None: ...
+
+        def __enter__(self) -> Gone:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+    monkeypatch.setattr(finding, "OwnProxy", Gone)
+    monkeypatch.setattr(finding, "read_settings", lambda *_: type("Settings", (), {"instances": {"openai": 1}}))
+    with pytest.raises(ProxyFailed, match="ended at once"), found(wish(), environ, may_start=True):
         pass
 
 

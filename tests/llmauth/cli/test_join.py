@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -141,3 +142,20 @@ def test_no_address_and_no_key(person: Person, proxy: Proxy) -> None:
     assert person.run("join")[0] == 2
     code, _, err = person.run("join", proxy.url, "--fingerprint", proxy.fingerprint)
     assert (code, "There is no key" in err) == (2, True)
+
+
+def test_what_another_proxy_has_lent_is_not_shown_to_this_one(
+    person: Person, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLMAUTH_KEY", "of-the-other")
+    monkeypatch.setenv("LLMAUTH_PROXY", "http://127.0.0.1:9")
+    assert person.run("join", proxy.url, "--fingerprint", proxy.fingerprint, given="a-key\n")[0] == 0
+    assert proxy.logged_in_with() == "a-key"
+
+
+@pytest.mark.timeout(10)
+def test_a_ca_file_that_is_a_pipe(person: Person, proxy: Proxy, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    code, _, err = person.run("join", proxy.url, "--proxy-ca-file", str(tmp_path / "pipe"), given="k\n")
+    assert (code, "is no regular file" in err) == (2, True)
+    assert proxy.calls == []

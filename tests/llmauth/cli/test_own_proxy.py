@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from llmauth.cli.own_proxy import main, settings_for
+from llmauth.cli.own_proxy import Teller, main, settings_for
 
 CONFIG = """
 server: {host: 0.0.0.0, port: 8080, tls_cert_file: c.pem, tls_key_file: k.pem}
@@ -52,3 +53,12 @@ def test_what_keeps_it_from_starting_is_one_sentence(tmp_path: Path, capsys: pyt
     (tmp_path / "c.yaml").write_text("instances: {openai: {type: nonsense}}\n")
     assert main(["1", str(tmp_path / "c.yaml")]) == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_its_port_is_told_once_it_listens() -> None:
+    told, tells = os.pipe()
+    teller = Teller(4711, tells)
+    assert teller.chain(lambda gateway, exchanges: [gateway, exchanges])(1, 2) == [1, 2, teller]
+    teller.running()
+    with open(told, "rb") as reads:
+        assert reads.read() == b"4711\n"

@@ -142,6 +142,8 @@ def test_one_of_its_own_lives_as_long_as_the_command(alone: dict[str, str], tmp_
     status, said = ended(begun(alone, tmp_path, "run", "--", "sh", "-c", CALL), tmp_path)
     lines = said.splitlines()
     assert (status, lines[0].rpartition(" ")[0]) == (0, "llmauth: started a proxy for this command alone:")
+    # An identity at AWS opens more than models, and is the user's to keep from a command.
+    assert lines.pop(1) == "llmauth: AWS_SECRET_ACCESS_KEY stays in the command's environment"
     assert lines[1] == "200"
     assert lines[2] == lines[0].rpartition(" ")[2]
     assert left_in(tmp_path) == []

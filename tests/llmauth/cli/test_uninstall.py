@@ -34,6 +34,7 @@ def test_nothing_is_left(person: Person) -> None:
     (person.home / ".bashrc").write_text("alias x=y\n")
     before = person.files()
     lived_in(person)
+    assert person.config.with_name("prices.yaml").exists()
     person.ring.entries["llmauth", "anthropic"] = KEY  # by `keyring set`, of which we know by the configuration
     person.ring.entries["other", "openai"] = KEY
     code, out, err = person.run("uninstall", "--yes")

@@ -157,3 +157,11 @@ def test_no_text_ends_in_a_traceback(tmp_path, text):
     """Bad input is a designed answer: a tree, or problems."""
     node, problems = read(tmp_path, text)
     assert node is not None or problems
+
+
+@pytest.mark.timeout(5)
+def test_a_pipe_is_no_configuration_and_nobody_waits_for_its_writer(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    problems: list[Problem] = []
+    assert read_document(tmp_path / "pipe", {}, problems) is None
+    assert [problem.message for problem in problems] == ["the file cannot be read: is no regular file"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -97,3 +98,38 @@ def test_roots_are_marked_by_what_they_hold(tmp_path: Path, file: Path, read: Re
     (tmp_path / "roots.pem").write_text("x")
     assert mark_of_roots(upstream) != missing
     assert mark_of_roots(read().log) == mark_of_roots(None) == ""
+
+
+@pytest.mark.timeout(10)
+def test_what_is_not_to_be_read_is_told_apart_all_the_same(file: Path, read: Read) -> None:
+    """A pipe has no writer, and a sparse file would fill the memory: neither is read, and both are changes."""
+    watch, whole = Watch(read()), file.read_text()
+    os.truncate(file, 700_000_000)
+    tracemalloc.start()
+    try:
+        assert [watch.look(), watch.look()] == [False, True]
+        assert tracemalloc.get_traced_memory()[1] < 100 * 2**20
+    finally:
+        tracemalloc.stop()
+    with pytest.raises(ConfigError, match="larger than 1 MiB"):
+        watch.read(read)
+    file.unlink()
+    os.mkfifo(file)
+    assert [watch.look(), watch.look()] == [False, True]
+    with pytest.raises(ConfigError, match="is no regular file"):
+        watch.read(read)
+    assert [watch.look(), watch.look()] == [False, False]
+    file.unlink()
+    file.write_text(whole)
+    assert [watch.look(), watch.look()] == [False, True]
+    assert watch.read(read)[0].instances
+
+
+def test_a_folder_in_its_place_costs_no_descriptor_at_each_look(file: Path, read: Read) -> None:
+    watch = Watch(read())
+    file.unlink()
+    file.mkdir()
+    before = len(os.listdir("/dev/fd"))
+    for _ in range(5):
+        watch.look()
+    assert len(os.listdir("/dev/fd")) == before

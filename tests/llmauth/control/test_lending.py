@@ -75,7 +75,10 @@ async def test_both_are_in_the_audit_record_without_the_token(gateway: Gateway) 
     assert lent["token"] not in written
 
 
-@pytest.mark.parametrize("question", [{}, {"user": "a", "seconds": 0}, {"user": "a", "seconds": 1e9}, {"user": 7}])
+@pytest.mark.parametrize(
+    "question",
+    [{}, {"user": "a", "seconds": 0}, {"user": "a", "seconds": 1e9}, {"user": 7}, {"user": "a", "seconds": True}],
+)
 async def test_what_is_no_question_gets_no_session(gateway: Gateway, question: dict[str, Any]) -> None:
     assert "error" in await lending.lend(gateway, question)
     assert "error" in await lending.take_back(gateway, question)
@@ -90,3 +93,15 @@ async def test_no_way_around_a_second_factor(gateway: Gateway) -> None:
 async def test_a_name_that_is_none(gateway: Gateway) -> None:
     told = await lending.lend(gateway, {"user": "a\nb", "seconds": 60})
     assert "cannot be the name" in told["error"]
+
+
+@pytest.mark.parametrize("hosts", ["api.openai.com", {}, None, 7, ["api.openai.com", 7], [None]])
+async def test_what_was_to_be_less_than_the_user_never_becomes_all_of_it(gateway: Gateway, hosts: Any) -> None:
+    told = await lending.lend(gateway, {"user": "alice", "seconds": 60, "shown_at": hosts})
+    assert told == {"error": "shown_at is a list of host names"}
+
+
+async def test_hosts_that_are_shown_are_all_that_it_may(gateway: Gateway) -> None:
+    lent = await lending.lend(gateway, {"user": "alice", "seconds": 60, "shown_at": ["api.openai.com"]})
+    rules = who(gateway, lent["token"]).rules
+    assert (rules.hosts, rules.models, rules.instances) == (("api.openai.com",), (), ())

@@ -71,6 +71,32 @@ def test_from_a_cursor_on_only_what_is_new_is_told(hindsight: Hindsight, gateway
     assert ids(hindsight.recent({"cursor": {}})) == ["req_a", "req_b"]
 
 
+def test_a_cursor_passes_nothing_by(hindsight: Hindsight, gateway: House) -> None:
+    gateway.memory.keep(remembered(request_id=f"req_{number}", identity=BOB) for number in range(5))
+    run, last, told = gateway.memory.run, 0, []
+    while page := hindsight.recent({"user": "bob", "limit": 2, "cursor": {run: last}}):
+        if not page["requests"]:
+            break
+        told += ids(page)
+        last = page["last"]
+    assert told == ["req_b", *(f"req_{number}" for number in range(5))]
+    assert last == 7
+
+
+@pytest.mark.parametrize("user", [None, "bob"])
+def test_those_that_run_are_looked_at_once(hindsight: Hindsight, gateway: House, user: str | None) -> None:
+    looked: Any = []
+    gateway.memory.watch(lambda: looked.append(1) or [remembered(request_id="req_c", status=None)])
+    hindsight.recent({"user": user})
+    assert looked == [1]
+
+
+def test_a_callers_ids_are_told_from_its_own_alone(hindsight: Hindsight, gateway: House) -> None:
+    gateway.memory.keep([remembered(request_id="req_77770000"), remembered(request_id="req_77770001", identity=BOB)])
+    assert hindsight.recent({"user": "bob"})["requests"][-1]["short"] == "req_7777"
+    assert hindsight.recent({"of": "bob"})["requests"][-1]["short"] == "req_77770001"
+
+
 async def test_who_follows_waits_for_the_next_one(hindsight: Hindsight, gateway: House) -> None:
     waiting = asyncio.create_task(hindsight.follow({"cursor": {gateway.memory.run: 2}}))
     await asyncio.sleep(0)

@@ -79,3 +79,23 @@ async def test_who_waits_is_woken_by_the_next_end() -> None:
     await memory.beyond(1, 10.0)  # there is one already
     assert time.monotonic() - started < 1
     await memory.beyond(2, 0.01)  # and nobody waits for ever
+
+
+async def test_who_waited_in_vain_leaves_nothing_behind() -> None:
+    memory = filled("a")
+    for _ in range(3):
+        await memory.beyond(1, 0.001)
+    leaving = asyncio.create_task(memory.beyond(1, 10.0))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    assert memory._waiting == []
+
+
+def test_what_comes_next_is_the_oldest_that_is_new() -> None:
+    memory = filled("a", "b", "c", "d")
+    assert [(number, one.request_id) for number, one in memory.next(2, 1)] == [(2, "b"), (3, "c")]
+    assert memory.next(2, 4) == []
+    assert memory.next(2, 0, user="bob") == []
+    assert memory.ids() == ["a", "b", "c", "d"]
+    assert memory.ids(user="bob") == []

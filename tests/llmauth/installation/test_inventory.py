@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from llmauth.clients.trust import write_trust
+from llmauth.demo.certificates import Authority
 from llmauth.installation.inventory import STATE, listing, remove
 
 OURS = ["keys.db", "keys.db-wal", "token.key", "ca/ca-key.pem", "ca/ca.20260101T000000Z.pem", "audit/x-1.jsonl"]
@@ -105,3 +107,13 @@ def test_nothing_where_there_is_nothing(tmp_path: Path) -> None:
 def test_a_folder_can_be_kept(state: Path) -> None:
     remove(state, STATE.without("audit"))
     assert [path.name for path in state.iterdir()] == ["audit"]
+
+
+def test_what_was_written_for_programs_goes(state: Path) -> None:
+    """`run --print-env` keeps its files, the user's own wgetrc with a password in it among them."""
+    folder = state / "clients"
+    folder.mkdir()
+    write_trust(folder, Authority.create().pem.decode(), {})
+    assert (folder / "wgetrc").exists()
+    assert remove(state, STATE).foreign == ()
+    assert not state.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,10 @@ def test_a_link_is_shown_and_not_touched(tmp_path: Path) -> None:
 def test_what_is_not_that_line_is_not_found(tmp_path: Path, text: str) -> None:
     (tmp_path / ".zshrc").write_text(text)
     assert found(tmp_path) == ()
+
+
+@pytest.mark.timeout(5)
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".bashrc")
+    assert found(tmp_path) == ()
+    assert not take_out(tmp_path / ".bashrc")

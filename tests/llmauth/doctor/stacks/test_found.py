@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,22 @@ def test_the_libraries_of_the_python_on_the_path_are_asked_for(tmp_path: Path) -
     assert [one.trust for one in found] == ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE"]
     place = Place(url="https://h.test/.well-known/llmauth", host="h.test", proxy_port=1, folder=tmp_path, environ={})
     assert "base_url='https://h.test/.well-known'" in found[0].program(place).command[2]
+
+
+def test_a_python_runs_nothing_of_the_current_folder_and_sees_no_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "json.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bin").mkdir()
+    python = tmp_path / "bin" / "python"
+    python.write_text(f'#!/bin/sh\nenv > {tmp_path}/seen\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    keys = {"OPENAI_API_KEY": "canary-1", "AWS_SECRET_ACCESS_KEY": "canary-2", "HTTPS_PROXY": "http://u:canary-3@p:1"}
+    environ = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "PYTHONPATH": ":.", **keys}
+    assert any("python" in one.name or one.name == "boto3" for one in stacks_here(environ)[0])
+    assert not (tmp_path / "ran").exists()
+    assert "canary" not in (tmp_path / "seen").read_text()
 
 
 def test_a_python_without_any_is_tried_with_its_own(tmp_path: Path) -> None:
