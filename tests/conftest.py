@@ -21,7 +21,7 @@ from tests.fixtures.redis_server import redis_server as redis_server
 from tests.fixtures.redis_server import redis_url as redis_url
 
 # The same examples in every run: a change fails for what it changed. `--hypothesis-profile=default` draws others.
-settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=60)
 settings.load_profile("repeatable")
 
 # A shell ignores Ctrl-C for what it runs in the background, and that is inherited: here it counts wherever tests run.
