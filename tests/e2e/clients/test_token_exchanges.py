@@ -104,7 +104,9 @@ def test_boto3_with_a_web_identity(door: Serving, provider: Emulators, sdks: Sdk
     said, arn = sdks.run(CONVERSE, in_the_proxy(door, **pod))
     assert said.startswith("Hello from the emulated")
     assert arn == "arn:aws:sts::000000000000:assumed-role/llmauth/test"
-    assert [sent.host for sent in provider.requests()] == ["bedrock-runtime.us-east-1.amazonaws.com"]
+    # The gateway's own exchange of IBM's key may fall into the same moment.
+    called = [sent.host for sent in provider.requests() if sent.host != "iam.cloud.ibm.com"]
+    assert called == ["bedrock-runtime.us-east-1.amazonaws.com"]
 
 
 def test_boto3_of_nobody(door: Serving, provider: Emulators, sdks: Sdks, pod: dict[str, str]) -> None:

@@ -111,8 +111,13 @@ def test_the_sdk_is_answered(
     assert (said["vectors"], len(said["models"])) == (2, 4)
     assert said["tokens"] > 0
     assert host in {one.host for one in emulators.requests()}
-    for seen in emulators.requests():
+    for seen in called(emulators):
         assert_ours(gateway, emulators, seen)
+
+
+def called(emulators: Emulators) -> list[Recorded]:
+    """What came for the SDK: the gateway's own exchange of its key may fall into the same moment."""
+    return [seen for seen in emulators.requests() if seen.host != IAM]
 
 
 def assert_ours(gateway: Serving, emulators: Emulators, seen: Recorded) -> None:
@@ -132,7 +137,7 @@ def test_the_sdks_own_exchange_is_answered_and_its_call_too(
     code = CALLS.replace("token=token", "api_key=token")
     said = sdk.run(code, trusting(WAYS[name](gateway)), url=f"https://{MODELS}", token=key, project=PROJECT)
     assert said["whole"].startswith(SAYS)
-    for seen in emulators.requests():
+    for seen in called(emulators):
         assert_ours(gateway, emulators, seen)
 
 
