@@ -11,6 +11,7 @@ from typing import Any
 
 import certifi
 
+from llmauth.regular import read_regular
 from llmauth.secrets import Secret
 from llmauth.sources import SourceFailed
 
@@ -55,6 +56,8 @@ METADATA = Trust(private=True, plain=True)
 
 def _believe(context: ssl.SSLContext, what: str, **where: Any) -> None:
     try:
+        if "cafile" in where:
+            read_regular(where["cafile"])  # OpenSSL would wait for the writer of a pipe
         context.load_verify_locations(**where)
     except FileNotFoundError:
         raise SourceFailed(f"{what} does not exist") from None

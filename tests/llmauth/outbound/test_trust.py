@@ -111,3 +111,9 @@ def test_a_private_key_is_on_no_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     with KubernetesApi() as api:
         certificate, key = api.certificate("anna")
         Trust(ca_data=api.pem, certificate=certificate, key=Secret(key)).context()
+
+
+def test_a_pipe_in_the_place_of_a_ca_file_keeps_nobody_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "ca.pem")
+    with pytest.raises(SourceFailed, match="cannot be used: OSError"):
+        Trust(ca_file=tmp_path / "ca.pem").context()
