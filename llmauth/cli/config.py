@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,8 @@ from llmauth.config.settings import Settings, read_settings
 from llmauth.control.client import ControlFailed, ask_all, ask_each
 from llmauth.durations import parse_duration
 from llmauth.storage.home import state_folder
+
+_Ask = Callable[[Path, Mapping[str, Any]], Iterable[dict[str, Any]]]
 
 app = typer.Typer(
     name="config",
@@ -62,14 +65,7 @@ def check(
 def reload(as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
     """Have the proxies that run on this state folder read their configuration again, all of it or nothing."""
     with Console(stderr=True).status("Reading the configuration, and asking for new credentials …"):
-        try:
-            answers = list(ask_each(state_folder(os.environ), {"ask": "reload"}))
-        except ControlFailed as error:
-            typer.echo(f"Error: {error}", err=True)
-            raise typer.Exit(1) from None
-    if not answers:
-        typer.echo("Error: no proxy runs on this state folder.", err=True)
-        raise typer.Exit(1)
+        answers = _answers(ask_each, {"ask": "reload"})
     if as_json:
         typer.echo(json.dumps(answers, indent=2, ensure_ascii=False))
     else:
@@ -90,20 +86,26 @@ def log_level(
     if lasts is not None and level is None:
         raise typer.BadParameter("a time is for a level; write `llmauth config log-level debug --for 10m`")
     question = {"ask": "log_level", "level": level, "lasts": _seconds(lasts), "reset": reset}
-    try:
-        answers = ask_all(state_folder(os.environ), question)
-    except ControlFailed as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(1) from None
-    if not answers:
-        typer.echo("Error: no proxy runs on this state folder.", err=True)
-        raise typer.Exit(1)
+    answers = _answers(ask_all, question)
     if as_json:
         typer.echo(json.dumps(answers, indent=2))
         return
     for answer in answers:
         left = f" for {answer['ends_in']} s, then {answer['configured']}" if answer["ends_in"] is not None else ""
         typer.echo(f"Process {answer['process']} logs at level {answer['level']}{left}.")
+
+
+def _answers(ask: _Ask, question: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Of the proxies that run here; where there is none, or one does not answer, that is told and the command ends."""
+    try:
+        answers = list(ask(state_folder(os.environ), question))
+    except ControlFailed as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(1) from None
+    if not answers:
+        typer.echo("Error: no proxy runs on this state folder.", err=True)
+        raise typer.Exit(1)
+    return answers
 
 
 def _seconds(text: str | None) -> float | None:
